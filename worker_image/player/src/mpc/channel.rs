@@ -1,0 +1,22 @@
+//! What the protocol needs of the network: tagged messages between two parties, in order, with bounded waits.
+
+use crate::role::Role;
+
+/// A message that did not come or did not go.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    #[error("the link to {0} was lost; the request can be sent again once the players are linked")]
+    Lost(Role),
+    #[error("{0} did not answer within the deadline; the request can be sent again once the players are linked")]
+    Stalled(Role),
+    #[error("{0} sent what the program does not ask for: {1}")]
+    Protocol(Role, String),
+}
+
+/// Messages of one batch. `instruction` and `step` are the tag that both ends derive from the program.
+pub trait Channel {
+    fn send(&mut self, to: Role, instruction: u32, step: u8, payload: &[u8]) -> Result<(), ChannelError>;
+
+    /// The message with this tag, exactly `len` bytes long.
+    fn recv(&mut self, from: Role, instruction: u32, step: u8, len: usize) -> Result<Vec<u8>, ChannelError>;
+}
