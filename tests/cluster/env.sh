@@ -1,0 +1,28 @@
+# shellcheck shell=bash
+# Where things are. Sourced by the scripts here, by the Makefile and by whoever works with the cluster.
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+CACHE=${SECUREMODEL_CACHE:-$HOME/.cache/securemodel}
+# one cluster a checkout: two clones on a machine do not meet
+CLUSTER=securemodel-$(printf '%s' "$ROOT" | sha256sum | cut -c1-8)
+STATE=$ROOT/.cluster
+BIN=$CACHE/bin
+export KUBECONFIG=$STATE/kubeconfig
+# Debian's docker client before any other: it fits its engine. The legacy builder needs no plugin.
+export PATH=$BIN:/usr/bin:$PATH DOCKER_BUILDKIT=0
+
+KUBE=v1.34.4 KIND=v0.33.0 COREDNS=v1.12.1 HELM=v3.21.4 LOCALPATH=v0.0.30
+
+# say TEXT: one line of progress, with the time since the script began
+say() { printf '==> [%3ds] %s\n' "$SECONDS" "$*" >&2; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# step LOG COMMAND...: runs a long step with its output in a file, shown when it fails
+step() {
+    local log=$1
+    shift
+    mkdir -p "$(dirname "$log")"
+    "$@" >"$log" 2>&1 && return
+    printf '%s\n' "--- the end of $log:" >&2
+    tail -n 40 "$log" >&2
+    die "'$*' failed; the whole output is in $log"
+}

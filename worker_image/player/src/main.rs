@@ -1,0 +1,63 @@
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use securemodel_player::config::{Args, ConfigError};
+use securemodel_player::player::Player;
+use securemodel_player::role::Role;
+use securemodel_player::{engine, serve};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{signal, SignalKind};
+use tracing::{error, info};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let filter = tracing_subscriber::EnvFilter::try_new(&args.log).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
+    // A player with a dead thread would look alive and answer nothing: end, and be started again.
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::exit(101);
+    }));
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            error!("no runtime: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(serve(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            error!("{e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(args: Args) -> Result<(), ConfigError> {
+    let player = Player::new(&args)?;
+    let bind = |address| async move { TcpListener::bind(address).await.map_err(|why| ConfigError::Listen { address, why }) };
+    let (secure, plain) = (bind(args.listen).await?, bind(args.health).await?);
+    let terminate = |why| ConfigError::Listen { address: args.listen, why };
+    let mut terminated = signal(SignalKind::terminate()).map_err(terminate)?;
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(terminate)?;
+    info!(player = player.name, role = %player.role, model = player.model(), "listening on {}, health on {}", args.listen, args.health);
+
+    let worker = player.clone();
+    std::thread::spawn(move || engine::run(&worker));
+    if player.role == Role::Bob {
+        let worker = player.clone();
+        std::thread::spawn(move || engine::report_waiting(&worker));
+    }
+    player.mesh.start();
+    tokio::select! {
+        _ = serve::listener::secure(Arc::clone(&player), secure) => {}
+        _ = serve::listener::plain(Arc::clone(&player), plain) => {}
+        _ = terminated.recv() => {}
+        _ = interrupted.recv() => {}
+    }
+    info!("stopping");
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! What clients, the share step and probes see: HTTPS by the Open Inference Protocol, and the health port (docs/wire.md).
+
+pub mod error;
+pub mod health;
+pub mod http;
+pub mod inference;
+pub mod listener;
+pub mod requests;
