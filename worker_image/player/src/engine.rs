@@ -110,20 +110,18 @@ impl Session<'_> {
         }
         let mut input = Vec::with_capacity(rows * self.row());
         let mut batch = Vec::new();
-        for (id, rows) in ids {
-            match self.player.requests.take(&id).filter(|request| request.rows == rows) {
+        for (id, rows) in &ids {
+            match self.player.requests.take(id).filter(|request| request.rows == *rows) {
                 Some(request) => {
                     input.extend_from_slice(&request.share);
                     batch.push(request);
                 }
                 // given up meanwhile; its client has had its error already
-                None => input.resize(input.len() + rows * self.row(), 0),
+                None => input.resize(input.len() + *rows * self.row(), 0),
             }
         }
-        // rows that were given up answer nobody, so answers are cut by the requests' own places
         let result = self.compute(rows, Some(input), &mut channel);
-        let places = self.announcement(&frame).map(|(_, ids)| ids).unwrap_or_default();
-        self.finish_at(batch, &places, channel.batch, result, channel.hop)
+        self.finish_at(batch, &ids, channel.batch, result, channel.hop)
     }
 
     fn announcement(&self, frame: &Frame) -> Result<(usize, Vec<(RequestId, usize)>), String> {

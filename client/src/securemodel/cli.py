@@ -1,0 +1,119 @@
+"""The command `securemodel`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from .connect import connect, endpoint
+from .errors import InputError, SecureModelError
+from .model import DATA_ROLES, TIMEOUT_S, Model
+
+SHOWN_ROWS = 20
+EXIT_INPUT = 2
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Private predictions from a SecureModel. Exit status: 0 done; 1 the model or a player could not answer; 2 the input or the command line is wrong.",
+)
+
+Name = Annotated[str, typer.Argument(help="The SecureModel's name")]
+Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Its namespace")]
+Context = Annotated[str | None, typer.Option(help="Context of the kubeconfig, if not the current one")]
+Endpoints = Annotated[list[str] | None, typer.Option("--endpoint", help="alice=https://host:port and bob=https://host:port, instead of asking a cluster")]
+Ca = Annotated[Path | None, typer.Option("--ca", help="With --endpoint: the SecureModel's CA certificate")]
+Timeout = Annotated[float, typer.Option(help="Seconds for each batch, tries included")]
+
+
+@app.command()
+def predict(
+    name: Name,
+    input_path: Annotated[Path, typer.Option("--input", help="Input rows, .npy or .npz with one array, shape (B, ...)")],
+    output: Annotated[Path | None, typer.Option(help="Write the result there (.npy)")] = None,
+    namespace: Namespace = "default",
+    context: Context = None,
+    endpoints: Endpoints = None,
+    ca: Ca = None,
+    timeout: Timeout = TIMEOUT_S,
+) -> None:
+    """Predict privately: no player sees the input, the output or the weights."""
+    rows = _load(input_path)
+    with _connect(name, namespace, context, endpoints, ca) as model:
+        model.metadata(timeout)
+        begin = time.perf_counter()
+        result = model.predict(rows, timeout, _progress if sys.stderr.isatty() else None)
+        seconds = time.perf_counter() - begin
+    if output:
+        np.save(output, result)
+    flat = result.reshape(len(result), -1)
+    typer.echo(f"{'row':>5}  {'argmax':>6}  values")
+    for i, values in enumerate(flat[:SHOWN_ROWS]):
+        shown = " ".join(f"{v:8.4f}" for v in values[:12]) + (" ..." if len(values) > 12 else "")  # noqa: PLR2004
+        typer.echo(f"{i:>5}  {int(values.argmax()):>6}  {shown}")
+    if len(flat) > SHOWN_ROWS:
+        typer.echo(f"  ... {len(flat) - SHOWN_ROWS} more rows" + ("" if output else "; keep them with --output result.npy"))
+    typer.echo(f"{len(flat)} rows in {seconds * 1000:.1f} ms" + (f", written to {output}" if output else ""))
+
+
+@app.command()
+def status(name: Name, namespace: Namespace = "default", context: Context = None, endpoints: Endpoints = None, ca: Ca = None, timeout: Timeout = TIMEOUT_S) -> None:
+    """Show what the players say of the model."""
+    with _connect(name, namespace, context, endpoints, ca) as model:
+        for key, value in model.metadata(timeout).items():
+            shown = f"{value / 2**16:g}" if key == "input_bound" else value
+            typer.echo(f"{key + ':':<15} {shown}")
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(version("securemodel"))
+        raise typer.Exit
+
+
+@app.callback()
+def _main(show_version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version")] = False) -> None:
+    pass
+
+
+def _connect(name: str, namespace: str, context: str | None, endpoints: list[str] | None, ca: Path | None) -> Model:
+    if not endpoints:
+        return connect(name, namespace, context=context)
+    given = dict(pair.partition("=")[::2] for pair in endpoints)
+    if ca is None or set(given) != set(DATA_ROLES):
+        raise InputError("--endpoint is needed for alice and for bob, and --ca with them")
+    return Model({role: endpoint(role, role, given[role]) for role in DATA_ROLES}, ca.read_text(), name, namespace)
+
+
+def _load(path: Path) -> np.ndarray:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as .npy or .npz without pickled objects: {error}") from error
+    if isinstance(loaded, np.ndarray):
+        return loaded
+    names = list(loaded)
+    if len(names) != 1:
+        raise InputError(f"{path} holds {len(names)} arrays ({', '.join(names)}); give a file with one")
+    only: np.ndarray = loaded[names[0]]
+    return only
+
+
+def _progress(done: int, rows: int) -> None:
+    sys.stderr.write(f"\r{done} of {rows} rows" + ("\n" if done == rows else ""))
+    sys.stderr.flush()
+
+
+def main() -> None:
+    """Entry point: errors as one sentence, never a traceback."""
+    try:
+        app()
+    except SecureModelError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(EXIT_INPUT if isinstance(error, InputError) else 1)

@@ -1,0 +1,113 @@
+"""Finds the players of a SecureModel: from outside the cluster with a kubeconfig, inside by DNS, or from a mounted client configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .errors import ModelNotFoundError, SecureModelError
+from .model import DATA_ROLES, Model
+from .player import Endpoint
+
+CONNECT_S = 5.0
+CONFIG_VARIABLE = "SECUREMODEL_CONFIG_DIR"
+
+
+def connect(name: str, namespace: str = "default", *, config: str | Path | None = None, context: str | None = None) -> Model:
+    """Connects to a SecureModel.
+
+    Args:
+        name, namespace: the SecureModel's.
+        config: a folder with the keys of the ConfigMap `<name>-client`, mounted into a pod; also from the variable SECUREMODEL_CONFIG_DIR. Needs no access to the API.
+        context: a context of the kubeconfig, if not its current one.
+
+    Raises:
+        ModelNotFoundError: there is no such SecureModel, or it has not come far enough.
+        SecureModelError: the cluster cannot be asked.
+    """
+    folder = config or os.environ.get(CONFIG_VARIABLE)
+    if folder:
+        read: Callable[[str], str] = lambda key: (Path(folder) / key).read_text()  # noqa: E731
+        try:
+            client, ca = json.loads(read("client.json")), read("ca.crt")
+        except OSError as error:
+            raise ModelNotFoundError(f"{folder} has no client.json and ca.crt: mount the ConfigMap {name}-client there") from error
+        return _model(client, ca, _direct)
+    return _from_cluster(name, namespace, context)
+
+
+def endpoint(name: str, role: str, url: str) -> Endpoint:
+    """A player at https://host:port, reached directly."""
+    host, _, port = url.removeprefix("https://").rstrip("/").rpartition(":")
+    if not url.startswith("https://") or not port.isdigit():
+        raise SecureModelError(f"{name}'s endpoint {url!r} is not https://host:port")
+    return Endpoint(name, role, host, lambda: socket.create_connection((host, int(port)), CONNECT_S))
+
+
+def _from_cluster(name: str, namespace: str, context: str | None) -> Model:
+    from kubernetes import client, config  # noqa: PLC0415 - takes a second; not needed for a mounted configuration
+    from kubernetes.client.exceptions import ApiException  # noqa: PLC0415
+
+    inside = context is None and "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
+    try:
+        if inside:
+            config.load_incluster_config()
+        else:
+            config.load_kube_config(context=context)
+    except config.ConfigException as error:
+        raise SecureModelError(f"no usable kubeconfig: {error}; set KUBECONFIG, or mount the ConfigMap {name}-client and set {CONFIG_VARIABLE}") from error
+    api = client.CoreV1Api()
+    try:
+        found = api.read_namespaced_config_map(f"{name}-client", namespace, _request_timeout=CONNECT_S)
+    except ApiException as error:
+        if error.status == 404:  # noqa: PLR2004
+            message = f"there is no SecureModel {name!r} in namespace {namespace!r} (ConfigMap {name}-client not found); look at: kubectl get securemodels -A"
+            raise ModelNotFoundError(message) from None
+        raise SecureModelError(f"the cluster refuses to show ConfigMap {namespace}/{name}-client: {error.reason}") from None
+    except Exception as error:
+        raise SecureModelError(f"the cluster cannot be reached: {error}") from error
+    return _model(json.loads(found.data["client.json"]), found.data["ca.crt"], _direct if inside else _forwarded(api, namespace))
+
+
+Dialer = Callable[[dict[str, Any]], Callable[[], socket.socket]]
+
+
+def _model(client: dict[str, Any], ca: str, dialer: Dialer) -> Model:
+    by_role = {entry["role"]: (name, entry) for name, entry in client["players"].items()}
+    endpoints = {}
+    for role in DATA_ROLES:
+        name, entry = by_role[role]
+        endpoints[role] = Endpoint(name, role, entry["service"], dialer(entry))
+    return Model(endpoints, ca, client["model"], client["namespace"], client.get("digest") or None)
+
+
+def _direct(entry: dict[str, Any]) -> Callable[[], socket.socket]:
+    return lambda: socket.create_connection((entry["service"], entry["port"]), CONNECT_S)
+
+
+def _forwarded(api: Any, namespace: str) -> Dialer:
+    """Port-forwards through the API server, which sees TLS only."""
+    from kubernetes import client  # noqa: PLC0415
+    from kubernetes.client.exceptions import ApiException  # noqa: PLC0415
+    from kubernetes.stream import portforward  # noqa: PLC0415
+
+    def dialer(entry: dict[str, Any]) -> Callable[[], socket.socket]:
+        def dial() -> socket.socket:
+            port = int(entry["port"])
+            # a client of its own: port-forwarding replaces the request method of the one that it is given
+            own = client.CoreV1Api(client.ApiClient(api.api_client.configuration))
+            try:
+                forward = portforward(own.connect_get_namespaced_pod_portforward, entry["pod"], namespace, ports=str(port))
+                stream = forward.socket(port)
+            except ApiException as error:
+                raise ConnectionError(f"cannot forward a port to pod {namespace}/{entry['pod']}: {error.reason}") from None
+            # the forwarder keeps one end of a socket pair; ssl needs a socket object of our own on the other
+            return socket.socket(fileno=os.dup(stream.fileno()))
+
+        return dial
+
+    return dialer

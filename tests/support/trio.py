@@ -1,0 +1,123 @@
+"""Three real players as processes on this machine, with real certificates, and the share step for them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import securemodel
+from securemodel.connect import endpoint
+from securemodel_operator import pki
+
+ROLES = ("alice", "bob", "carol")
+ROOT = Path(__file__).resolve().parents[2]
+START_S = 10
+READY_S = 20
+
+
+def player_binary() -> Path:
+    """The player as `make build` leaves it, or another one from the variable SECUREMODEL_PLAYER_BINARY."""
+    cache = Path(os.environ.get("SECUREMODEL_CACHE", Path.home() / ".cache/securemodel"))
+    path = Path(os.environ.get("SECUREMODEL_PLAYER_BINARY", cache / "player-target/release/securemodel-player"))
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; run make build")
+    return path
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+class Trio:
+    """Starts the players in `folder`. `addresses` are what peers and the share step dial, and may lead through relays; players listen on `ports`."""
+
+    def __init__(self, folder: Path, model: str = "digits", namespace: str = "default", max_rows: int = 256) -> None:
+        self.folder = folder
+        self.model = model
+        self.namespace = namespace
+        self.max_rows = max_rows
+        self.ports = {role: free_port() for role in ROLES}
+        self.health = {role: free_port() for role in ROLES}
+        self.addresses = {role: f"127.0.0.1:{self.ports[role]}" for role in ROLES}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.clusters: dict[str, dict[str, str]] = {}
+        pki.main(["--out", str(folder / "tls"), "--namespace", namespace, "--model", model])
+
+    def __enter__(self) -> Trio:
+        for role in ROLES:
+            self.start(role)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for role in list(self.processes):
+            self.kill(role)
+
+    def cluster(self, holder: str) -> Path:
+        """The cluster config that `holder` uses."""
+        path = self.folder / f"cluster-{holder}.json"
+        path.write_text(json.dumps(self.clusters.get(holder, self.addresses)))
+        return path
+
+    def start(self, role: str) -> None:
+        data = self.folder / "data" / role
+        data.mkdir(parents=True, exist_ok=True)
+        command = [
+            str(player_binary()), "--player", role, "--cluster", str(self.cluster(role)), "--tls", str(self.folder / "tls" / role), "--data", str(data),
+            "--listen", f"127.0.0.1:{self.ports[role]}", "--health", f"127.0.0.1:{self.health[role]}", "--max-rows", str(self.max_rows),
+        ]  # fmt: skip
+        with self.log(role).open("ab") as log:
+            self.processes[role] = subprocess.Popen(command, stderr=log, stdout=log, stdin=subprocess.DEVNULL)
+        self.wait(lambda: self.status(role), START_S, f"{role} listens")
+
+    def kill(self, role: str, sig: int = signal.SIGKILL) -> None:
+        process = self.processes.pop(role)
+        process.send_signal(sig)
+        process.wait(10)
+
+    def log(self, role: str) -> Path:
+        return self.folder / f"{role}.log"
+
+    def logs(self) -> str:
+        return "\n".join(f"--- {role}\n{self.log(role).read_text()}" for role in ROLES if self.log(role).exists())
+
+    def status(self, role: str) -> dict:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.health[role]}/status", timeout=2) as answer:  # noqa: S310
+            return json.load(answer)
+
+    def wait(self, done, seconds: float, what: str):  # noqa: ANN001, ANN201
+        """Waits until done() returns something true; shows the logs if it does not."""
+        end = time.monotonic() + seconds
+        last: object = None
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError):
+                last = done()
+                if last:
+                    return last
+            time.sleep(0.02)
+        raise AssertionError(f"not within {seconds} s: {what} (last: {last})\n{self.logs()}")
+
+    def wait_ready(self, seconds: float = READY_S) -> None:
+        self.wait(lambda: all(self.status(role)["ready"] for role in ROLES), seconds, "all three players are ready")
+
+    def share(self, model: Path, *extra: str, sha256: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Runs the share step for a stored model."""
+        sha256 = sha256 or hashlib.sha256(model.read_bytes()).hexdigest()
+        command = [sys.executable, "-m", "securemodel_share", "--model", str(model), "--sha256", sha256]
+        command += ["--cluster", str(self.cluster("share")), "--tls", str(self.folder / "tls/share"), "--termination-message", str(self.folder / "termination"), *extra]
+        return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+
+    def client(self) -> securemodel.Model:
+        cluster = self.clusters.get("client", self.addresses)
+        endpoints = {role: endpoint(role, role, f"https://{cluster[role]}") for role in ("alice", "bob")}
+        return securemodel.Model(endpoints, (self.folder / "tls/ca.crt").read_text(), self.model, self.namespace)

@@ -1,0 +1,64 @@
+"""Runs a program in the clear, over real numbers: what the players compute but for rounding. For tests and for the range analysis."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from .program import FRACTION_BITS, Program
+
+def execute(program: Program, x: np.ndarray) -> np.ndarray:
+    """The program's result for `x` (B, ...row), with the weights as they are, neither rounded nor shared."""
+    unit = 2.0**FRACTION_BITS
+    values: list[np.ndarray] = []
+    for at, line in enumerate(program.instructions):
+        if line.op == "input":
+            values.append(np.asarray(x, np.float64) * unit)
+        elif line.op == "weight":
+            values.append(program.weights[at] * 2.0 ** program.scale(at))
+        elif line.op.startswith("truncate"):
+            z = values[line.operands[0]] / 2.0 ** line.keys["shift"]
+            values.append(np.maximum(z, 0) if line.op == "truncate_relu" else z)
+        elif line.op == "relu":
+            values.append(np.maximum(values[line.operands[0]], 0))
+        else:
+            values.append(linear(program, at, [values[i] for i in line.operands]))
+    return values[-1] / unit
+
+def linear(program: Program, at: int, operands: list[np.ndarray]) -> np.ndarray:
+    """The result of one linear instruction."""
+    line = program.instructions[at]
+    x = operands[0]
+    keys = line.keys
+    match line.op:
+        case "conv2d":
+            return conv2d(x, operands[1], keys["stride"])
+        case "matmul":
+            return x @ operands[1]
+        case "add":
+            return x + operands[1]
+        case "scale":
+            return x * keys["factor"]
+        case "sum_pool":
+            return sum_pool(x, keys["window"], keys["dilation"], keys["stride"])
+        case "reshape":
+            return x.reshape(len(x), *line.shape)
+        case "transpose":
+            return x.transpose(0, *(p + 1 for p in keys["perm"]))
+        case "output":
+            return x
+        case other:
+            raise ValueError(f"{other} is not a linear instruction")
+
+def conv2d(x: np.ndarray, w: np.ndarray, stride: list[int]) -> np.ndarray:
+    """x (B, H, W, C), w (kh, kw, C, O), valid."""
+    windows = sliding_window_view(x, w.shape[:2], axis=(1, 2))[:, :: stride[0], :: stride[1]]
+    return np.einsum("byxcij,ijco->byxo", windows, w, optimize=True)
+
+def sum_pool(x: np.ndarray, window: list[int], dilation: list[int], stride: list[int]) -> np.ndarray:
+    """x (B, H, W, C)."""
+    span = [(n - 1) * d + 1 for n, d in zip(window, dilation, strict=True)]
+    windows = sliding_window_view(x, span, axis=(1, 2))[:, :: stride[0], :: stride[1]]
+    summed: np.ndarray = windows[..., :: dilation[0], :: dilation[1]].sum(axis=(-2, -1))
+    return summed
+

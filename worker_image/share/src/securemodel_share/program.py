@@ -1,0 +1,154 @@
+"""The fixed-point program that players run (docs/program.md), and its making from a graph."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .errors import Reason, ShareError
+from .graph import Graph, Node
+
+FRACTION_BITS = 16
+# precision of a constant that is not a power of two
+CONSTANT_BITS = 24
+MAX_SHIFT = 31
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One line of the program: `keys` as docs/program.md has them, and the layer it comes from, which stays here."""
+
+    keys: dict[str, Any]
+    layer: str
+
+    @property
+    def op(self) -> str:
+        return str(self.keys["op"])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.keys["shape"])
+
+    @property
+    def operands(self) -> tuple[int, ...]:
+        return tuple(self.keys.get("in", ()))
+
+
+@dataclass
+class Program:
+    """Instructions, and beside them the plain weights as real numbers by instruction."""
+
+    instructions: list[Instruction] = field(default_factory=list)
+    weights: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def encode(self) -> bytes:
+        """The canonical bytes."""
+        document = {"version": 1, "fraction_bits": FRACTION_BITS, "instructions": [i.keys for i in self.instructions]}
+        return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.encode()).hexdigest()
+
+    def scale(self, at: int) -> int:
+        return int(self.instructions[at].keys["scale"])
+
+    def fixed_weights(self) -> dict[int, np.ndarray]:
+        """The weights as signed ring elements, int64.
+
+        Raises:
+            ShareError: WeightsOutOfRange, naming the layer.
+        """
+        fixed = {}
+        for at, value in self.weights.items():
+            scaled = np.rint(value * 2.0 ** self.scale(at))
+            if not (np.abs(scaled) < 2.0**62).all():
+                limit = 2 ** (62 - self.scale(at))
+                message = f"layer {self.instructions[at].layer!r}: a weight is larger than {limit:.3g} and does not fit the fixed point; scale the layer or clip its weights"
+                raise ShareError(Reason.WEIGHTS_OUT_OF_RANGE, message)
+            fixed[at] = scaled.astype(np.int64)
+        return fixed
+
+    def append(self, op: str, shape: tuple[int, ...], layer: str, operands: tuple[int, ...] = (), **keys: Any) -> int:
+        line: dict[str, Any] = {"op": op, "shape": [int(d) for d in shape], **keys}
+        if operands:
+            line["in"] = list(operands)
+        self.instructions.append(Instruction(line, layer))
+        return len(self.instructions) - 1
+
+
+def fix(graph: Graph, input_bound: float) -> Program:
+    """Fixed-point code for a graph: one truncation a product, together with what follows it.
+
+    Args:
+        input_bound: the largest absolute value that a client may send.
+    """
+    return _Fixer(graph, input_bound).run()
+
+
+class _Fixer:
+    def __init__(self, graph: Graph, input_bound: float) -> None:
+        self.graph = graph
+        self.bound = round(input_bound * 2**FRACTION_BITS)
+        self.program = Program()
+        self.made: dict[int, int] = {}
+
+    def run(self) -> Program:
+        for at, node in enumerate(self.graph.nodes):
+            if at not in self.made and node.op != "weight":
+                self.emit(at, node)
+        return self.program
+
+    def emit(self, at: int, node: Node) -> None:
+        operands = tuple(self.made[i] for i in node.inputs if self.graph.nodes[i].op != "weight")
+        match node.op:
+            case "input":
+                self.made[at] = self.program.append("input", node.shape, node.layer, bound=self.bound)
+            case "conv2d" | "matmul":
+                w = self.weight(node.inputs[1], FRACTION_BITS)
+                self.product(at, self.program.append(node.op, node.shape, node.layer, (*operands, w), **node.attributes), FRACTION_BITS)
+            case "divide":
+                factor, shift = self.constant(node.attributes["divisor"])
+                self.product(at, self.program.append("scale", node.shape, node.layer, operands, factor=factor), shift)
+            case "sum_pool" | "relu" | "reshape" | "transpose" | "output":
+                self.made[at] = self.program.append(node.op, node.shape, node.layer, operands, **node.attributes)
+            case other:
+                raise ShareError(Reason.INTERNAL_ERROR, f"no code for {other!r} after layer {node.layer!r}; please report this model")
+
+    def product(self, at: int, z: int, shift: int) -> None:
+        """What follows a product, up to and including the truncation that ends it."""
+        layer = self.graph.nodes[at].layer
+        while (reader := self.only_reader(at)) is not None:
+            node = self.graph.nodes[reader]
+            if node.op == "add":
+                bias = self.weight(node.inputs[1], 2 * FRACTION_BITS)
+                z = self.program.append("add", node.shape, node.layer, (z, bias))
+            elif node.op == "divide" and (extra := self.constant(node.attributes["divisor"]))[0] == 1 and shift + extra[1] <= MAX_SHIFT:
+                shift += extra[1]
+            elif node.op in ("relu", "output"):
+                self.made[reader] = self.program.append(f"truncate_{node.op}", node.shape, node.layer, (z,), shift=shift)
+                return
+            else:
+                break
+            at, self.made[reader] = reader, z
+        self.made[at] = self.program.append("truncate", self.graph.nodes[at].shape, layer, (z,), shift=shift)
+
+    def only_reader(self, at: int) -> int | None:
+        readers = self.graph.readers(at)
+        return readers[0] if len(readers) == 1 else None
+
+    def weight(self, at: int, scale: int) -> int:
+        value = self.graph.weights[at]
+        new = self.program.append("weight", value.shape, self.graph.nodes[at].layer, scale=scale)
+        self.program.weights[new] = value
+        return new
+
+    def constant(self, divisor: int) -> tuple[int, int]:
+        """1/divisor as a factor and a shift."""
+        if divisor & (divisor - 1) == 0:
+            return 1, divisor.bit_length() - 1
+        return round(2**CONSTANT_BITS / divisor), CONSTANT_BITS

@@ -1,0 +1,70 @@
+"""Proves, before anything is shared, that no intermediate value can leave the range in which the protocol is right (docs/protocol.md, Ranges).
+
+Interval arithmetic over the fixed-point weights: from the bound of the input to the bounds of every element of every value.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .errors import Reason, ShareError
+from .execute import linear
+from .program import Program
+
+TRUNCATION_RANGE = 2.0**62
+COMPARISON_WINDOW = 2.0**31
+# float64 sums of up to 2^28 terms
+SLACK = 1 + 2.0**-24
+
+Interval = tuple[np.ndarray, np.ndarray]
+
+
+def check_ranges(program: Program, fixed: dict[int, np.ndarray]) -> None:
+    """Raises RangeOverflow, naming the layer, if a value could leave its range for some input within the bound."""
+    values: list[Interval] = []
+    for at, line in enumerate(program.instructions):
+        if line.op == "input":
+            bound = np.full((1, *line.shape), float(line.keys["bound"]))
+            values.append((-bound, bound))
+        elif line.op == "weight":
+            values.append((fixed[at].astype(np.float64),) * 2)
+        elif line.op.startswith("truncate"):
+            low, high = values[line.operands[0]]
+            _within(program, at, (low, high), TRUNCATION_RANGE, "a product")
+            unit = 2.0 ** line.keys["shift"]
+            low, high = np.floor(low / unit), np.floor(high / unit) + 1
+            values.append(_relu(program, at, (low, high)) if line.op == "truncate_relu" else (low, high))
+        elif line.op == "relu":
+            values.append(_relu(program, at, values[line.operands[0]]))
+        else:
+            values.append(_linear(program, at, values))
+
+
+def _relu(program: Program, at: int, value: Interval) -> Interval:
+    _within(program, at, value, COMPARISON_WINDOW, "the input of a ReLU")
+    return np.maximum(value[0], 0), np.maximum(value[1], 0)
+
+
+def _linear(program: Program, at: int, values: list[Interval]) -> Interval:
+    line = program.instructions[at]
+    low, high = values[line.operands[0]]
+    if line.op in ("conv2d", "matmul"):
+        w = values[line.operands[1]][0]
+        up, down = np.maximum(w, 0), np.minimum(w, 0)
+        lows = linear(program, at, [low, up]) + linear(program, at, [high, down])
+        highs = linear(program, at, [high, up]) + linear(program, at, [low, down])
+        return lows * np.where(lows < 0, SLACK, 1 / SLACK), highs * np.where(highs > 0, SLACK, 1 / SLACK)
+    rest = [values[i][0] for i in line.operands[1:]]
+    return linear(program, at, [low, *rest]), linear(program, at, [high, *rest])
+
+
+def _within(program: Program, at: int, value: Interval, limit: float, what: str) -> None:
+    most = max(float(np.abs(value[0]).max()), float(np.abs(value[1]).max()))
+    if most < limit:
+        return
+    bound = program.instructions[0].keys["bound"] / 2**16
+    message = (
+        f"layer {program.instructions[at].layer!r}: {what} could be {most / limit:.3g} times the largest value that the protocol computes right, for inputs up to {bound:g}; "
+        "lower spec.model.inputBound if your inputs are smaller, or normalise the weights (fold batch normalisation, add weight decay)"
+    )
+    raise ShareError(Reason.RANGE_OVERFLOW, message)
