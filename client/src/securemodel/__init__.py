@@ -1,41 +1,28 @@
-"""Private predictions of a SecureModel: the input is shared here, two players are asked, and the answer is put together here."""
+"""Private predictions from a SecureModel.
 
-from importlib.metadata import version
+>>> import securemodel
+>>> with securemodel.connect("digits", namespace="default") as model:
+...     logits = model.predict(images)  # (B, 28, 28, 1) floats in, (B, 10) floats out
+"""
 
-from .channel import Endpoint
-from .discovery import connect
+from .connect import connect
 from .errors import (
-    ConfigError,
-    DigestMismatch,
-    Disagreement,
-    IdentityError,
     InputError,
-    ModelNotFound,
-    NotReady,
+    ModelNotFoundError,
     PlayerError,
-    ProtocolError,
     SecureModelError,
-    Unreachable,
+    UnreachableError,
+    UntrustedAnswerError,
 )
 from .model import Model
-from .wire import Metadata
-
-__version__ = version("securemodel")
 
 __all__ = [
-    "ConfigError",
-    "DigestMismatch",
-    "Disagreement",
-    "Endpoint",
-    "IdentityError",
     "InputError",
-    "Metadata",
     "Model",
-    "ModelNotFound",
-    "NotReady",
+    "ModelNotFoundError",
     "PlayerError",
-    "ProtocolError",
     "SecureModelError",
-    "Unreachable",
+    "UnreachableError",
+    "UntrustedAnswerError",
     "connect",
 ]

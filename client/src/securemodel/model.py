@@ -1,102 +1,56 @@
-"""A SecureModel as its client sees it: float array in, float array out."""
+"""A SecureModel as a function: floats in, floats out; nobody but the caller sees either."""
 
 from __future__ import annotations
 
-import secrets
-import threading
-from typing import TYPE_CHECKING, Self
+import contextlib
+import os
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
-from . import fixedpoint, wire
-from .channel import Channel, Endpoint, Pair, parse_url, tls_context
-from .errors import ConfigError, DigestMismatch, SecureModelError
-from .retry import retrying
+from .errors import PlayerError, SecureModelError, UnreachableError, UntrustedAnswerError
+from .player import Answer, Endpoint, Player
+from .sharing import Ring, decode, encode, reconstruct, split
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-    from types import TracebackType
-
-    from numpy.typing import NDArray
-
-    from .wire import Metadata
-
-TIMEOUT = 30.0
-_MAX_METADATA = 1 << 20
+DATA_ROLES = ("alice", "bob")
+TIMEOUT_S = 30.0
+FIRST_BACKOFF_S = 0.1
+LAST_BACKOFF_S = 2.0
+Progress = Callable[[int, int], None]
+T = TypeVar("T")
 
 
 class Model:
-    """Private predictions of one SecureModel.
+    """A connection to the two data players of one SecureModel. Not for several threads at once; open one a thread.
 
-    The input is split into two random-looking shares on this machine; alice gets one, bob the other, and only here the two answers are put together. `securemodel.connect` finds
-    the players in a cluster; this constructor takes them as they are given. May be used by several threads at once, and as a context manager.
+    Args:
+        endpoints: role ("alice", "bob") -> how to reach that player.
+        ca: the SecureModel's CA, PEM.
+        model, namespace: its name; certificates must be of this model.
+        digest: the program that is expected, if known.
     """
 
-    def __init__(
-        self,
-        *,
-        endpoints: Mapping[str, str | Endpoint],
-        ca: str | Path,
-        model: str,
-        namespace: str = "default",
-        digest: str | None = None,
-    ) -> None:
-        """endpoints: of alice and bob, by role: https://host:port. ca: path of the model's CA certificate, or its PEM text. digest: of the program to insist on, hex, or None.
-
-        Sends nothing yet. Raises ConfigError.
-        """
-        if set(endpoints) != set(wire.ROLES):
-            raise ConfigError(f"endpoints are given for {', '.join(sorted(endpoints)) or 'nobody'}; give one for alice and one for bob")
-        self.name = model
+    def __init__(self, endpoints: Mapping[str, Endpoint], ca: str, model: str, namespace: str = "default", digest: str | None = None) -> None:
+        if set(endpoints) != set(DATA_ROLES):
+            raise SecureModelError(f"endpoints are for {', '.join(endpoints)}; alice and bob are needed")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.set_alpn_protocols(["http/1.1"])
+        context.load_verify_locations(cadata=ca)
+        self.model = model
         self.namespace = namespace
         self.digest = digest
-        self._endpoints = {role: parse_url(role, at) if isinstance(at, str) else at for role, at in endpoints.items()}
-        self._context = tls_context(ca)
-        self._lock = threading.Lock()
-        self._idle: list[Pair] = []
-        self._metadata: Metadata | None = None
-        self._closed = False
-
-    @property
-    def metadata(self) -> Metadata:
-        """Shapes, bound, protocol, digest: asked of both players once, who have to agree. Raises SecureModelError (ModelNotFound, NotReady, Unreachable, ...)."""
-        if self._metadata is None:
-            self._metadata = self.fetch_metadata()
-        return self._metadata
-
-    def fetch_metadata(self, timeout: float = TIMEOUT) -> Metadata:
-        """Asks both players anew; `timeout` in seconds, retries included."""
-        return retrying(timeout, self._fetch_metadata)
-
-    def predict(self, array: object, *, timeout: float = TIMEOUT, progress: Callable[[int, int], None] | None = None) -> NDArray[np.float64]:
-        """Private prediction.
-
-        array: floats or integers, shape (B, *metadata.input_shape), B >= 1, every value within the model's input bound. Larger batches than the players take are cut into several
-        requests. timeout: seconds that each request may take, retries included. progress: called with (rows done, rows in all) after each request.
-
-        Returns float64, shape (B, *metadata.output_shape). The difference to the plaintext model is that of fixed point with 16 fraction bits.
-
-        Raises InputError before anything of the input is sent; ModelNotFound, NotReady, Unreachable, IdentityError, PlayerError and the other SecureModelError when there is no
-        answer. A failed attempt that can be repeated is repeated with fresh shares under a fresh id.
-        """
-        metadata = self.metadata
-        ring = fixedpoint.encode(array, metadata.input_shape, metadata.fraction_bits, metadata.input_bound)
-        parts = []
-        for at in range(0, len(ring), metadata.max_rows):
-            rows = ring[at : at + metadata.max_rows]
-            parts.append(retrying(timeout, lambda deadline, rows=rows: self._ask(rows, metadata, deadline)))  # type: ignore[misc]
-            if progress is not None:
-                progress(at + len(rows), len(ring))
-        return np.concatenate(parts)
-
-    def close(self) -> None:
-        """Closes the connections; the model cannot be asked any more."""
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for pair in idle:
-            pair.close()
+        self._players = {role: Player(endpoints[role], f"securemodel://{namespace}/{model}/{role}", context) for role in DATA_ROLES}
+        self._pool = ThreadPoolExecutor(len(DATA_ROLES), thread_name_prefix="securemodel")
+        self._metadata: dict[str, Any] | None = None
+        self.hops = 0
 
     def __enter__(self) -> Self:
         return self
@@ -104,55 +58,119 @@ class Model:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        return f"<securemodel.Model {self.namespace}/{self.name}>"
+    def close(self) -> None:
+        """Closes the connections."""
+        for player in self._players.values():
+            player.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _fetch_metadata(self, deadline: float) -> Metadata:
-        pair = self._take()
-        alice, bob = pair.ask("GET", wire.model_path(self.name), limit=_MAX_METADATA, deadline=deadline)
-        self._give_back(pair)
-        metadata = wire.agree_on_metadata(wire.parse_metadata(alice), wire.parse_metadata(bob))
-        if self.digest is not None and metadata.digest != self.digest:
-            raise DigestMismatch(
-                f"the players serve program {metadata.digest}, the client config expects {self.digest}; read the client config again, or ask the model's owner"
-            )
-        return metadata
+    def metadata(self, timeout: float = TIMEOUT_S) -> dict[str, Any]:
+        """What both players say of the model: `row_shape`, `output_shape`, `input_bound` (ring units), `digest`, `max_rows`, `protocol`, `fraction_bits`.
 
-    def _ask(self, ring: fixedpoint.Ring, metadata: Metadata, deadline: float) -> NDArray[np.float64]:
-        """One attempt: fresh shares, a fresh id."""
-        request_id = secrets.token_hex(16)
-        (alice, length), (bob, _) = (wire.infer_body(request_id, share) for share in fixedpoint.split(ring))
-        pair = self._take()
-        replies = pair.ask(
-            "POST",
-            wire.model_path(self.name, "/infer"),
-            (alice, bob),
-            headers={"Content-Type": "application/octet-stream", wire.JSON_LENGTH: str(length)},
-            limit=wire.infer_size(metadata, len(ring)),
-            deadline=deadline,
-        )
-        self._give_back(pair)
-        a, b = (wire.parse_output(reply, request_id, metadata, len(ring)) for reply in replies)
-        wire.agree_on_output(a, b)
-        if a.digest != metadata.digest:
-            self._metadata = None
-            raise DigestMismatch(f"the players changed to program {a.digest} meanwhile, asked was {metadata.digest}; nothing was put together, ask again")
-        return fixedpoint.decode(a.tensor, b.tensor, metadata.fraction_bits)
+        Raises:
+            UntrustedAnswerError: they disagree, or it is not the expected program.
+        """
+        if self._metadata is None:
+            self._metadata = self._retried(self._ask_metadata, time.monotonic() + timeout)
+        return self._metadata
 
-    def _take(self) -> Pair:
-        with self._lock:
-            if self._closed:
-                raise SecureModelError(f"{self!r} is closed; connect again")
-            if self._idle:
-                return self._idle.pop()
-        alice, bob = (
-            Channel(role, self._endpoints[role], self._context, wire.identity(self.namespace, self.name, role)) for role in wire.ROLES
-        )
-        return Pair(alice, bob)
+    def predict(self, array: npt.ArrayLike, timeout: float = TIMEOUT_S, progress: Progress | None = None) -> npt.NDArray[np.float64]:
+        """Private predictions.
 
-    def _give_back(self, pair: Pair) -> None:
-        with self._lock:
-            if not self._closed:
-                self._idle.append(pair)
-                return
-        pair.close()
+        Args:
+            array: numbers, (B, ...row); B may be larger than one batch, it is then cut.
+            timeout: seconds for each batch, tries included.
+            progress: called with the rows done and the rows in all.
+
+        Returns:
+            (B, ...output), float64.
+
+        Raises:
+            InputError: refused before anything was sent.
+            PlayerError: a player refused for good, or still refuses at the timeout.
+            UnreachableError: a player does not answer.
+            UntrustedAnswerError: the players' answers do not belong together.
+        """
+        metadata = self.metadata(timeout)
+        secret = encode(array, metadata["row_shape"], metadata["input_bound"])
+        results = []
+        for start in range(0, len(secret), metadata["max_rows"]):
+            rows = secret[start : start + metadata["max_rows"]]
+            results.append(self._retried(lambda rows=rows: self._ask(rows), time.monotonic() + timeout))  # type: ignore[misc]
+            if progress:
+                progress(start + len(rows), len(secret))
+        return np.concatenate(results)
+
+    def _ask_metadata(self) -> dict[str, Any]:
+        answers = self._both(lambda player: player.metadata(self.model))
+        try:
+            views = [
+                {
+                    "row_shape": tuple(a["inputs"][0]["shape"][1:]),
+                    "output_shape": tuple(a["outputs"][0]["shape"][1:]),
+                    **{k: a["parameters"][k] for k in ("input_bound", "digest", "max_rows", "protocol", "fraction_bits")},
+                }
+                for a in answers
+            ]
+        except (KeyError, IndexError, TypeError) as error:
+            raise UntrustedAnswerError(f"a player's metadata cannot be read ({type(error).__name__}); is it of another release?") from error
+        if views[0] != views[1]:
+            differing = ", ".join(key for key in views[0] if views[0][key] != views[1][key])
+            raise PlayerError("alice and bob", "not_ready", f"they do not agree on {differing}; a share step may be under way", retryable=True)
+        if self.digest and views[0]["digest"] != self.digest:
+            raise UntrustedAnswerError(f"the players run program {views[0]['digest']}, expected {self.digest}; nothing was sent")
+        return views[0]
+
+    def _ask(self, secret: Ring) -> npt.NDArray[np.float64]:
+        """One try: fresh shares, a fresh id."""
+        shares = dict(zip(DATA_ROLES, split(secret), strict=True))
+        request_id = os.urandom(16).hex()
+        first, second = self._both(lambda player: player.infer(self.model, request_id, shares[player.endpoint.role]))
+        self._check(first, second, request_id, len(secret))
+        self.hops = max(first.hops, second.hops)
+        return decode(reconstruct(first.share, second.share))
+
+    def _check(self, first: Answer, second: Answer, request_id: str, rows: int) -> None:
+        promised = self.metadata()
+        expected = {"id": request_id, "rows": rows, "digest": promised["digest"]}
+        for key, value in first.agreement.items():
+            if value != second.agreement[key] or value != expected.get(key, value):
+                raise UntrustedAnswerError(f"the players' answers do not belong together: {key} differs")
+        if first.share.shape != second.share.shape or first.share.shape[1:] != promised["output_shape"]:
+            raise UntrustedAnswerError("the players' answers have another shape than the model's output")
+
+    def _both(self, ask: Callable[[Player], T]) -> list[T]:
+        """Asks both players at the same time. Once one has refused for good, the other is not waited for."""
+        futures: dict[str, Future[T]] = {role: self._pool.submit(ask, self._players[role]) for role in DATA_ROLES}
+        done, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
+        if any(self._is_final(future.exception()) for future in done):
+            for role, future in futures.items():
+                if future not in done:
+                    self._interrupt(self._players[role])
+        wait(futures.values())
+        errors = [error for future in futures.values() if (error := future.exception()) is not None]
+        if errors:
+            raise next((error for error in errors if self._is_final(error)), errors[0])
+        return [future.result() for future in futures.values()]
+
+    @staticmethod
+    def _interrupt(player: Player) -> None:
+        connection = player.connection
+        if connection is not None and connection.sock is not None:
+            with contextlib.suppress(OSError):  # closed already
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+    @staticmethod
+    def _is_final(error: BaseException | None) -> bool:
+        return error is not None and not isinstance(error, UnreachableError) and not (isinstance(error, PlayerError) and error.retryable)
+
+    def _retried(self, attempt: Callable[[], T], end: float) -> T:
+        backoff = FIRST_BACKOFF_S
+        while True:
+            try:
+                return attempt()
+            except (PlayerError, UnreachableError) as error:
+                if self._is_final(error) or time.monotonic() + backoff > end:
+                    raise
+            time.sleep(backoff)
+            backoff = min(2 * backoff, LAST_BACKOFF_S)

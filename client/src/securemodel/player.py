@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -124,6 +125,8 @@ class Player:
         if self.connection is None:
             raw = self.endpoint.dial()
             raw.settimeout(TIMEOUT_S)
+            with contextlib.suppress(OSError):  # a forwarded port is not TCP here
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
                 sock = self.context.wrap_socket(raw, server_hostname=self.endpoint.server_name)
             except BaseException:

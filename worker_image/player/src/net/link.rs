@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,12 +16,12 @@ use zeroize::Zeroize;
 
 use super::epoch::{LinkId, LinkSecret};
 use super::frame::{encode, Decoder, Frame, Header};
-use crate::counters::Counters;
 use crate::mpc::ChannelError;
 use crate::role::Role;
 
-/// Without a byte of the awaited frame, and without a byte of ours being taken.
+/// A frame that is not awaited in vain: any byte from the peer extends the wait, up to `LONGEST`.
 const DEADLINE: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(60);
 /// Received but not yet asked for: past this the reader waits, and with it the peer.
 const INBOX_BYTES: usize = 256 << 20;
 
@@ -35,17 +35,14 @@ pub struct Link {
     inbox: Mutex<Inbox>,
     changed: Condvar,
     closed: AtomicBool,
-    /// The longest DATA payload that the program can need.
-    data_limit: AtomicUsize,
-    counters: Arc<Counters>,
+    pub sent: AtomicU64,
+    pub received: AtomicU64,
 }
 
 #[derive(Default)]
 struct Inbox {
     frames: VecDeque<Frame>,
     bytes: usize,
-    /// Bytes of batches that have come, whole frames or not.
-    progress: u64,
 }
 
 /// What a link tells its owner; called on the reader's thread.
@@ -61,15 +58,8 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Link {
-    /// A link over a finished handshake. `roles`, `certificates`: the dialer's and the listener's.
-    pub fn new(
-        peer: Role,
-        mut tls: Connection,
-        socket: TcpStream,
-        roles: [Role; 2],
-        certificates: [&[u8]; 2],
-        counters: Arc<Counters>,
-    ) -> Result<Arc<Link>, String> {
+    /// A link over a finished handshake. `certificates`: the dialer's and the listener's.
+    pub fn new(peer: Role, mut tls: Connection, socket: TcpStream, roles: [Role; 2], certificates: [&[u8]; 2]) -> Result<Arc<Link>, String> {
         let mut context = Vec::new();
         for role in roles {
             context.extend_from_slice(role.as_str().as_bytes());
@@ -85,10 +75,8 @@ impl Link {
             socket.set_nodelay(true)?;
             socket.set_read_timeout(None)?;
             socket.set_write_timeout(Some(DEADLINE))?;
-            // a peer whose machine is gone says nothing: notice it within the deadline, also between batches
-            let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(2)).with_interval(Duration::from_secs(1)).with_retries(3);
-            socket2::SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
-            socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(DEADLINE))
+            let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(5)).with_interval(Duration::from_secs(2)).with_retries(3);
+            socket2::SockRef::from(&socket).set_tcp_keepalive(&keepalive)
         };
         prepare().map_err(|e| e.to_string())?;
         Ok(Arc::new(Link {
@@ -101,14 +89,13 @@ impl Link {
             inbox: Mutex::default(),
             changed: Condvar::new(),
             closed: AtomicBool::new(false),
-            data_limit: AtomicUsize::new(0),
-            counters,
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
         }))
     }
 
-    /// Starts the reader. `data_limit`: the longest DATA payload that the program can need.
-    pub fn start(self: &Arc<Link>, data_limit: usize, listener: Arc<dyn Listener>) {
-        self.data_limit.store(data_limit, Ordering::Relaxed);
+    /// Starts the reader.
+    pub fn start(self: &Arc<Link>, listener: Arc<dyn Listener>) {
         let link = self.clone();
         std::thread::spawn(move || {
             let why = link.read(&*listener).err().unwrap_or_else(|| "closed by the peer".into());
@@ -130,9 +117,6 @@ impl Link {
 
     /// Sends one frame; at most one thread's frame is on its way at a time.
     pub fn send(&self, header: &Header, payload: &[u8]) -> Result<(), ChannelError> {
-        if payload.len() > super::frame::MAX_PAYLOAD {
-            return Err(ChannelError::Protocol(self.peer, format!("a message of {} bytes; lower --max-rows", payload.len())));
-        }
         let lost = |_| ChannelError::Lost(self.peer);
         let mut plain = Vec::with_capacity(super::frame::HEADER + payload.len());
         encode(header, payload, &mut plain);
@@ -149,19 +133,23 @@ impl Link {
             std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => ChannelError::Stalled(self.peer),
             _ => ChannelError::Lost(self.peer),
         })?;
-        Counters::add(&self.counters.bytes_sent, plain.len());
+        self.sent.fetch_add(plain.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 
     /// The next frame of a batch, within the deadline.
     pub fn recv(&self) -> Result<Frame, ChannelError> {
-        let mut progress = locked(&self.inbox).progress;
+        let begin = Instant::now();
+        let (mut seen, mut since) = (self.received.load(Ordering::Relaxed), begin);
         loop {
-            if let Some(frame) = self.recv_within(DEADLINE)? {
+            if let Some(frame) = self.recv_within(Duration::from_millis(250))? {
                 return Ok(frame);
             }
-            let now = locked(&self.inbox).progress;
-            if std::mem::replace(&mut progress, now) == now {
+            let now = self.received.load(Ordering::Relaxed);
+            if now != seen {
+                (seen, since) = (now, Instant::now());
+            }
+            if since.elapsed() > DEADLINE || begin.elapsed() > LONGEST {
                 return Err(ChannelError::Stalled(self.peer));
             }
         }
@@ -186,22 +174,17 @@ impl Link {
     }
 
     fn read(self: &Arc<Link>, listener: &dyn Listener) -> Result<(), String> {
+        use super::frame::Kind;
         let mut raw = vec![0u8; 64 << 10];
         let mut decoder = Decoder::default();
         let mut n = 0; // the first round takes what came with the handshake
         loop {
-            let got = self.decrypt(&raw[..n], &mut decoder)?;
-            Counters::add(&self.counters.bytes_received, got);
-            let limit = self.data_limit.load(Ordering::Relaxed);
-            while let Some(frame) = decoder.next(limit).map_err(|e| e.to_string())? {
-                if frame.header.kind.of_batch() {
-                    self.deliver(frame)?;
-                } else {
-                    listener.control(self, frame)?;
+            self.decrypt(&raw[..n], &mut decoder)?;
+            while let Some(frame) = decoder.next().map_err(|e| e.to_string())? {
+                match frame.header.kind {
+                    Kind::Data | Kind::Announce => self.deliver(frame)?,
+                    _ => listener.control(self, frame)?,
                 }
-            }
-            if decoder.in_batch() {
-                locked(&self.inbox).progress += got as u64;
             }
             n = match (&self.socket).read(&mut raw) {
                 Ok(0) => return Ok(()),
@@ -212,9 +195,7 @@ impl Link {
         }
     }
 
-    /// Returns how many plain bytes came of it.
-    fn decrypt(&self, mut raw: &[u8], decoder: &mut Decoder) -> Result<usize, String> {
-        let mut got = 0;
+    fn decrypt(&self, mut raw: &[u8], decoder: &mut Decoder) -> Result<(), String> {
         let mut tls = locked(&self.tls);
         let mut plain = [0u8; 16 << 10];
         loop {
@@ -224,17 +205,17 @@ impl Link {
             }
             loop {
                 match tls.reader().read(&mut plain) {
-                    Ok(0) => return Ok(got),
+                    Ok(0) => return Ok(()),
                     Ok(n) => {
                         decoder.extend(&plain[..n]);
-                        got += n;
+                        self.received.fetch_add(n as u64, Ordering::Relaxed);
                     }
                     Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => break,
                     Err(e) => return Err(e.to_string()),
                 }
             }
             if raw.is_empty() {
-                return Ok(got);
+                return Ok(());
             }
         }
     }
