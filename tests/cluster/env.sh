@@ -3,14 +3,14 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 CACHE=${SECUREMODEL_CACHE:-$HOME/.cache/securemodel}
 # one cluster a checkout: two clones on a machine do not meet
-CLUSTER=securemodel-$(printf '%s' "$ROOT" | sha256sum | cut -c1-8)
+CLUSTER=${SECUREMODEL_CLUSTER:-securemodel-$(printf "%s" "$ROOT" | sha256sum | cut -c1-8)}
 STATE=$ROOT/.cluster
 BIN=$CACHE/bin
 export KUBECONFIG=$STATE/kubeconfig
 # Debian's docker client before any other: it fits its engine. The legacy builder needs no plugin.
 export PATH=$BIN:/usr/bin:$PATH DOCKER_BUILDKIT=0
 
-KUBE=v1.34.4 KIND=v0.33.0 COREDNS=v1.12.1 HELM=v3.21.4 LOCALPATH=v0.0.30
+source "$ROOT/tests/cluster/versions.sh"
 
 # say TEXT: one line of progress, with the time since the script began
 say() { printf '==> [%3ds] %s\n' "$SECONDS" "$*" >&2; }

@@ -11,7 +11,7 @@ if [ -n "$(docker images -q "$official")" ] || { [ ! -e "$CACHE/node/no-registry
     exit
 fi
 mkdir -p "$CACHE/node" && touch "$CACHE/node/no-registry" # asked once: a registry that is not there takes long to say so
-key=$(cat "$here"/{node-image,tools,base-image,env}.sh "$here"/kubenode/* "$here"/manifests/* "$here"/{pod-network.sh,pause.c} | sha256sum | cut -c1-12)
+key=$(cat "$here"/{node-image,base-image,versions}.sh "$here"/kubenode/* "$here"/manifests/* "$here"/{pod-network.sh,pause.c} | sha256sum | cut -c1-12)
 image=kindest/node:local-$key
 if [ -n "$(docker images -q "$image")" ]; then
     echo "$image"

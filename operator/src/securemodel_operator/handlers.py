@@ -1,0 +1,75 @@
+"""kopf: events in, workers woken. Nothing else; the only user of kopf."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kopf
+
+from . import naming
+from .kube import Kube
+from .players import Players
+from .reconcile import Reconciler
+from .settings import load
+from .worker import Workers
+
+STALLED_S = 120.0
+WATCH_S = 300
+# Pods and Secrets are not watched: the resync looks at those of its own model by name or label
+CHILDREN = (("apps", "v1", "statefulsets"), ("batch", "v1", "jobs"), ("", "v1", "configmaps"), ("", "v1", "services"))
+
+
+class Operator:
+    """What lives from startup to cleanup."""
+
+    def __init__(self) -> None:
+        self.kube = Kube()
+        self.players = Players()
+        self.workers = Workers(Reconciler(self.kube, self.players, load()).run)
+
+    async def stop(self) -> None:
+        await self.workers.stop()
+        await self.players.close()
+        await self.kube.close()
+
+
+def build() -> kopf.OperatorRegistry:
+    """All handlers, in a registry of their own."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.startup(registry=registry)
+    async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:
+        settings.posting.enabled = False  # events are the reconciler's
+        settings.peering.standalone = True
+        settings.scanning.disabled = True
+        settings.watching.server_timeout = WATCH_S  # a stream can go quiet without an end
+        settings.watching.client_timeout = WATCH_S + 10
+        settings.persistence.finalizer = f"{naming.GROUP}/unused"
+        for child in CHILDREN:
+            settings.watching.label_selectors[child] = naming.MODEL_LABEL  # filtered by the API server
+        memo.operator = Operator()
+        await memo.operator.kube.connect()
+
+    @kopf.on.cleanup(registry=registry)
+    async def stop(memo: kopf.Memo, **_: Any) -> None:
+        await memo.operator.stop()
+
+    @kopf.on.probe(id="passes", registry=registry)
+    def alive(memo: kopf.Memo, **_: Any) -> str:
+        if memo.operator.workers.stalled(STALLED_S):
+            raise RuntimeError(f"no pass has ended for {STALLED_S:g} s")
+        return "ok"
+
+    @kopf.on.event(naming.GROUP, naming.VERSION, naming.PLURAL, registry=registry)
+    async def changed(namespace: str, name: str, uid: str, memo: kopf.Memo, **_: Any) -> None:
+        memo.operator.workers.wake(namespace, name, uid)
+
+    async def child_changed(meta: Any, memo: kopf.Memo, **_: Any) -> None:
+        for reference in meta.get("ownerReferences", []):
+            memo.operator.workers.wake_child(reference["uid"])
+
+    for child in CHILDREN:
+        kopf.on.event(*child, id=f"{child[-1]}-changed", registry=registry)(child_changed)
+    return registry
+
+

@@ -1,0 +1,128 @@
+"""The Kubernetes API, as much of it as the operator needs. The only user of the client library."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from kubernetes.aio import client, config
+from kubernetes.aio.client.exceptions import ApiException
+
+from .naming import GROUP, MANAGER, MODEL_LABEL, PLURAL, VERSION
+
+Object = dict[str, Any]
+TIMEOUT_S = 10
+NOT_FOUND = 404
+CONFLICT = 409
+HTTP_ERROR = 400
+
+PATHS = {
+    "ConfigMap": ("/api/v1", "configmaps"),
+    "Event": ("/api/v1", "events"),
+    "Job": ("/apis/batch/v1", "jobs"),
+    "PersistentVolumeClaim": ("/api/v1", "persistentvolumeclaims"),
+    "Pod": ("/api/v1", "pods"),
+    "Secret": ("/api/v1", "secrets"),
+    "SecureModel": (f"/apis/{GROUP}/{VERSION}", PLURAL),
+    "Service": ("/api/v1", "services"),
+    "StatefulSet": ("/apis/apps/v1", "statefulsets"),
+}
+
+
+class KubeError(Exception):
+    """The API server refused or did not answer. Holds no request body: it may be a Secret."""
+
+    def __init__(self, what: str, status: int, message: str) -> None:
+        super().__init__(f"{what}: {message} (HTTP {status})" if status else f"{what}: {message}")
+        self.status = status
+
+
+class Kube:
+    """One connection pool; close it when done."""
+
+    def __init__(self) -> None:
+        self.api: client.ApiClient | None = None
+
+    async def connect(self) -> None:
+        """In a pod by its service account, else by kubeconfig."""
+        try:
+            config.load_incluster_config()
+        except config.ConfigException:
+            await config.load_kube_config()
+        self.api = client.ApiClient()
+
+    async def close(self) -> None:
+        if self.api:
+            await self.api.close()
+
+    async def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        """None if there is none."""
+        try:
+            return await self._request("GET", kind, namespace, name)
+        except KubeError as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+
+    async def children(self, kind: str, namespace: str, model: str) -> list[Object]:
+        """Objects of a kind that carry the model's label."""
+        found = await self._request("GET", kind, namespace, query=[("labelSelector", f"{MODEL_LABEL}={model}")])
+        items: list[Object] = found.get("items", [])
+        for item in items:  # lists leave the kind out
+            item.setdefault("kind", kind)
+        return items
+
+    async def apply(self, obj: Object) -> None:
+        """Server-side, as the one manager of its fields."""
+        query = [("fieldManager", MANAGER), ("force", "true")]
+        metadata = obj["metadata"]
+        await self._request("PATCH", obj["kind"], metadata["namespace"], metadata["name"], body=obj, query=query, content="application/apply-patch+yaml")
+
+    async def create(self, obj: Object) -> None:
+        """Creates what is then left alone; that it exists already is fine."""
+        try:
+            await self._request("POST", obj["kind"], obj["metadata"]["namespace"], body=obj, query=[("fieldManager", MANAGER)])
+        except KubeError as error:
+            if error.status != CONFLICT:
+                raise
+
+    async def delete(self, kind: str, namespace: str, name: str) -> None:
+        """With its dependents, in the background; that it is gone already is fine."""
+        try:
+            await self._request("DELETE", kind, namespace, name, body={"propagationPolicy": "Background"})
+        except KubeError as error:
+            if error.status != NOT_FOUND:
+                raise
+
+    async def write_status(self, namespace: str, name: str, status: Object) -> None:
+        body = {"status": status}
+        await self._request("PATCH", "SecureModel", namespace, name + "/status", body=body, content="application/merge-patch+json")
+
+    async def _request(
+        self, method: str, kind: str, namespace: str, name: str = "", *, body: Object | None = None, query: list[tuple[str, str]] | None = None, content: str = "application/json"
+    ) -> Object:
+        prefix, plural = PATHS[kind]
+        what = f"{method} {kind} {namespace}/{name}"
+        if self.api is None:
+            raise KubeError(what, 0, "not connected")
+        path = f"{prefix}/namespaces/{namespace}/{plural}" + (f"/{name}" if name else "")
+        headers = {"Accept": "application/json", "Content-Type": content}
+        try:
+            serialized = await self.api.param_serialize(method, path, query_params=query or [], header_params=headers, body=body, auth_settings=["BearerToken"])
+            response = await self.api.call_api(*serialized, _request_timeout=TIMEOUT_S)
+            data = await response.read()
+        except ApiException as error:
+            raise KubeError(what, error.status or 0, str(error.reason)) from None
+        except (OSError, TimeoutError) as error:
+            raise KubeError(what, 0, type(error).__name__) from error
+        if response.status >= HTTP_ERROR:
+            raise KubeError(what, response.status, _message(data))
+        loaded: Object = json.loads(data)
+        return loaded
+
+
+def _message(data: bytes) -> str:
+    try:
+        return str(json.loads(data).get("message", ""))[:500]
+    except ValueError:
+        return ""

@@ -1,0 +1,56 @@
+"""What the chart tells the operator, through the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+DEFAULT_PLAYER_RESOURCES = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}}
+DEFAULT_SHARE_RESOURCES = {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}}
+
+
+@dataclass(frozen=True)
+class Settings:
+    player_image: str
+    share_image: str
+    pull_policy: str = "IfNotPresent"
+    pull_secrets: tuple[str, ...] = ()
+    player_resources: dict[str, Any] = field(default_factory=lambda: DEFAULT_PLAYER_RESOURCES)
+    share_resources: dict[str, Any] = field(default_factory=lambda: DEFAULT_SHARE_RESOURCES)
+    volume_size: str = "1Gi"
+    storage_class: str | None = None
+
+
+class SettingsError(ValueError):
+    """The environment is not what the operator needs."""
+
+
+def load(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Reads the settings.
+
+    Raises:
+        SettingsError: a variable is missing or not JSON.
+    """
+    for name in ("PLAYER_IMAGE", "SHARE_IMAGE"):
+        if not environment.get(name):
+            raise SettingsError(f"the environment variable {name} is not set; the Helm chart sets it")
+
+    def from_json(name: str, default: Any) -> Any:
+        try:
+            return json.loads(environment[name]) if environment.get(name) else default
+        except json.JSONDecodeError as error:
+            raise SettingsError(f"the environment variable {name} is not JSON: {error}") from None
+
+    return Settings(
+        environment["PLAYER_IMAGE"],
+        environment["SHARE_IMAGE"],
+        environment.get("IMAGE_PULL_POLICY", "IfNotPresent"),
+        tuple(from_json("IMAGE_PULL_SECRETS", [])),
+        from_json("PLAYER_RESOURCES", DEFAULT_PLAYER_RESOURCES),
+        from_json("SHARE_RESOURCES", DEFAULT_SHARE_RESOURCES),
+        environment.get("VOLUME_SIZE") or "1Gi",
+        environment.get("STORAGE_CLASS") or None,
+    )

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Builds the three images, each tagged by the content that goes into it, loads into the cluster those that are new there,
+# and writes their names to .cluster/images.env.
+set -euo pipefail
+source "$(dirname "$0")/env.sh"
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$ROOT"
+bash "$here/base-image.sh"
+
+# content PATH...: a short hash of the files that git knows or would take, with their names
+content() { git ls-files -z --cached --others --exclude-standard -- "$@" | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12; }
+
+# build NAME TAG CONTEXT: unless that tag is there
+build() {
+    local image=securemodel/$1:$2
+    if [ -z "$(docker images -q "$image")" ]; then
+        say "building $image"
+        step "$CACHE/log/image-$1.log" docker build -q -t "$image" "$3"
+    fi
+    echo "$image"
+}
+
+player_tag=$(content worker_image/player)
+if [ -z "$(docker images -q "securemodel/player:$player_tag")" ]; then
+    bash "$here/player.sh"
+    context=$(mktemp -d)
+    trap 'rm -rf "$context"' EXIT
+    cp worker_image/player/Dockerfile "$CACHE/player-target/release/securemodel-player" "$context/"
+    build player "$player_tag" "$context" >/dev/null
+fi
+player=securemodel/player:$player_tag
+operator=$(build operator "$(content operator)" operator)
+share=$(build share "$(content worker_image/share)" worker_image/share)
+
+node=$CLUSTER-control-plane
+present=$(docker exec "$node" crictl images -o json | jq -r '.images[].repoTags[]?')
+for image in "$player" "$operator" "$share"; do
+    if ! grep -qx "docker.io/$image" <<<"$present"; then
+        say "loading $image into the cluster ($(docker image inspect -f '{{.Size}}' "$image" | awk '{printf "%d MB", $1 / 1e6}'))"
+        step "$CACHE/log/load.log" kind load docker-image --name "$CLUSTER" "$image"
+    fi
+done
+mkdir -p "$STATE"
+printf 'OPERATOR_IMAGE=%s\nSHARE_IMAGE=%s\nPLAYER_IMAGE=%s\n' "$operator" "$share" "$player" >"$STATE/images.env"
