@@ -7,6 +7,10 @@ docker info >/dev/null 2>&1 && exit 0
 [ "$(id -u)" = 0 ] || die "no Docker engine is reachable; start one (systemctl start docker), then run this again"
 say "starting a Docker engine (log: $CACHE/log/dockerd.log)"
 mkdir -p "$BIN" "$CACHE/log"
+# left by a crash or a reboot, its number may be another program's by now, and dockerd would refuse to start
+if [ -e "$CACHE/dockerd.pid" ] && [ "$(cat "/proc/$(cat "$CACHE/dockerd.pid")/comm" 2>/dev/null)" != dockerd ]; then
+    rm -f "$CACHE/dockerd.pid"
+fi
 # --privileged asks for every capability; where the host lacks one, the wrapper leaves it out
 install -m 755 "$(dirname "$0")/runc-within-bounds" "$BIN/"
 setsid nohup dockerd --data-root "$CACHE/docker" --pidfile "$CACHE/dockerd.pid" --exec-opt native.cgroupdriver=cgroupfs \

@@ -33,7 +33,7 @@ operator=$(build operator "$(content operator)" operator)
 share=$(build share "$(content worker_image/share)" worker_image/share)
 
 node=$CLUSTER-control-plane
-present=$(docker exec "$node" crictl images -o json | jq -r '.images[].repoTags[]?')
+present=$(docker exec "$node" ctr --namespace=k8s.io images ls -q)
 for image in "$player" "$operator" "$share"; do
     if ! grep -qx "docker.io/$image" <<<"$present"; then
         say "loading $image into the cluster ($(docker image inspect -f '{{.Size}}' "$image" | awk '{printf "%d MB", $1 / 1e6}'))"

@@ -7,7 +7,7 @@ source "$STATE/images.env"
 say "installing the operator by Helm"
 # Helm installs CRDs once and never changes them; a development cluster wants the present one
 kubectl apply --server-side --force-conflicts -f "$ROOT/crds/securemodels.securemodel.dev.yaml" >/dev/null
-step "$CACHE/log/helm.log" helm upgrade --install securemodel "$ROOT/charts/securemodel" --namespace securemodel-system --create-namespace --wait --timeout 3m \
+step "$CACHE/log/helm.log" helm upgrade --install securemodel "$ROOT/charts/securemodel" --namespace securemodel-system --create-namespace --wait --timeout 90s \
     --set "image.operator.tag=${OPERATOR_IMAGE##*:},image.share.tag=${SHARE_IMAGE##*:},image.player.tag=${PLAYER_IMAGE##*:}"
 cat >&2 <<END
 

@@ -4,19 +4,34 @@ set -euo pipefail
 source "$(dirname "$0")/env.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 
+# Checkouts share the cache, the engine and the names of what a node image is made from: one at a time.
+mkdir -p "$CACHE"
+exec 9>"$CACHE/up.lock"
+flock -n 9 || { say "waiting for the up.sh of another checkout"; flock -w 3600 9 || die "another up.sh held $CACHE/up.lock for an hour; see who with: fuser $CACHE/up.lock"; }
+
+# A cluster whose nodes run but whose kubeconfig was lost gets it back; it is not made anew.
+is_up() {
+    kind get clusters 2>/dev/null | grep -qx "$CLUSTER" || return 1
+    [ -e "$KUBECONFIG" ] || { mkdir -p "$STATE" && kind export kubeconfig -q --name "$CLUSTER" --kubeconfig "$KUBECONFIG" || return 1; }
+    kubectl get nodes --request-timeout=10s >/dev/null 2>&1
+}
+
 bash "$here/prerequisites.sh"
-bash "$here/engine.sh"
+bash "$here/engine.sh" 9>&- # the engine outlives this script and must not keep the lock
 bash "$here/tools.sh"
-if kind get clusters 2>/dev/null | grep -qx "$CLUSTER" && kubectl get nodes >/dev/null 2>&1; then
+if is_up; then
     say "the cluster $CLUSTER is up"
 else
     image=$(bash "$here/node-image.sh")
     kind delete cluster -q --name "$CLUSTER" 2>/dev/null || true
     mkdir -p "$STATE"
-    rm -f "$STATE/images.env"
+    rm -f "$STATE/images.env" "$KUBECONFIG"
     say "creating the cluster $CLUSTER from $image (about 30 s)"
     step "$CACHE/log/kind-create.log" kind create cluster --name "$CLUSTER" --image "$image" --kubeconfig "$KUBECONFIG" --wait 180s
-    for target in kube-system/coredns local-path-storage/local-path-provisioner; do
-        step "$CACHE/log/rollout.log" kubectl -n "${target%/*}" rollout status "deployment/${target#*/}" --timeout=180s
-    done
+    say "created"
 fi
+# also where it was up: an earlier run may have ended before these were ready
+for target in kube-system/coredns local-path-storage/local-path-provisioner; do
+    step "$CACHE/log/rollout.log" kubectl -n "${target%/*}" rollout status "deployment/${target#*/}" --timeout=180s
+done
+bash "$here/exports.sh"

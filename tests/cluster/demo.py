@@ -1,0 +1,76 @@
+"""The demonstration: the example model on the cluster, its conditions as they turn, private predictions beside plaintext ones."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+import cluster
+import reference
+import securemodel
+
+SHOWN = 10
+READY_S = 120
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def follow_conditions(begin: float) -> None:
+    """Prints each condition when it turns, until the SecureModel is Ready."""
+    seen: dict[str, tuple[str, str]] = {}
+    while time.monotonic() < begin + READY_S:
+        obj = cluster.get("securemodel", "digits", "default") or {}
+        for found in (obj.get("status") or {}).get("conditions", []):
+            now = (found["status"], found["reason"])
+            if seen.get(found["type"]) != now:
+                seen[found["type"]] = now
+                say(f"  {time.monotonic() - begin:5.1f} s  {found['type']:<13} {found['status']:<6} {found['reason']}: {found['message']}")
+        if seen.get("Ready", ("", ""))[0] == "True":
+            return
+        time.sleep(0.25)
+    raise SystemExit("not Ready in time; look at: kubectl describe securemodel digits")
+
+
+def main() -> None:
+    cluster.guard()
+    say("\nkubectl apply -f crds/samples/digits.yaml")
+    begin = time.monotonic()
+    say("  " + cluster.kubectl("apply", "-f", str(cluster.SAMPLE)).strip().replace("\n", "\n  "))
+    follow_conditions(begin)
+    images, labels = reference.digits()
+    plain = reference.logits(images)
+    with securemodel.connect("digits") as model:
+        model.predict(images[:1])
+        times = []
+        for i in range(SHOWN):
+            start = time.perf_counter()
+            model.predict(images[i : i + 1])
+            times.append((time.perf_counter() - start) * 1e3)
+        private = model.predict(images)
+    say("\n  digit  label  private  plaintext  largest logit difference")
+    for i in range(SHOWN):
+        say(f"  {i:>5}  {labels[i]:>5}  {private[i].argmax():>7}  {plain[i].argmax():>9}  {np.abs(private[i] - plain[i]).max():.6f}")
+    same = int((private.argmax(1) == plain.argmax(1)).sum())
+    right = float((private.argmax(1) == labels).mean())
+    say(f"\n  {len(images)} held-out digits: {same} predicted as in the clear, {right:.1%} right, largest logit difference {np.abs(private - plain).max():.6f}")
+    say(f"  one digit through two port-forwards: {sorted(times)[len(times) // 2]:.1f} ms (median)")
+    say("""
+Go on with (after the export lines above):
+
+    securemodel predict digits --input examples/digits/digits.npy
+    kubectl describe securemodel digits
+    kubectl delete -f crds/samples/digits.yaml
+    make down
+""")
+
+
+if __name__ == "__main__":
+    main()

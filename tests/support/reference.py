@@ -1,0 +1,49 @@
+"""The plaintext model, for comparison: the example's .h5 evaluated in the clear by Keras's own arithmetic, without our compiler."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from securemodel_share.artifact import Model, read_model
+
+DIGITS = Path(__file__).resolve().parents[2] / "examples/digits"
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """Held-out images (360, 28, 28, 1) and labels."""
+    return np.load(DIGITS / "digits.npy").astype(np.float64), np.load(DIGITS / "labels.npy")
+
+
+@functools.cache
+def model() -> Model:
+    return read_model((DIGITS / "digits.h5").read_bytes())
+
+
+def logits(images: np.ndarray) -> np.ndarray:
+    """(B, 10), float64."""
+    return evaluate(model(), images)
+
+
+def evaluate(network: Model, x: np.ndarray) -> np.ndarray:
+    """Layer by layer as Keras defines them."""
+    for layer in network.layers:
+        config = layer.config
+        if layer.kind == "Conv2D":
+            sy, sx = config["strides"]
+            windows = sliding_window_view(x, layer.weights["kernel"].shape[:2], axis=(1, 2))[:, ::sy, ::sx]
+            x = np.einsum("byxcij,ijco->byxo", windows, layer.weights["kernel"], optimize=True)
+        elif layer.kind == "Dense":
+            x = x @ layer.weights["kernel"]
+        elif layer.kind == "AveragePooling2D":
+            sy, sx = config["strides"]
+            x = sliding_window_view(x, config["pool_size"], axis=(1, 2))[:, ::sy, ::sx].mean(axis=(-2, -1))
+        elif layer.kind == "Flatten":
+            x = x.reshape(len(x), -1)
+        if "bias" in layer.weights:
+            x = x + layer.weights["bias"]
+        if config.get("activation") == "relu" or layer.kind == "ReLU":
+            x = np.maximum(x, 0)
+    return x

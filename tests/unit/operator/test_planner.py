@@ -1,0 +1,72 @@
+"""The planner as pairs of YAML: cases/<name>/input.yaml is a SecureModel and what was seen, expected.yaml what to do and to say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from securemodel_operator import planner
+from securemodel_operator.api import parse
+from securemodel_operator.planner import Certificates, Snapshot, plan
+from securemodel_operator.reasons import Reason
+from securemodel_operator.settings import Settings
+
+CASES = sorted(path.name for path in (Path(__file__).parent / "cases").iterdir())
+NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
+SETTINGS = Settings("registry/player:1", "registry/share:1", pull_secrets=("pull",))
+CERTIFICATES = Certificates("CA", {"alice": "ALICE", "bob": "BOB", "carol": "CAROL", "share": "SHARE"})
+
+
+def read(case: str) -> tuple[Any, Snapshot]:
+    given = yaml.safe_load((Path(__file__).parent / "cases" / case / "input.yaml").read_text())
+    sm = parse(given["securemodel"])
+    seen = given.get("seen") or {}
+    missing = seen.get("missing_reference")
+    live = {planner.key(obj): obj for obj in seen.get("live", [])}
+    reference = (Reason(missing[0]), missing[1]) if missing else None
+    return sm, Snapshot(live, seen.get("jobs", []), seen.get("pods", []), seen.get("players", {}), reference)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_plan_and_the_conditions_are_as_written(case: str, renew_golden: bool) -> None:
+    sm, snapshot = read(case)
+    todo = plan(sm, snapshot, CERTIFICATES, SETTINGS, NOW)
+    states = planner.assess(sm, snapshot, NOW)
+    result = {
+        "apply": todo.apply,
+        "create": todo.create,
+        "delete": [list(key) for key in todo.delete],
+        "conditions": [f"{s.type}={s.status} {s.reason}: {s.message}" for s in states],
+        "conflicts": [list(key) for key in planner.conflicts(sm, snapshot)],
+    }
+    path = Path(__file__).parent / "cases" / case / "expected.yaml"
+    if renew_golden:
+        path.write_text(yaml.safe_dump(result, sort_keys=False, width=160))
+    assert yaml.safe_load(path.read_text()) == result
+
+
+def test_applying_the_plan_leaves_nothing_to_apply() -> None:
+    sm, snapshot = read("fresh")
+    todo = plan(sm, snapshot, CERTIFICATES, SETTINGS, NOW)
+    live = {planner.key(obj): obj for obj in todo.apply}
+    again = plan(sm, Snapshot(live, todo.create), CERTIFICATES, SETTINGS, NOW)
+    assert (again.apply, again.create, again.delete) == ([], [], [])
+
+
+def test_a_changed_field_is_drift_and_an_added_one_is_not() -> None:
+    wanted = {"spec": {"replicas": 1, "ports": [{"port": 1}]}}
+    assert planner.covers({"spec": {"replicas": 1, "ports": [{"port": 1, "protocol": "TCP"}], "more": 1}}, wanted)
+    assert not planner.covers({"spec": {"replicas": 0, "ports": [{"port": 1}]}}, wanted)
+    assert not planner.covers({"spec": {"replicas": 1, "ports": []}}, wanted)
+    assert not planner.covers(None, wanted)
+
+
+def test_every_object_has_its_owner_and_the_models_label() -> None:
+    sm, snapshot = read("fresh")
+    todo = plan(sm, snapshot, CERTIFICATES, SETTINGS, NOW)
+    for obj in (*todo.apply, *todo.create):
+        assert obj["metadata"]["ownerReferences"] == [sm.owner]
+        assert obj["metadata"]["labels"]["securemodel.dev/model"] == sm.name
