@@ -94,7 +94,7 @@ def test_an_invalid_object_is_refused_by_the_api_server(namespace: str, case: st
 
 def test_what_is_immutable_cannot_change(namespace: str) -> None:
     cluster.apply(MODEL, namespace)
-    for change in ({"model": {**MODEL["spec"]["model"], "sha256": "1" * 64}}, {"players": [{"name": "x"}, {"name": "y"}, {"name": "z"}]}):
+    for change in ({"model": {**MODEL["spec"]["model"], "sha256": "1" * 64}}, {"players": [{"name": "p"}, {"name": "q"}, {"name": "r"}]}):
         obj = copy.deepcopy(MODEL)
         obj["spec"].update(change)
         with pytest.raises(cluster.KubectlError, match="immutable; delete this SecureModel"):

@@ -46,12 +46,16 @@ pub enum ConfigError {
     Cluster { path: String, why: String },
     #[error("player {player:?} is not in the cluster config, which has {known}; --player takes one of these")]
     UnknownPlayer { player: String, known: String },
-    #[error("player {player:?} is {position} in the cluster config, but its certificate was issued for {certificate}; mount the Secret of this player")]
+    #[error(
+        "player {player:?} is {position} in the cluster config, but its certificate was issued for {certificate}; mount the Secret of this player"
+    )]
     WrongCertificate { player: String, position: Role, certificate: String },
     #[error("TLS files in {path}: {why}")]
     Tls { path: String, why: String },
     #[error("cannot listen on {address}: {why}")]
     Listen { address: SocketAddr, why: std::io::Error },
+    #[error("cannot handle signals: {0}")]
+    Signals(std::io::Error),
 }
 
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
@@ -98,5 +102,34 @@ impl Cluster {
 
 fn split(address: &str) -> Option<(&str, u16)> {
     let (host, port) = address.rsplit_once(':')?;
-    Some((host.trim_matches(['[', ']']), port.parse().ok()?))
+    Some((host.trim_matches(['[', ']']), port.parse().ok()?)).filter(|(host, _)| !host.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Cluster, ConfigError> {
+        let path = std::env::temp_dir().join(format!("cluster-{}-{:p}.json", std::process::id(), text));
+        std::fs::write(&path, text).expect("written");
+        let cluster = Cluster::load(&path);
+        std::fs::remove_file(&path).expect("removed");
+        cluster
+    }
+
+    #[test]
+    fn roles_go_by_position_and_names_are_free() {
+        let cluster = load(r#"{"zoe": "zoe.svc:8443", "alice": "[::1]:1", "bob": "127.0.0.1:65535"}"#).expect("valid");
+        assert_eq!((cluster.role("zoe").expect("known"), cluster.role("alice").expect("known")), (Role::Alice, Role::Bob));
+        assert_eq!((cluster.name(Role::Carol), cluster.address(Role::Bob)), ("bob", ("::1", 1)));
+        let unknown = cluster.role("dave").expect_err("unknown").to_string();
+        assert!(unknown.contains("dave") && unknown.contains("zoe, alice, bob"), "{unknown}");
+    }
+
+    #[test]
+    fn a_config_that_is_not_three_addresses_is_refused() {
+        for text in ["", "[]", r#"{"a": "h:1", "b": "h:2"}"#, r#"{"a": "h:1", "b": "h:2", "c": 3}"#, r#"{"a": "h:1", "b": "h", "c": ":3"}"#] {
+            assert!(load(text).is_err(), "{text}");
+        }
+    }
 }

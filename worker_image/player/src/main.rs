@@ -1,5 +1,6 @@
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use securemodel_player::config::{Args, ConfigError};
@@ -10,15 +11,17 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{signal, SignalKind};
 use tracing::{error, info};
 
+/// How long accepted requests may take after SIGTERM.
+const GRACE: Duration = Duration::from_millis(1500);
+
 fn main() -> ExitCode {
     let args = Args::parse();
     let filter = tracing_subscriber::EnvFilter::try_new(&args.log).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
     // A player with a dead thread would look alive and answer nothing: end, and be started again.
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        report(panic);
-        std::process::exit(101);
+    std::panic::set_hook(Box::new(|panic| {
+        error!("{panic}");
+        std::process::exit(1);
     }));
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -27,7 +30,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(serve(args)) {
+    let served = runtime.block_on(serve(&args));
+    runtime.shutdown_background();
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             error!("{e}");
@@ -36,13 +41,12 @@ fn main() -> ExitCode {
     }
 }
 
-async fn serve(args: Args) -> Result<(), ConfigError> {
-    let player = Player::new(&args)?;
+async fn serve(args: &Args) -> Result<(), ConfigError> {
+    let player = Player::new(args)?;
     let bind = |address| async move { TcpListener::bind(address).await.map_err(|why| ConfigError::Listen { address, why }) };
     let (secure, plain) = (bind(args.listen).await?, bind(args.health).await?);
-    let terminate = |why| ConfigError::Listen { address: args.listen, why };
-    let mut terminated = signal(SignalKind::terminate()).map_err(terminate)?;
-    let mut interrupted = signal(SignalKind::interrupt()).map_err(terminate)?;
+    let (mut terminated, mut interrupted) =
+        (signal(SignalKind::terminate()).map_err(ConfigError::Signals)?, signal(SignalKind::interrupt()).map_err(ConfigError::Signals)?);
     info!(player = player.name, role = %player.role, model = player.model(), "listening on {}, health on {}", args.listen, args.health);
 
     let worker = player.clone();
@@ -59,5 +63,11 @@ async fn serve(args: Args) -> Result<(), ConfigError> {
         _ = interrupted.recv() => {}
     }
     info!("stopping");
+    player.stop();
+    // the listeners are closed; requests that were accepted may end
+    let end = Instant::now() + GRACE;
+    while player.answering() > 0 && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     Ok(())
 }

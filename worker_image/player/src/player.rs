@@ -1,38 +1,22 @@
 //! The state that the engine, the network and the servers of one player share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tracing::{error, info};
 
 use crate::config::{Args, Cluster, ConfigError};
+use crate::counters::Counters;
+use crate::engine;
+use crate::loaded::Loaded;
+use crate::net::epoch::EpochId;
 use crate::net::link::locked;
-use crate::net::mesh::{Mesh, Observer};
+use crate::net::mesh::{Mesh, Observer, Readiness};
 use crate::net::tls::{Holder, Tls};
 use crate::role::Role;
-use crate::serve::error::{ApiError, Code};
 use crate::serve::requests::Requests;
 use crate::shares::Shares;
 use crate::store::{Store, StoreError};
-
-/// What `/status` and `/metrics` count; since the start of the process.
-#[derive(Default)]
-pub struct Counters {
-    pub batches: AtomicU64,
-    pub rows: AtomicU64,
-    pub requests: AtomicU64,
-    pub errors: AtomicU64,
-    pub bytes_sent: AtomicU64,
-    pub bytes_received: AtomicU64,
-    /// Of the last batch: the longest chain of messages, client to client.
-    pub hops: AtomicU64,
-}
-
-impl Counters {
-    pub fn add(counter: &AtomicU64, n: usize) {
-        counter.fetch_add(n as u64, Ordering::Relaxed);
-    }
-}
 
 pub struct Player {
     pub role: Role,
@@ -41,25 +25,38 @@ pub struct Player {
     pub tls: Arc<Tls>,
     pub mesh: Arc<Mesh>,
     pub requests: Arc<Requests>,
-    pub counters: Counters,
-    pub max_rows: usize,
-    store: Store,
-    shares: Mutex<Option<Arc<Shares>>>,
+    pub counters: Arc<Counters>,
+    pub store: Store,
+    max_rows: usize,
+    /// Why the share file on the volume is not used.
+    broken: Mutex<Option<String>>,
+    stopping: AtomicBool,
+    /// HTTPS requests that are being answered.
+    answering: AtomicUsize,
+}
+
+struct Answering<'a>(&'a AtomicUsize);
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Hears of epochs for the request queue.
 struct Queue(Arc<Requests>);
 
 impl Observer for Queue {
+    fn epoch_began(&self, id: EpochId) {
+        self.0.open(id);
+    }
+
     fn epoch_ended(&self) {
-        self.0.fail_all(&ApiError::new(Code::EpochEnded, "the players lost their links; send the request again with fresh shares"));
+        self.0.close();
     }
 
     fn waiting(&self, payload: &[u8]) -> Result<(), String> {
-        if payload.len() % 20 != 0 {
-            return Err("a WAITING frame is made of 20-byte entries".into());
-        }
-        self.0.peer_holds(payload.chunks_exact(20).map(crate::engine::entry));
+        self.0.peer_holds(engine::entries_of(payload)?);
         Ok(())
     }
 }
@@ -74,50 +71,95 @@ impl Player {
             let certificate = tls.identity.to_string();
             return Err(ConfigError::WrongCertificate { player: args.player.clone(), position: role, certificate });
         }
-        let requests = Arc::new(Requests::default());
-        let mesh = Mesh::new(role, cluster.clone(), tls.clone(), Arc::new(Queue(requests.clone())));
+        let counters = Arc::new(Counters::default());
+        let requests = Arc::new(Requests::new(role));
+        let mesh = Mesh::new(role, cluster.clone(), tls.clone(), counters.clone(), Arc::new(Queue(requests.clone())));
         let store = Store::new(args.data.clone(), role);
-        let shares = store.load().unwrap_or_else(|e| {
-            error!("the share file on the volume cannot be used, waiting for a new one: {e}");
-            None
-        });
-        let player = Arc::new(Player {
+        let (shares, broken) = match store.load() {
+            Ok(shares) => (shares, None),
+            Err(e) => {
+                error!("the share file on the volume cannot be used, waiting for a new one: {e}");
+                (None, Some(e.to_string()))
+            }
+        };
+        let player = Player {
             role,
             name: args.player.clone(),
             cluster,
             tls,
             mesh,
             requests,
-            counters: Counters::default(),
-            max_rows: args.max_rows as usize,
+            counters,
             store,
-            shares: Mutex::new(None),
-        });
+            max_rows: args.max_rows as usize,
+            broken: Mutex::new(broken),
+            stopping: AtomicBool::new(false),
+            answering: AtomicUsize::new(0),
+        };
         if let Some(shares) = shares {
-            player.use_shares(shares);
+            player.load(shares);
         }
-        Ok(player)
+        Ok(Arc::new(player))
     }
 
-    pub fn shares(&self) -> Option<Arc<Shares>> {
-        locked(&self.shares).clone()
+    /// Uses a delivered share file that was written aside (`Store::aside`).
+    pub fn adopt(&self) -> Result<Arc<Loaded>, StoreError> {
+        Ok(self.load(self.store.adopt()?))
     }
 
-    /// A delivered share file: kept on the volume, then used.
-    pub fn replace_shares(&self, bytes: &[u8]) -> Result<Arc<Shares>, StoreError> {
-        Ok(self.use_shares(self.store.replace(bytes)?))
-    }
-
-    fn use_shares(&self, shares: Shares) -> Arc<Shares> {
-        let (digest, generation) = (hex::encode(shares.digest), hex::encode(shares.generation));
-        info!(digest, generation, "shares loaded");
-        let shares = Arc::new(shares);
-        *locked(&self.shares) = Some(shares.clone());
-        self.mesh.set_shares(Some((digest, generation)));
-        shares
+    fn load(&self, shares: Shares) -> Arc<Loaded> {
+        let loaded = Arc::new(Loaded::new(shares, self.max_rows));
+        info!(digest = loaded.digest(), generation = loaded.generation(), max_rows = loaded.max_rows, "shares loaded");
+        *locked(&self.broken) = None;
+        self.mesh.set_shares(loaded.clone());
+        loaded
     }
 
     pub fn model(&self) -> &str {
         &self.tls.identity.model
+    }
+
+    /// Counts an HTTPS request that is being answered until the guard is dropped.
+    pub fn begin_answer(&self) -> impl Drop + '_ {
+        self.answering.fetch_add(1, Ordering::SeqCst);
+        Answering(&self.answering)
+    }
+
+    pub fn answering(&self) -> usize {
+        self.answering.load(Ordering::SeqCst)
+    }
+
+    /// From now on nothing new is accepted.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// The reason and the message of `/status`.
+    pub fn describe(&self, readiness: &Readiness) -> (&'static str, String) {
+        let name = |role: &Role| self.cluster.name(*role);
+        match readiness {
+            Readiness::Ready => ("Serving", "serving".into()),
+            Readiness::NoShares => {
+                let broken = locked(&self.broken).clone().map(|why| format!("the share file on the volume cannot be used: {why}"));
+                ("NoShares", broken.unwrap_or_else(|| "no shares have been delivered yet".into()))
+            }
+            Readiness::PeersMissing(roles) => {
+                let message = match &roles[..] {
+                    [] => format!("linked with {}, waiting for them to link with each other", self.role.peers().each_ref().map(name).join(" and ")),
+                    missing => format!("not linked with {}", missing.iter().map(name).collect::<Vec<_>>().join(" and ")),
+                };
+                ("PeersMissing", message)
+            }
+            Readiness::DigestMismatch(role) => {
+                ("DigestMismatch", format!("{} has another program, or no shares yet; share the model again if this stays", name(role)))
+            }
+            Readiness::GenerationMismatch(role) => {
+                ("GenerationMismatch", format!("{} has shares of another generation; share the model again if this stays", name(role)))
+            }
+        }
     }
 }

@@ -143,7 +143,8 @@ mod tests {
     #[test]
     fn keys_depend_on_epoch_digest_and_generation() {
         let [ab, ac, _] = secrets();
-        let key = |epoch: u8, digest: u8, generation: u8| KeyChain::new(Role::Alice, &[epoch; 16], [&ab, &ac]).take(&[digest; 32], &[generation; 16]).ab;
+        let key =
+            |epoch: u8, digest: u8, generation: u8| KeyChain::new(Role::Alice, &[epoch; 16], [&ab, &ac]).take(&[digest; 32], &[generation; 16]).ab;
         let all = [key(1, 1, 1), key(2, 1, 1), key(1, 2, 1), key(1, 1, 2)];
         assert!((1..4).all(|i| all[..i].iter().all(|k| *k != all[i])));
     }

@@ -35,16 +35,40 @@ pub struct Frame {
 }
 
 pub const HEADER: usize = 20;
-/// No message of a program that a player accepts is longer.
+/// The longest DATA payload; how many rows a batch may have follows from it.
 pub const MAX_PAYLOAD: usize = 1 << 30;
+/// The longest list of requests in one frame.
+pub const MAX_LIST: usize = 1 << 16;
+
+impl Kind {
+    /// The longest payload of a frame of this type. `data`: what the program can need.
+    fn limit(self, data: usize) -> usize {
+        match self {
+            Kind::Hello => 4096,
+            Kind::Epoch => 16,
+            Kind::Confirm => 32,
+            Kind::Waiting | Kind::Announce => 4 + 20 * MAX_LIST,
+            Kind::Data => data.min(MAX_PAYLOAD),
+        }
+    }
+
+    fn from_byte(byte: u8) -> Option<Kind> {
+        [Kind::Hello, Kind::Epoch, Kind::Confirm, Kind::Waiting, Kind::Announce, Kind::Data].into_iter().find(|kind| *kind as u8 == byte)
+    }
+
+    /// Whether a frame of this type is part of a batch.
+    pub fn of_batch(self) -> bool {
+        matches!(self, Kind::Announce | Kind::Data)
+    }
+}
 
 /// Bytes that are not frames.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     #[error("a frame of unknown type {0}")]
     Kind(u8),
-    #[error("a frame of {0} bytes, more than any message can have")]
-    Length(usize),
+    #[error("a {0:?} frame of {1} bytes; at most {2} can be needed")]
+    Length(Kind, usize, usize),
 }
 
 /// Appends a whole frame.
@@ -73,15 +97,20 @@ impl Decoder {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole frame, if there is one.
-    pub fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+    /// Whether the frame that is arriving is part of a batch.
+    pub fn in_batch(&self) -> bool {
+        self.buffer.get(self.read + 4).and_then(|byte| Kind::from_byte(*byte)).is_some_and(Kind::of_batch)
+    }
+
+    /// The next whole frame, if there is one. `data`: the longest payload that a DATA frame may have.
+    pub fn next(&mut self, data: usize) -> Result<Option<Frame>, FrameError> {
         let bytes = &self.buffer[self.read..];
         let Some((head, rest)) = bytes.split_first_chunk::<HEADER>() else { return Ok(None) };
         let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        let kind = [Kind::Hello, Kind::Epoch, Kind::Confirm, Kind::Waiting, Kind::Announce, Kind::Data].into_iter().find(|k| *k as u8 == head[4]);
-        let kind = kind.ok_or(FrameError::Kind(head[4]))?;
-        if length > MAX_PAYLOAD {
-            return Err(FrameError::Length(length));
+        let kind = Kind::from_byte(head[4]).ok_or(FrameError::Kind(head[4]))?;
+        let limit = kind.limit(data);
+        if length > limit {
+            return Err(FrameError::Length(kind, length, limit));
         }
         let Some(payload) = rest.get(..length) else { return Ok(None) };
         let header = Header {
@@ -116,7 +145,7 @@ mod tests {
             let mut frames = Vec::new();
             for part in bytes.chunks(cut) {
                 decoder.extend(part);
-                while let Some(frame) = decoder.next().expect("frames") {
+                while let Some(frame) = decoder.next(100).expect("frames") {
                     frames.push(frame);
                 }
             }
@@ -128,7 +157,18 @@ mod tests {
         fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut decoder = Decoder::default();
             decoder.extend(&bytes);
-            while let Ok(Some(_)) = decoder.next() {}
+            while let Ok(Some(_)) = decoder.next(100) {}
+        }
+    }
+
+    #[test]
+    fn a_frame_longer_than_needed_is_refused_by_its_header_alone() {
+        for (kind, length, limit) in [(Kind::Data, 101, 100), (Kind::Hello, 4097, 4096), (Kind::Epoch, 17, 16)] {
+            let mut header = Vec::new();
+            encode(&Header::control(kind), &vec![0; length], &mut header);
+            let mut decoder = Decoder::default();
+            decoder.extend(&header[..HEADER]);
+            assert_eq!(decoder.next(100), Err(FrameError::Length(kind, length, limit)));
         }
     }
 }

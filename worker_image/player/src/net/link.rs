@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,12 +16,12 @@ use zeroize::Zeroize;
 
 use super::epoch::{LinkId, LinkSecret};
 use super::frame::{encode, Decoder, Frame, Header};
+use crate::counters::Counters;
 use crate::mpc::ChannelError;
 use crate::role::Role;
 
-/// A frame that is not awaited in vain: any byte from the peer extends the wait, up to `LONGEST`.
+/// Without a byte of the awaited frame, and without a byte of ours being taken.
 const DEADLINE: Duration = Duration::from_secs(5);
-const LONGEST: Duration = Duration::from_secs(60);
 /// Received but not yet asked for: past this the reader waits, and with it the peer.
 const INBOX_BYTES: usize = 256 << 20;
 
@@ -35,14 +35,17 @@ pub struct Link {
     inbox: Mutex<Inbox>,
     changed: Condvar,
     closed: AtomicBool,
-    pub sent: AtomicU64,
-    pub received: AtomicU64,
+    /// The longest DATA payload that the program can need.
+    data_limit: AtomicUsize,
+    counters: Arc<Counters>,
 }
 
 #[derive(Default)]
 struct Inbox {
     frames: VecDeque<Frame>,
     bytes: usize,
+    /// When the last byte of a batch came, of a whole frame or not.
+    heard: Option<Instant>,
 }
 
 /// What a link tells its owner; called on the reader's thread.
@@ -58,8 +61,15 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Link {
-    /// A link over a finished handshake. `certificates`: the dialer's and the listener's.
-    pub fn new(peer: Role, mut tls: Connection, socket: TcpStream, roles: [Role; 2], certificates: [&[u8]; 2]) -> Result<Arc<Link>, String> {
+    /// A link over a finished handshake. `roles`, `certificates`: the dialer's and the listener's.
+    pub fn new(
+        peer: Role,
+        mut tls: Connection,
+        socket: TcpStream,
+        roles: [Role; 2],
+        certificates: [&[u8]; 2],
+        counters: Arc<Counters>,
+    ) -> Result<Arc<Link>, String> {
         let mut context = Vec::new();
         for role in roles {
             context.extend_from_slice(role.as_str().as_bytes());
@@ -75,8 +85,10 @@ impl Link {
             socket.set_nodelay(true)?;
             socket.set_read_timeout(None)?;
             socket.set_write_timeout(Some(DEADLINE))?;
-            let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(5)).with_interval(Duration::from_secs(2)).with_retries(3);
-            socket2::SockRef::from(&socket).set_tcp_keepalive(&keepalive)
+            // a peer whose machine is gone says nothing: notice it within the deadline, also between batches
+            let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(2)).with_interval(Duration::from_secs(1)).with_retries(3);
+            socket2::SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
+            socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(DEADLINE))
         };
         prepare().map_err(|e| e.to_string())?;
         Ok(Arc::new(Link {
@@ -89,13 +101,14 @@ impl Link {
             inbox: Mutex::default(),
             changed: Condvar::new(),
             closed: AtomicBool::new(false),
-            sent: AtomicU64::new(0),
-            received: AtomicU64::new(0),
+            data_limit: AtomicUsize::new(0),
+            counters,
         }))
     }
 
-    /// Starts the reader.
-    pub fn start(self: &Arc<Link>, listener: Arc<dyn Listener>) {
+    /// Starts the reader. `data_limit`: the longest DATA payload that the program can need.
+    pub fn start(self: &Arc<Link>, data_limit: usize, listener: Arc<dyn Listener>) {
+        self.data_limit.store(data_limit, Ordering::Relaxed);
         let link = self.clone();
         std::thread::spawn(move || {
             let why = link.read(&*listener).err().unwrap_or_else(|| "closed by the peer".into());
@@ -117,6 +130,9 @@ impl Link {
 
     /// Sends one frame; at most one thread's frame is on its way at a time.
     pub fn send(&self, header: &Header, payload: &[u8]) -> Result<(), ChannelError> {
+        if payload.len() > super::frame::MAX_PAYLOAD {
+            return Err(ChannelError::Protocol(self.peer, format!("a message of {} bytes; lower --max-rows", payload.len())));
+        }
         let lost = |_| ChannelError::Lost(self.peer);
         let mut plain = Vec::with_capacity(super::frame::HEADER + payload.len());
         encode(header, payload, &mut plain);
@@ -133,24 +149,18 @@ impl Link {
             std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => ChannelError::Stalled(self.peer),
             _ => ChannelError::Lost(self.peer),
         })?;
-        self.sent.fetch_add(plain.len() as u64, Ordering::Relaxed);
+        Counters::add(&self.counters.bytes_sent, plain.len());
         Ok(())
     }
 
     /// The next frame of a batch, within the deadline.
     pub fn recv(&self) -> Result<Frame, ChannelError> {
         let begin = Instant::now();
-        let (mut seen, mut since) = (self.received.load(Ordering::Relaxed), begin);
         loop {
-            if let Some(frame) = self.recv_within(Duration::from_millis(250))? {
+            let silent_since = locked(&self.inbox).heard.map_or(begin, |heard| heard.max(begin));
+            let left = DEADLINE.checked_sub(silent_since.elapsed()).ok_or(ChannelError::Stalled(self.peer))?;
+            if let Some(frame) = self.recv_within(left)? {
                 return Ok(frame);
-            }
-            let now = self.received.load(Ordering::Relaxed);
-            if now != seen {
-                (seen, since) = (now, Instant::now());
-            }
-            if since.elapsed() > DEADLINE || begin.elapsed() > LONGEST {
-                return Err(ChannelError::Stalled(self.peer));
             }
         }
     }
@@ -174,17 +184,22 @@ impl Link {
     }
 
     fn read(self: &Arc<Link>, listener: &dyn Listener) -> Result<(), String> {
-        use super::frame::Kind;
         let mut raw = vec![0u8; 64 << 10];
         let mut decoder = Decoder::default();
         let mut n = 0; // the first round takes what came with the handshake
         loop {
-            self.decrypt(&raw[..n], &mut decoder)?;
-            while let Some(frame) = decoder.next().map_err(|e| e.to_string())? {
-                match frame.header.kind {
-                    Kind::Data | Kind::Announce => self.deliver(frame)?,
-                    _ => listener.control(self, frame)?,
+            let got = self.decrypt(&raw[..n], &mut decoder)?;
+            Counters::add(&self.counters.bytes_received, got);
+            let limit = self.data_limit.load(Ordering::Relaxed);
+            while let Some(frame) = decoder.next(limit).map_err(|e| e.to_string())? {
+                if frame.header.kind.of_batch() {
+                    self.deliver(frame)?;
+                } else {
+                    listener.control(self, frame)?;
                 }
+            }
+            if decoder.in_batch() {
+                locked(&self.inbox).heard = Some(Instant::now());
             }
             n = match (&self.socket).read(&mut raw) {
                 Ok(0) => return Ok(()),
@@ -195,7 +210,9 @@ impl Link {
         }
     }
 
-    fn decrypt(&self, mut raw: &[u8], decoder: &mut Decoder) -> Result<(), String> {
+    /// Returns how many plain bytes came of it.
+    fn decrypt(&self, mut raw: &[u8], decoder: &mut Decoder) -> Result<usize, String> {
+        let mut got = 0;
         let mut tls = locked(&self.tls);
         let mut plain = [0u8; 16 << 10];
         loop {
@@ -205,17 +222,17 @@ impl Link {
             }
             loop {
                 match tls.reader().read(&mut plain) {
-                    Ok(0) => return Ok(()),
+                    Ok(0) => return Ok(got),
                     Ok(n) => {
                         decoder.extend(&plain[..n]);
-                        self.received.fetch_add(n as u64, Ordering::Relaxed);
+                        got += n;
                     }
                     Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => break,
                     Err(e) => return Err(e.to_string()),
                 }
             }
             if raw.is_empty() {
-                return Ok(());
+                return Ok(got);
             }
         }
     }

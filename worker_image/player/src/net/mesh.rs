@@ -1,74 +1,38 @@
-//! The two links of this player and the epoch they are in: dials, accepts, agrees, and ends the epoch when a link is lost.
+//! The two links of this player and the epoch they are in: dials, accepts, and carries out what `agreement` decides.
 
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::ServerName;
-use serde::{Deserialize, Serialize};
 use tracing::{debug, info, warn};
 
-use super::epoch::{epoch_id_seen_by, EpochId, LinkId};
+use super::agreement::{Agreement, Event, Hello};
+use super::dial::dial;
+use super::epoch::EpochId;
 use super::frame::{Frame, Header, Kind};
 use super::link::{locked, Link, Listener};
 use super::tls::{Holder, Identity, Tls};
 use crate::config::Cluster;
+use crate::counters::Counters;
+use crate::loaded::Loaded;
 use crate::mpc::ChannelError;
 use crate::role::Role;
 
-const CONNECT: Duration = Duration::from_secs(2);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LAST_BACKOFF: Duration = Duration::from_secs(2);
-const WIRE_VERSION: u32 = 1;
 
-/// What a player says of itself when a link comes up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hello {
-    pub version: u32,
-    pub role: Role,
-    pub protocol: String,
-    pub digest: Option<String>,
-    pub generation: Option<String>,
-}
-
-/// An epoch that all three have confirmed; the links are in the order of `role.peers()`.
+/// An epoch that both peers have confirmed; the links are in the order of `role.peers()`.
 pub struct Epoch {
     pub id: EpochId,
     pub links: [Arc<Link>; 2],
+    /// What this epoch serves: all three said that they hold shares of this digest and generation. Other shares end the epoch.
+    pub serving: Result<Arc<Loaded>, Readiness>,
 }
 
-/// Who hears of epochs and of waiting shares.
-pub trait Observer: Send + Sync {
-    fn epoch_ended(&self);
-    /// bob holds his shares of these requests (alice only).
-    fn waiting(&self, payload: &[u8]) -> Result<(), String>;
-}
-
-struct Slot {
-    link: Arc<Link>,
-    hello: Option<Hello>,
-    /// The id of the peer's other link, as it says; and what we told it of ours.
-    theirs: Option<LinkId>,
-    told: Option<LinkId>,
-    confirmation: Option<Vec<u8>>,
-}
-
-#[derive(Default)]
-struct State {
-    slots: [Option<Slot>; 2],
-    candidate: Option<EpochId>,
-    epoch: Option<Arc<Epoch>>,
-    shares: Option<(String, String)>,
-}
-
-pub struct Mesh {
-    role: Role,
-    cluster: Cluster,
-    tls: Arc<Tls>,
-    observer: Arc<dyn Observer>,
-    state: Mutex<State>,
-    changed: Condvar,
-    this: Weak<Mesh>,
+impl Epoch {
+    pub fn link(&self, peer: Role) -> Result<&Arc<Link>, ChannelError> {
+        self.links.iter().find(|link| link.peer == peer).ok_or(ChannelError::Lost(peer))
+    }
 }
 
 /// Why the trio cannot serve, as `/status` reports it.
@@ -76,30 +40,65 @@ pub struct Mesh {
 pub enum Readiness {
     Ready,
     NoShares,
+    /// Not linked with these; empty: linked with both, but the three do not agree on an epoch yet.
     PeersMissing(Vec<Role>),
-    /// A peer, and what it holds instead.
+    /// A peer that holds something else, or nothing.
     DigestMismatch(Role),
     GenerationMismatch(Role),
 }
 
+/// Who hears of epochs and of waiting shares. Called under the mesh's lock, so in order.
+pub trait Observer: Send + Sync {
+    fn epoch_began(&self, id: EpochId);
+    fn epoch_ended(&self);
+    /// bob holds his shares of these requests (alice only).
+    fn waiting(&self, payload: &[u8]) -> Result<(), String>;
+}
+
+struct State {
+    links: [Option<Arc<Link>>; 2],
+    agreement: Agreement,
+    epoch: Option<Arc<Epoch>>,
+    shares: Option<Arc<Loaded>>,
+    /// What was last said of a peer's link, so that it is said once.
+    reported: [Option<String>; 2],
+}
+
+pub struct Mesh {
+    role: Role,
+    cluster: Cluster,
+    tls: Arc<Tls>,
+    counters: Arc<Counters>,
+    observer: Arc<dyn Observer>,
+    state: Mutex<State>,
+    changed: Condvar,
+    this: Weak<Mesh>,
+}
+
 impl Mesh {
-    pub fn new(role: Role, cluster: Cluster, tls: Arc<Tls>, observer: Arc<dyn Observer>) -> Arc<Mesh> {
-        Arc::new_cyclic(|this| Mesh { role, cluster, tls, observer, state: Mutex::default(), changed: Condvar::new(), this: this.clone() })
+    pub fn new(role: Role, cluster: Cluster, tls: Arc<Tls>, counters: Arc<Counters>, observer: Arc<dyn Observer>) -> Arc<Mesh> {
+        let state = State { links: [None, None], agreement: Agreement::new(role), epoch: None, shares: None, reported: [None, None] };
+        let state = Mutex::new(state);
+        Arc::new_cyclic(|this| Mesh { role, cluster, tls, counters, observer, state, changed: Condvar::new(), this: this.clone() })
     }
 
     /// Starts dialing the peers that this role dials: bob alice; carol alice and bob.
     pub fn start(self: &Arc<Mesh>) {
         for peer in self.role.peers().into_iter().filter(|peer| *peer < self.role) {
             let mesh = self.clone();
-            std::thread::spawn(move || mesh.dial(peer));
+            std::thread::spawn(move || mesh.keep_dialing(peer));
         }
     }
 
     /// This player's shares changed: the epoch ends, the links come up again with a new HELLO.
-    pub fn set_shares(&self, shares: Option<(String, String)>) {
+    pub fn set_shares(&self, shares: Arc<Loaded>) {
         let mut state = locked(&self.state);
-        state.shares = shares;
-        self.end(&mut state, "this player's shares were replaced");
+        state.shares = Some(shares);
+        self.end(&mut state, "this player has new shares");
+    }
+
+    pub fn shares(&self) -> Option<Arc<Loaded>> {
+        locked(&self.state).shares.clone()
     }
 
     /// Ends the epoch if it is still this one.
@@ -110,13 +109,18 @@ impl Mesh {
         }
     }
 
-    /// The confirmed epoch, if there is one, or the next within this time.
-    pub fn epoch(&self, wait: Duration) -> Option<Arc<Epoch>> {
+    /// The confirmed epoch.
+    pub fn epoch(&self) -> Option<Arc<Epoch>> {
+        locked(&self.state).epoch.clone()
+    }
+
+    /// The epoch that serves, and what; or the next within this time.
+    pub fn serving(&self, wait: Duration) -> Option<(Arc<Epoch>, Arc<Loaded>)> {
         let end = Instant::now() + wait;
         let mut state = locked(&self.state);
         loop {
-            if state.epoch.is_some() {
-                return state.epoch.clone();
+            if let Some((epoch, Ok(shares))) = state.epoch.as_ref().map(|epoch| (epoch, &epoch.serving)) {
+                return Some((epoch.clone(), shares.clone()));
             }
             let left = end.checked_duration_since(Instant::now())?;
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -125,27 +129,21 @@ impl Mesh {
 
     pub fn readiness(&self) -> Readiness {
         let state = locked(&self.state);
-        let Some((digest, generation)) = &state.shares else { return Readiness::NoShares };
-        let peers = self.role.peers();
-        if state.epoch.is_none() {
-            let missing: Vec<Role> = peers.into_iter().zip(&state.slots).filter(|(_, slot)| slot.is_none()).map(|(peer, _)| peer).collect();
-            return Readiness::PeersMissing(if missing.is_empty() { peers.to_vec() } else { missing });
+        if state.shares.is_none() {
+            return Readiness::NoShares;
         }
-        for (peer, slot) in peers.into_iter().zip(&state.slots) {
-            let Some(hello) = slot.as_ref().and_then(|slot| slot.hello.as_ref()) else { return Readiness::PeersMissing(vec![peer]) };
-            if hello.digest.as_ref() != Some(digest) {
-                return Readiness::DigestMismatch(peer);
-            }
-            if hello.generation.as_ref() != Some(generation) {
-                return Readiness::GenerationMismatch(peer);
+        match &state.epoch {
+            Some(epoch) => epoch.serving.as_ref().map_or_else(Readiness::clone, |_| Readiness::Ready),
+            None => {
+                let missing = self.role.peers().into_iter().zip(&state.links).filter(|(_, link)| link.is_none());
+                Readiness::PeersMissing(missing.map(|(peer, _)| peer).collect())
             }
         }
-        Readiness::Ready
     }
 
     /// Whether each peer is linked, in the order of `role.peers()`.
     pub fn linked(&self) -> [bool; 2] {
-        locked(&self.state).slots.each_ref().map(Option::is_some)
+        locked(&self.state).links.each_ref().map(Option::is_some)
     }
 
     /// A dialer's connection with ALPN `securemodel-peer/1`, handshake done.
@@ -156,81 +154,66 @@ impl Mesh {
         if identity != self.tls.identity.with(Holder::Player(peer)) || peer <= self.role {
             return Err(format!("{identity} may not dial {}", self.tls.identity));
         }
-        let link = Link::new(peer, tls.into(), socket, [peer, self.role], [&certificate, &self.tls.certificate])?;
-        self.up(link);
+        let roles = [peer, self.role];
+        self.up(Link::new(peer, tls.into(), socket, roles, [&certificate, &self.tls.certificate], self.counters.clone())?);
         Ok(())
     }
 
-    fn dial(&self, peer: Role) {
-        let (mut backoff, mut reported) = (FIRST_BACKOFF, String::new());
+    fn keep_dialing(&self, peer: Role) {
+        let (host, port) = self.cluster.address(peer);
+        let mut backoff = FIRST_BACKOFF;
         loop {
-            if self.slot_of(peer) {
-                let state = locked(&self.state);
-                drop(self.changed.wait_timeout(state, Duration::from_millis(200)));
-                continue;
-            }
-            match self.connect(peer) {
+            let dialed = dial(&self.tls, peer, host, port).and_then(|dialed| {
+                let certificates: [&[u8]; 2] = [&self.tls.certificate, &dialed.certificate];
+                Link::new(peer, dialed.tls.into(), dialed.socket, [self.role, peer], certificates, self.counters.clone())
+            });
+            match dialed {
+                // a peer that refuses our certificate does so after our side of the handshake is done, so only a HELLO counts as success
                 Ok(link) => {
-                    (backoff, reported) = (FIRST_BACKOFF, String::new());
-                    self.up(link);
-                }
-                Err(why) => {
-                    if why != reported {
-                        warn!(peer = self.cluster.name(peer), "cannot reach the peer, trying again: {why}");
-                        reported = why;
+                    if self.up_to_its_end(&link) {
+                        backoff = FIRST_BACKOFF;
                     }
-                    std::thread::sleep(backoff);
-                    backoff = (backoff * 2).min(LAST_BACKOFF);
                 }
+                Err(why) => self.report(&mut locked(&self.state), self.index(peer), &format!("cannot be reached, trying again: {why}")),
             }
+            std::thread::sleep(backoff);
+            backoff = (backoff * 2).min(LAST_BACKOFF);
         }
     }
 
-    fn slot_of(&self, peer: Role) -> bool {
-        locked(&self.state).slots[self.index(peer)].is_some()
+    /// Runs the link until it is closed; whether the peer had said HELLO.
+    fn up_to_its_end(&self, link: &Arc<Link>) -> bool {
+        self.up(link.clone());
+        let i = self.index(link.peer);
+        let mut state = locked(&self.state);
+        let mut greeted = false;
+        while is(&state.links[i], link) {
+            greeted |= state.agreement.hello_of(i).is_some();
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        greeted
     }
 
     fn index(&self, peer: Role) -> usize {
         usize::from(self.role.peers()[1] == peer)
     }
 
-    fn connect(&self, peer: Role) -> Result<Arc<Link>, String> {
-        let (host, port) = self.cluster.address(peer);
-        let address = (host, port).to_socket_addrs().map_err(|e| format!("{host}: {e}"))?.next().ok_or_else(|| format!("{host} has no address"))?;
-        let mut socket = TcpStream::connect_timeout(&address, CONNECT).map_err(|e| format!("{host}:{port}: {e}"))?;
-        let _ = socket.set_nodelay(true);
-        let _ = socket.set_read_timeout(Some(CONNECT));
-        let name = ServerName::try_from(host.to_owned()).map_err(|e| format!("{host}: {e}"))?;
-        let mut tls = rustls::ClientConnection::new(self.tls.dialer.clone(), name).map_err(|e| e.to_string())?;
-        while tls.is_handshaking() {
-            tls.complete_io(&mut socket).map_err(|e| format!("TLS with {host}:{port}: {e}"))?;
-        }
-        let certificate = tls.peer_certificates().and_then(|chain| chain.first()).ok_or("no certificate")?.clone();
-        let (identity, expected) = (Identity::of(&certificate)?, self.tls.identity.with(Holder::Player(peer)));
-        if identity != expected {
-            return Err(format!("{host}:{port} is {identity}, expected {expected}"));
-        }
-        Link::new(peer, tls.into(), socket, [self.role, peer], [&self.tls.certificate, &certificate])
-    }
-
     fn up(&self, link: Arc<Link>) {
         let Some(this) = self.this.upgrade() else { return };
         let mut state = locked(&self.state);
         let i = self.index(link.peer);
-        if let Some(old) = state.slots[i].take() {
-            old.link.close();
-            if state.epoch.is_some() {
-                self.end(&mut state, "a peer dialed again");
-            }
+        if let Some(old) = state.links[i].take() {
+            old.close();
         }
-        info!(peer = self.cluster.name(link.peer), "linked");
-        state.candidate = None;
-        state.slots[i] = Some(Slot { link: link.clone(), hello: None, theirs: None, told: None, confirmation: None });
-        let (digest, generation) = state.shares.clone().unzip();
-        let hello = Hello { version: WIRE_VERSION, role: self.role, protocol: "ASTRA".into(), digest, generation };
-        self.tell(&link, Kind::Hello, &serde_json::to_vec(&hello).unwrap_or_default());
-        link.start(this);
+        if state.agreement.up(i, link.secret.clone()) == Event::Ended {
+            self.close(&mut state, "a peer dialed again");
+        }
+        state.links[i] = Some(link.clone());
+        let (digest, generation) = state.shares.as_deref().map(|shares| (shares.digest(), shares.generation())).unzip();
+        self.tell(&link, Kind::Hello, &serde_json::to_vec(&Hello::new(self.role, digest, generation)).unwrap_or_default());
+        link.start(state.shares.as_deref().map_or(0, |shares| shares.max_message), this);
         self.advance(&mut state);
+        self.changed.notify_all();
     }
 
     /// Control frames are small; a peer that does not take them is lost, and its reader says so.
@@ -240,81 +223,92 @@ impl Mesh {
         }
     }
 
-    /// Takes the agreement as far as it goes with what is known.
+    /// Takes the agreement as far as it goes.
     fn advance(&self, state: &mut State) {
-        if state.epoch.is_some() {
-            return;
-        }
-        let [Some(first), Some(second)] = &mut state.slots else { return };
-        let ids = [first.link.id, second.link.id];
-        for (own, other) in [(&mut *first, ids[1]), (&mut *second, ids[0])] {
-            if own.told != Some(other) {
-                own.told = Some(other);
-                self.tell(&own.link, Kind::Epoch, &other);
+        for message in state.agreement.advance() {
+            if let Some(link) = &state.links[message.side] {
+                self.tell(link, message.kind, &message.payload);
             }
         }
-        if first.hello.is_none() || second.hello.is_none() {
-            return;
-        }
-        let (Some(third), true) = (first.theirs, first.theirs == second.theirs) else { return };
-        let id = epoch_id_seen_by(self.role, [&first.link.id, &second.link.id], &third);
-        if state.candidate != Some(id) {
-            state.candidate = Some(id);
-            for slot in [&*first, &*second] {
-                self.tell(&slot.link, Kind::Confirm, &slot.link.secret.confirmation(&id, self.role));
+        let (None, Some(id), [Some(first), Some(second)]) = (&state.epoch, state.agreement.agreed(), &state.links) else { return };
+        let serving = self.serves(state);
+        match &serving {
+            Ok(_) => {
+                info!(epoch = hex::encode(id), "all three players are linked and hold the same shares: serving");
+                self.observer.epoch_began(id);
             }
+            Err(why) => info!(epoch = hex::encode(id), "all three players are linked, not serving: {why:?}"),
         }
-        let confirmed = |slot: &Slot| slot.confirmation.as_ref().is_some_and(|tag| slot.link.secret.confirms(&id, slot.link.peer, tag));
-        if confirmed(first) && confirmed(second) {
-            info!(epoch = hex::encode(id), "all three players are linked");
-            state.epoch = Some(Arc::new(Epoch { id, links: [first.link.clone(), second.link.clone()] }));
-            self.changed.notify_all();
-        }
+        state.epoch = Some(Arc::new(Epoch { id, links: [first.clone(), second.clone()], serving }));
+        self.changed.notify_all();
     }
 
-    /// Closes both links. Only a confirmed epoch takes its other link down with it: while one is forming, a lost link is just replaced, or two players would keep
-    /// closing each other's new links.
-    fn end(&self, state: &mut State, why: &str) {
-        for slot in &mut state.slots {
-            if let Some(slot) = slot.take() {
-                slot.link.close();
+    fn serves(&self, state: &State) -> Result<Arc<Loaded>, Readiness> {
+        let shares = state.shares.clone().ok_or(Readiness::NoShares)?;
+        for (i, peer) in self.role.peers().into_iter().enumerate() {
+            let hello = state.agreement.hello_of(i);
+            if hello.and_then(|hello| hello.digest.as_ref()) != Some(&shares.digest()) {
+                return Err(Readiness::DigestMismatch(peer));
+            }
+            if hello.and_then(|hello| hello.generation.as_ref()) != Some(&shares.generation()) {
+                return Err(Readiness::GenerationMismatch(peer));
             }
         }
-        state.candidate = None;
+        Ok(shares)
+    }
+
+    /// Ends the epoch, or the one that is forming.
+    fn end(&self, state: &mut State, why: &str) {
+        state.agreement.clear();
+        self.close(state, why);
+    }
+
+    /// Closes both links, of which the agreement knows nothing any more.
+    fn close(&self, state: &mut State, why: &str) {
+        for link in state.links.iter_mut().filter_map(Option::take) {
+            link.close();
+        }
         if let Some(epoch) = state.epoch.take() {
             info!(epoch = hex::encode(epoch.id), "the epoch ended: {why}");
+            self.observer.epoch_ended();
         }
-        self.observer.epoch_ended();
         self.changed.notify_all();
+    }
+
+    fn report(&self, state: &mut State, side: usize, what: &str) {
+        let peer = self.cluster.name(self.role.peers()[side]);
+        if state.reported[side].as_deref() == Some(what) {
+            debug!(peer, "{what}");
+        } else {
+            warn!(peer, "{what}");
+            state.reported[side] = Some(what.into());
+        }
     }
 }
 
 impl Listener for Mesh {
     fn control(&self, link: &Arc<Link>, frame: Frame) -> Result<(), String> {
-        if frame.header.kind == Kind::Waiting {
-            return if (self.role, link.peer) == (Role::Alice, Role::Bob) { self.observer.waiting(&frame.payload) } else { Err("WAITING is bob's to alice".into()) };
-        }
         let mut state = locked(&self.state);
-        let Some(slot) = state.slots[self.index(link.peer)].as_mut().filter(|slot| Arc::ptr_eq(&slot.link, link)) else { return Ok(()) };
-        match frame.header.kind {
-            Kind::Hello => {
-                let hello: Hello = serde_json::from_slice(&frame.payload).map_err(|e| format!("HELLO: {e}"))?;
-                if hello.version != WIRE_VERSION || hello.protocol != "ASTRA" || hello.role != link.peer {
-                    return Err(format!("speaks version {} of {} as {}; run players of one release", hello.version, hello.protocol, hello.role));
-                }
-                slot.hello = Some(hello);
-            }
-            Kind::Epoch => {
-                let theirs = Some(frame.payload.try_into().map_err(|_| "an EPOCH frame is 16 bytes")?);
-                let changed = slot.theirs != theirs;
-                slot.theirs = theirs;
-                if changed && state.epoch.is_some() {
-                    self.end(&mut state, "the peers have a new link");
-                    return Ok(());
-                }
-            }
-            Kind::Confirm => slot.confirmation = Some(frame.payload),
-            _ => return Err("not a control frame".into()),
+        let i = self.index(link.peer);
+        if !is(&state.links[i], link) {
+            return Ok(());
+        }
+        if frame.header.kind == Kind::Waiting {
+            return if (self.role, link.peer) == (Role::Alice, Role::Bob) {
+                self.observer.waiting(&frame.payload)
+            } else {
+                Err("WAITING is bob's to alice".into())
+            };
+        }
+        let greeted = state.agreement.hello_of(i).is_some();
+        if state.agreement.receive(i, frame.header.kind, frame.payload)? == Event::Ended {
+            self.close(&mut state, "the peers have a new link");
+            return Ok(());
+        }
+        if !greeted && state.agreement.hello_of(i).is_some() {
+            info!(peer = self.cluster.name(link.peer), "linked");
+            state.reported[i] = None;
+            self.changed.notify_all();
         }
         self.advance(&mut state);
         Ok(())
@@ -323,21 +317,19 @@ impl Listener for Mesh {
     fn lost(&self, link: &Arc<Link>, why: &str) {
         let mut state = locked(&self.state);
         let i = self.index(link.peer);
-        if !state.slots[i].as_ref().is_some_and(|slot| Arc::ptr_eq(&slot.link, link)) {
+        if !is(&state.links[i], link) {
             debug!(peer = self.cluster.name(link.peer), "an old link closed: {why}");
             return;
         }
-        warn!(peer = self.cluster.name(link.peer), "the link was lost: {why}");
-        state.slots[i] = None;
-        state.candidate = None;
-        if state.epoch.is_some() {
-            self.end(&mut state, "a link was lost");
+        self.report(&mut state, i, &format!("the link was lost: {why}"));
+        state.links[i] = None;
+        if state.agreement.down(i) == Event::Ended {
+            self.close(&mut state, "a link was lost");
         }
         self.changed.notify_all();
     }
 }
 
-/// The two links of an epoch as a batch uses them.
-pub fn link_to(epoch: &Epoch, role: Role, peer: Role) -> Result<&Arc<Link>, ChannelError> {
-    role.peers().iter().position(|p| *p == peer).map(|i| &epoch.links[i]).ok_or(ChannelError::Lost(peer))
+fn is(slot: &Option<Arc<Link>>, link: &Arc<Link>) -> bool {
+    slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, link))
 }

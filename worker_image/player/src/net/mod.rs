@@ -1,5 +1,7 @@
 //! Links between the players (docs/wire.md): TLS, frames, one link a pair, and the epoch that the three agree on.
 
+pub mod agreement;
+pub mod dial;
 pub mod epoch;
 pub mod frame;
 pub mod link;

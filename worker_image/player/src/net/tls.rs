@@ -52,7 +52,9 @@ impl Identity {
             _ => None,
         });
         let (Some(uri), None) = (uris.next(), uris.next()) else { return Err("no securemodel:// URI in the certificate, or more than one".into()) };
-        let [namespace, model, role] = uri.split('/').collect::<Vec<_>>()[..] else { return Err(format!("{uri:?} is not <namespace>/<model>/<role>")) };
+        let [namespace, model, role] = uri.split('/').collect::<Vec<_>>()[..] else {
+            return Err(format!("{uri:?} is not <namespace>/<model>/<role>"));
+        };
         let holder = if role == "share" { Holder::Share } else { Holder::Player(role.parse().map_err(|e: crate::role::UnknownRole| e.to_string())?) };
         Ok(Identity { namespace: namespace.into(), model: model.into(), holder })
     }
@@ -136,7 +138,13 @@ mod tests {
 
     #[test]
     fn a_certificate_without_exactly_one_identity_is_nobody() {
-        for uris in [&[][..], &["securemodel://a/b/alice", "securemodel://a/b/bob"], &["securemodel://a/b"], &["securemodel://a/b/dave"], &["securemodel://a/b/c/alice"]] {
+        for uris in [
+            &[][..],
+            &["securemodel://a/b/alice", "securemodel://a/b/bob"],
+            &["securemodel://a/b"],
+            &["securemodel://a/b/dave"],
+            &["securemodel://a/b/c/alice"],
+        ] {
             assert!(Identity::of(&certificate(uris)).is_err(), "{uris:?}");
         }
     }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
+use hyper::header::{HeaderValue, CONTENT_TYPE};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{json, Map, Value};
 
-use super::http::{describe, json, Reply};
+use super::http::{json, Reply};
 use crate::net::mesh::Readiness;
 use crate::player::Player;
 
@@ -18,8 +19,15 @@ pub fn answer(player: &Arc<Player>, request: &Request<Incoming>) -> Reply {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/healthz" | "/readyz") => json(StatusCode::OK, &json!({"ok": true})),
         (&Method::GET, "/status") => json(StatusCode::OK, &status(player)),
-        (&Method::GET, "/metrics") => Response::new(Full::new(Bytes::from(metrics(player)))),
-        _ => json(StatusCode::NOT_FOUND, &json!({"error": "there are /healthz, /readyz, /status and /metrics"})),
+        (&Method::GET, "/metrics") => {
+            let mut reply = Response::new(Full::new(Bytes::from(metrics(player))));
+            reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"));
+            reply
+        }
+        _ => json(
+            StatusCode::NOT_FOUND,
+            &json!({"error": "there are /healthz, /readyz, /status and /metrics", "code": "not_found", "retryable": false}),
+        ),
     }
 }
 
@@ -39,8 +47,8 @@ fn counters(player: &Player) -> [(&'static str, u64); 7] {
 
 fn status(player: &Player) -> Value {
     let readiness = player.mesh.readiness();
-    let (reason, message) = describe(player, &readiness);
-    let shares = player.shares();
+    let (reason, message) = player.describe(&readiness);
+    let shares = player.mesh.shares();
     let linked = player.role.peers().into_iter().zip(player.mesh.linked());
     let peers: Map<String, Value> = linked.map(|(role, linked)| (player.cluster.name(role).to_owned(), json!({"linked": linked}))).collect();
     let counters: Map<String, Value> = counters(player).into_iter().map(|(name, n)| (name.to_owned(), n.into())).collect();
@@ -51,9 +59,9 @@ fn status(player: &Player) -> Value {
         "model": player.model(),
         "namespace": player.tls.identity.namespace,
         "protocol": "ASTRA",
-        "digest": shares.as_ref().map(|s| hex::encode(s.digest)),
-        "generation": shares.as_ref().map(|s| hex::encode(s.generation)),
-        "epoch": player.mesh.epoch(std::time::Duration::ZERO).map(|e| hex::encode(e.id)),
+        "digest": shares.as_ref().map(|s| s.digest()),
+        "generation": shares.as_ref().map(|s| s.generation()),
+        "epoch": player.mesh.epoch().map(|e| hex::encode(e.id)),
         "ready": readiness == Readiness::Ready,
         "reason": reason,
         "message": message,

@@ -5,130 +5,151 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{HeaderValue, CONTENT_TYPE, RETRY_AFTER};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::header::{HeaderValue, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use serde_json::json;
-use tracing::{info, warn};
+use tokio::sync::Semaphore;
+use tokio::time::{timeout, timeout_at, Instant};
+use tracing::{debug, warn};
 
 use super::error::{ApiError, Code};
 use super::inference::{self, Inference};
+use super::requests::COUNTERPART;
+use super::shares;
+use crate::counters::Counters;
 use crate::net::mesh::Readiness;
-use crate::net::tls::{Holder, Identity};
-use crate::player::{Counters, Player};
-use crate::shares::Shares;
+use crate::net::tls::Identity;
+use crate::player::Player;
+use crate::role::Role;
 
 pub type Reply = Response<Full<Bytes>>;
 
 const JSON_LENGTH: &str = "inference-header-content-length";
-const MAX_SHARES: usize = 2 << 30;
-/// The whole body of a request has to come within this time.
+/// The whole body of a request has to come within this time, and the answer within the next one.
 const BODY: Duration = Duration::from_secs(30);
-const SHARES_BODY: Duration = Duration::from_secs(300);
-/// How long a share waits for its counterpart, and then for its batch.
-const COUNTERPART: Duration = Duration::from_secs(5);
-const BATCH: Duration = Duration::from_secs(10);
+const TOTAL: Duration = Duration::from_secs(10);
+/// Bodies held at once, in KiB.
+const BUDGET_KIB: usize = 512 << 10;
+/// What is read of a refused body, so that the client gets to read the answer.
+const DRAIN_BYTES: usize = 8 << 20;
+const DRAIN: Duration = Duration::from_secs(2);
 
-/// Answers one request. `holder`: whom the client's certificate names, if it has one.
-pub async fn answer(player: Arc<Player>, holder: Option<Identity>, request: Request<Incoming>) -> Reply {
-    let line = format!("{} {}", request.method(), request.uri().path());
-    match route(&player, holder, request).await {
-        Ok(reply) => reply,
-        Err(e) => {
-            Counters::add(&player.counters.errors, 1);
-            let (status, code, _) = e.code.row();
-            warn!(status, code, "{line}: {}", e.message);
-            error(&e)
-        }
-    }
+/// Answers HTTPS requests.
+pub struct Api {
+    player: Arc<Player>,
+    budget: Semaphore,
+    deliveries: Arc<tokio::sync::Mutex<()>>,
 }
 
-async fn route(player: &Arc<Player>, holder: Option<Identity>, request: Request<Incoming>) -> Result<Reply, ApiError> {
-    let path = request.uri().path().to_owned();
-    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    match (request.method(), &parts[..]) {
-        (&Method::GET, ["v2", "health", "live"]) => Ok(json(StatusCode::OK, &json!({"live": true}))),
-        (&Method::GET, ["v2", "health", "ready"]) => ready(player),
-        (&Method::PUT, ["v1", "shares"]) => shares(player, holder, request).await,
-        (method, ["v2", "models", model, rest @ ..]) => {
-            if !player.role.holds_data() || *model != player.model() {
-                let why = format!("{} does not answer for a model {model:?}; ask alice and bob of {:?}", player.role, player.model());
-                return Err(ApiError::new(Code::NotFound, why));
-            }
-            match (method, rest) {
-                (&Method::GET, ["ready"]) => ready(player),
-                (&Method::GET, []) => {
-                    let shares = loaded(player)?;
-                    Ok(json(StatusCode::OK, &inference::metadata(player.model(), player.role, &shares, player.max_rows)))
+impl Api {
+    pub fn new(player: Arc<Player>) -> Api {
+        Api { player, budget: Semaphore::new(BUDGET_KIB), deliveries: Arc::default() }
+    }
+
+    /// Answers one request. `holder`: whom the client's certificate names, if it has one.
+    pub async fn answer(&self, holder: Option<&Identity>, request: Request<Incoming>) -> Reply {
+        let _answering = self.player.begin_answer();
+        let (head, mut body) = request.into_parts();
+        let refused = match self.route(holder, &head, &mut body).await {
+            Ok(reply) => return reply,
+            Err(refused) => refused,
+        };
+        let (status, code, _) = refused.code.row();
+        let line = format!("{} {}", head.method, head.uri.path());
+        if head.method == Method::GET {
+            debug!(status, code, "{line}: {}", refused.message);
+        } else {
+            Counters::add(&self.player.counters.errors, 1);
+            warn!(status, code, "{line}: {}", refused.message);
+        }
+        let _ = timeout(DRAIN, Limited::new(&mut body, DRAIN_BYTES).collect()).await; // whatever it was, it was refused
+        error(&refused)
+    }
+
+    async fn route(&self, holder: Option<&Identity>, head: &Parts, body: &mut Incoming) -> Result<Reply, ApiError> {
+        let player = &self.player;
+        let path = head.uri.path();
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        match (&head.method, &parts[..]) {
+            (&Method::GET, ["v2", "health", "live"]) => Ok(json(StatusCode::OK, &json!({"live": true}))),
+            (&Method::GET, ["v2", "health", "ready"]) => self.ready(),
+            (&Method::PUT, ["v1", "shares"]) => shares::deliver(player, &self.deliveries, holder, &head.headers, body).await,
+            (method, ["v2", "models", model, rest @ ..]) => {
+                if !player.role.holds_data() || *model != player.model() {
+                    let why = format!("{} does not answer for a model {model:?}; alice and bob answer for {:?}", player.role, player.model());
+                    return Err(ApiError::new(Code::NotFound, why));
                 }
-                (&Method::POST, ["infer"]) => infer(player, request).await,
-                _ => Err(unknown(method, &path)),
+                match (method, rest) {
+                    (&Method::GET, ["ready"]) => self.ready(),
+                    (&Method::GET, []) => {
+                        let loaded = player.mesh.shares().ok_or_else(|| self.not_ready())?;
+                        Ok(json(StatusCode::OK, &inference::metadata(player.model(), player.role, &loaded)))
+                    }
+                    (&Method::POST, ["infer"]) => self.infer(head, body).await,
+                    _ => Err(unknown(method, path)),
+                }
             }
+            (method, _) => Err(unknown(method, path)),
         }
-        (method, _) => Err(unknown(method, &path)),
     }
-}
 
-fn unknown(method: &Method, path: &str) -> ApiError {
-    ApiError::new(Code::NotFound, format!("there is no {method} {path}; the API is the Open Inference Protocol under /v2"))
-}
-
-fn loaded(player: &Player) -> Result<Arc<Shares>, ApiError> {
-    player.shares().ok_or_else(|| ApiError::new(Code::NotReady, "no shares have been delivered yet"))
-}
-
-fn ready(player: &Player) -> Result<Reply, ApiError> {
-    check_ready(player).map(|()| json(StatusCode::OK, &json!({"ready": true})))
-}
-
-fn check_ready(player: &Player) -> Result<(), ApiError> {
-    let (reason, message) = describe(player, &player.mesh.readiness());
-    if reason == "Serving" {
-        Ok(())
-    } else {
-        Err(ApiError::new(Code::NotReady, message))
-    }
-}
-
-/// The reason and the message of `/status`.
-pub fn describe(player: &Player, readiness: &Readiness) -> (&'static str, String) {
-    let name = |role| player.cluster.name(role);
-    match readiness {
-        Readiness::Ready => ("Serving", "serving".into()),
-        Readiness::NoShares => ("NoShares", "no shares have been delivered yet".into()),
-        Readiness::PeersMissing(roles) => ("PeersMissing", format!("not linked with {}", roles.iter().map(|r| name(*r)).collect::<Vec<_>>().join(" and "))),
-        Readiness::DigestMismatch(role) => ("DigestMismatch", format!("{} has another program, or none; share the model again", name(*role))),
-        Readiness::GenerationMismatch(role) => ("GenerationMismatch", format!("{} has shares of another generation; share the model again", name(*role))),
-    }
-}
-
-async fn infer(player: &Arc<Player>, request: Request<Incoming>) -> Result<Reply, ApiError> {
-    Counters::add(&player.counters.requests, 1);
-    check_ready(player)?;
-    let shares = loaded(player)?;
-    let length = request.headers().get(JSON_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    let length: usize = length.ok_or_else(|| ApiError::new(Code::BadRequest, "the header Inference-Header-Content-Length is missing or not a number"))?;
-    let body = read(request, inference::body_limit(&shares, player.max_rows), BODY).await?;
-    Counters::add(&player.counters.bytes_received, body.len());
-    let Inference { id, rows, share } = inference::parse(&body, length, &shares, player.max_rows)?;
-    let mut answer = player.requests.add(id, rows, share)?;
-    // if the client leaves, hyper drops this future, and the request with it
-    let waiting = Withdraw { player, id };
-    let reply = match tokio::time::timeout(COUNTERPART, &mut answer).await {
-        Ok(reply) => reply,
-        Err(_) if player.requests.withdraw(&id) => {
-            let other = player.cluster.name(if player.role == crate::role::Role::Alice { crate::role::Role::Bob } else { crate::role::Role::Alice });
-            return Err(ApiError::new(Code::ShareMissing, format!("{other} did not get its share of this request within {COUNTERPART:?}; send both shares again")));
+    fn ready(&self) -> Result<Reply, ApiError> {
+        if self.player.mesh.readiness() == Readiness::Ready && !self.player.is_stopping() {
+            Ok(json(StatusCode::OK, &json!({"ready": true})))
+        } else {
+            Err(self.not_ready())
         }
-        Err(_) => tokio::time::timeout(BATCH, answer).await.map_err(|_| ApiError::new(Code::PeerStalled, "the batch did not end in time; send the request again"))?,
-    };
-    drop(waiting);
-    let answer = reply.map_err(|_| ApiError::new(Code::EpochEnded, "the request was dropped; send it again"))??;
-    let (body, length) = inference::encode(&answer, &id, rows, player.model(), &shares);
-    Counters::add(&player.counters.bytes_sent, body.len());
-    let mut reply = Response::new(Full::new(Bytes::from(body)));
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    reply.headers_mut().insert(JSON_LENGTH, HeaderValue::from(length));
-    Ok(reply)
+    }
+
+    fn not_ready(&self) -> ApiError {
+        let player = &self.player;
+        let message = if player.is_stopping() { "this player is stopping".into() } else { player.describe(&player.mesh.readiness()).1 };
+        ApiError::new(Code::NotReady, format!("not ready: {message}"))
+    }
+
+    async fn infer(&self, head: &Parts, body: &mut Incoming) -> Result<Reply, ApiError> {
+        let player = &self.player;
+        Counters::add(&player.counters.requests, 1);
+        let serving = player.mesh.serving(Duration::ZERO).filter(|_| !player.is_stopping());
+        let (epoch, loaded) = serving.ok_or_else(|| self.not_ready())?;
+        let length = head.headers.get(JSON_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+        let length: usize =
+            length.ok_or_else(|| ApiError::new(Code::BadRequest, "the header Inference-Header-Content-Length is missing or not a number"))?;
+        let limit = inference::body_limit(&loaded);
+        let reserved = declared(&head.headers, limit)?.unwrap_or(limit).div_ceil(1 << 10).min(BUDGET_KIB);
+        let _held = self.budget.try_acquire_many(reserved as u32).map_err(|_| {
+            let why = format!("request bodies fill the {} MiB set aside for them; try again in a second", BUDGET_KIB >> 10);
+            ApiError::new(Code::Overloaded, why)
+        })?;
+        let body = read(body, limit).await?;
+        Counters::add(&player.counters.bytes_received, body.len());
+        let Inference { id, rows, share } = inference::parse(&body, length, &loaded)?;
+        drop(body);
+        let end = Instant::now() + TOTAL;
+        let mut answer = player.requests.add(&epoch.id, id, rows, share)?;
+        // if the client leaves, hyper drops this future, and the request with it
+        let waiting = Withdraw { player, id };
+        let reply = match timeout(COUNTERPART, &mut answer).await {
+            Ok(reply) => reply,
+            Err(_) if player.requests.withdraw(&id) => {
+                let other = player.cluster.name(if player.role == Role::Alice { Role::Bob } else { Role::Alice });
+                let why = format!("{other} did not get its share of this request within {COUNTERPART:?}; send both shares again, drawn afresh");
+                return Err(ApiError::new(Code::ShareMissing, why));
+            }
+            Err(_) => timeout_at(end, answer).await.map_err(|_| {
+                ApiError::new(Code::PeerStalled, format!("the batch did not end within {TOTAL:?}; send the request again with fresh shares"))
+            })?,
+        };
+        drop(waiting);
+        let answer = reply.map_err(|_| ApiError::new(Code::EpochEnded, "the request was dropped; send it again with fresh shares"))??;
+        let (body, length) = inference::encode(&answer, &id, rows, player.model());
+        Counters::add(&player.counters.bytes_sent, body.len());
+        let mut reply = Response::new(Full::new(Bytes::from(body)));
+        reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        reply.headers_mut().insert(JSON_LENGTH, HeaderValue::from(length));
+        Ok(reply)
+    }
 }
 
 struct Withdraw<'a> {
@@ -142,30 +163,27 @@ impl Drop for Withdraw<'_> {
     }
 }
 
-async fn shares(player: &Arc<Player>, holder: Option<Identity>, request: Request<Incoming>) -> Result<Reply, ApiError> {
-    let expected = player.tls.identity.with(Holder::Share);
-    if holder.as_ref() != Some(&expected) {
-        let who = holder.map_or("a client without a certificate".into(), |h| h.to_string());
-        return Err(ApiError::new(Code::Forbidden, format!("{who} may not deliver shares; that takes a certificate of {expected}")));
-    }
-    let body = read(request, MAX_SHARES, SHARES_BODY).await?;
-    let keeper = player.clone();
-    let kept = tokio::task::spawn_blocking(move || keeper.replace_shares(&body)).await;
-    let shares = kept.map_err(|e| ApiError::new(Code::BadShares, e.to_string()))?.map_err(|e| ApiError::new(Code::BadShares, e.to_string()))?;
-    info!("shares delivered");
-    Ok(json(StatusCode::OK, &json!({"digest": hex::encode(shares.digest), "generation": hex::encode(shares.generation)})))
+fn unknown(method: &Method, path: &str) -> ApiError {
+    ApiError::new(Code::NotFound, format!("there is no {method} {path}; the API is the Open Inference Protocol under /v2"))
 }
 
-async fn read(request: Request<Incoming>, limit: usize, wait: Duration) -> Result<Bytes, ApiError> {
-    let too_large = || ApiError::new(Code::TooLarge, format!("the body is larger than {limit} bytes; send fewer rows a request"));
-    let declared = request.headers().get(hyper::header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
-    if declared.is_some_and(|n| n > limit) {
-        return Err(too_large());
+fn too_large(limit: usize) -> ApiError {
+    ApiError::new(Code::TooLarge, format!("the body is larger than {limit} bytes; send fewer rows a request"))
+}
+
+/// The Content-Length, if there is one; an error if it exceeds the limit.
+pub fn declared(headers: &HeaderMap, limit: usize) -> Result<Option<usize>, ApiError> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+    if length.is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
     }
-    let body = tokio::time::timeout(wait, Limited::new(request.into_body(), limit).collect()).await;
-    match body {
-        Err(_) => Err(ApiError::new(Code::BadRequest, format!("the body did not arrive within {wait:?}"))),
-        Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+    Ok(length)
+}
+
+async fn read(body: &mut Incoming, limit: usize) -> Result<Bytes, ApiError> {
+    match timeout(BODY, Limited::new(body, limit).collect()).await {
+        Err(_) => Err(ApiError::new(Code::BadRequest, format!("the body did not arrive within {BODY:?}"))),
+        Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => Err(too_large(limit)),
         Ok(Err(e)) => Err(ApiError::new(Code::BadRequest, format!("the body broke off: {e}"))),
         Ok(Ok(body)) => Ok(body.to_bytes()),
     }

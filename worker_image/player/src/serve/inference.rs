@@ -5,7 +5,7 @@ use serde_json::{json, Value};
 
 use super::error::{ApiError, Code};
 use super::requests::{Answer, RequestId};
-use crate::shares::Shares;
+use crate::loaded::Loaded;
 
 /// A checked request: this player's share of some rows.
 pub struct Inference {
@@ -33,13 +33,13 @@ struct Parameters {
     binary_data_size: usize,
 }
 
-/// Most bytes that a body for `max_rows` rows has: the tensor and some JSON.
-pub fn body_limit(shares: &Shares, max_rows: usize) -> usize {
-    shares.program.input_shape().iter().product::<usize>() * 8 * max_rows + (64 << 10)
+/// Most bytes that a body has: the tensor of `max_rows` rows and some JSON.
+pub fn body_limit(loaded: &Loaded) -> usize {
+    loaded.input * 8 * loaded.max_rows + (64 << 10)
 }
 
 /// `json_length`: the header Inference-Header-Content-Length.
-pub fn parse(body: &[u8], json_length: usize, shares: &Shares, max_rows: usize) -> Result<Inference, ApiError> {
+pub fn parse(body: &[u8], json_length: usize, loaded: &Loaded) -> Result<Inference, ApiError> {
     let bad = |why: String| ApiError::new(Code::BadRequest, why);
     let (json, tensor) = body
         .split_at_checked(json_length)
@@ -54,29 +54,34 @@ pub fn parse(body: &[u8], json_length: usize, shares: &Shares, max_rows: usize) 
     if input.datatype != "UINT64" {
         return Err(bad(format!("datatype {:?}, expected UINT64: additive shares modulo 2^64, not plain values", input.datatype)));
     }
-    let row = shares.program.input_shape();
+    let (row, max_rows) = (loaded.shares.program.input_shape(), loaded.max_rows);
     let rows = match &input.shape[..] {
         [rows, rest @ ..] if rest.iter().map(|d| *d as usize).eq(row.iter().copied()) && (1..=max_rows as i64).contains(rows) => *rows as usize,
         shape => return Err(ApiError::new(Code::WrongShape, format!("shape {shape:?}, expected [B, {}] with B from 1 to {max_rows}", list(row)))),
     };
-    let expected = rows * row.iter().product::<usize>() * 8;
+    let expected = rows * loaded.input * 8;
     if tensor.len() != expected || input.parameters.binary_data_size != expected {
-        let why = format!("shape {:?} needs {expected} bytes, binary_data_size is {} and {} follow the JSON", input.shape, input.parameters.binary_data_size, tensor.len());
+        let why = format!(
+            "shape {:?} needs {expected} bytes, binary_data_size is {} and {} follow the JSON",
+            input.shape,
+            input.parameters.binary_data_size,
+            tensor.len()
+        );
         return Err(bad(why));
     }
     Ok(Inference { id, rows, share: bytemuck::pod_collect_to_vec(tensor) })
 }
 
 /// The answer's body, and the length of its JSON part.
-pub fn encode(answer: &Answer, id: &RequestId, rows: usize, model: &str, shares: &Shares) -> (Vec<u8>, usize) {
-    let shape: Vec<usize> = std::iter::once(rows).chain(shares.program.output_shape().iter().copied()).collect();
+pub fn encode(answer: &Answer, id: &RequestId, rows: usize, model: &str) -> (Vec<u8>, usize) {
+    let shape: Vec<usize> = std::iter::once(rows).chain(answer.loaded.shares.program.output_shape().iter().copied()).collect();
     let data: &[u8] = bytemuck::cast_slice(&answer.output);
     let json = json!({
         "model_name": model,
-        "model_version": hex::encode(shares.generation),
+        "model_version": answer.loaded.generation(),
         "id": hex::encode(id),
         "outputs": [{"name": "output", "datatype": "UINT64", "shape": shape, "parameters": {"binary_data_size": data.len()}}],
-        "parameters": {"digest": hex::encode(shares.digest), "epoch": hex::encode(answer.epoch), "batch": answer.batch, "hops": answer.hops},
+        "parameters": {"digest": answer.loaded.digest(), "epoch": hex::encode(answer.epoch), "batch": answer.batch, "hops": answer.hops},
     });
     let mut body = json.to_string().into_bytes();
     let length = body.len();
@@ -85,17 +90,18 @@ pub fn encode(answer: &Answer, id: &RequestId, rows: usize, model: &str, shares:
 }
 
 /// Model metadata.
-pub fn metadata(model: &str, role: crate::role::Role, shares: &Shares, max_rows: usize) -> Value {
+pub fn metadata(model: &str, role: crate::role::Role, loaded: &Loaded) -> Value {
+    let program = &loaded.shares.program;
     let shape = |row: &[usize]| -> Vec<i64> { std::iter::once(-1).chain(row.iter().map(|d| *d as i64)).collect() };
     json!({
         "name": model,
-        "versions": [hex::encode(shares.generation)],
+        "versions": [loaded.generation()],
         "platform": "securemodel",
-        "inputs": [{"name": "input", "datatype": "UINT64", "shape": shape(shares.program.input_shape())}],
-        "outputs": [{"name": "output", "datatype": "UINT64", "shape": shape(shares.program.output_shape())}],
+        "inputs": [{"name": "input", "datatype": "UINT64", "shape": shape(program.input_shape())}],
+        "outputs": [{"name": "output", "datatype": "UINT64", "shape": shape(program.output_shape())}],
         "parameters": {
-            "role": role, "protocol": "ASTRA", "fraction_bits": 16, "input_bound": shares.program.input_bound(),
-            "digest": hex::encode(shares.digest), "generation": hex::encode(shares.generation), "max_rows": max_rows,
+            "role": role, "protocol": "ASTRA", "fraction_bits": 16, "input_bound": program.input_bound(),
+            "digest": loaded.digest(), "generation": loaded.generation(), "max_rows": loaded.max_rows,
         },
     })
 }

@@ -1,7 +1,8 @@
 //! The two ports: TLS for everybody, where ALPN tells peers from HTTP, and plain HTTP for probes.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -9,85 +10,127 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::server::TlsStream;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use super::{health, http};
+use super::health;
+use super::http::Api;
+use crate::net::link::locked;
 use crate::net::tls::{Identity, ALPN_PEER};
 use crate::player::Player;
 
 const HANDSHAKE: Duration = Duration::from_secs(5);
-const HEADERS: Duration = Duration::from_secs(10);
-const MAX_CONNECTIONS: usize = 1024;
+/// A connection without a request, and one whose client does not take its answer.
+const SILENCE: Duration = Duration::from_secs(30);
+/// Connections in their handshake, and HTTP connections: apart, so that clients cannot keep peers out.
+const MAX_HANDSHAKES: usize = 256;
+const MAX_HTTP: usize = 1024;
+
+struct Secure {
+    player: Arc<Player>,
+    api: Api,
+    acceptor: TlsAcceptor,
+    http: Semaphore,
+    /// What was last refused and from where: said once.
+    refused: Mutex<String>,
+}
 
 /// Accepts for ever.
 pub async fn secure(player: Arc<Player>, listener: TcpListener) -> Infallible {
     let acceptor = TlsAcceptor::from(player.tls.server.clone());
-    each_connection(listener, move |socket| {
-        let (player, acceptor) = (player.clone(), acceptor.clone());
-        async move {
-            let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(socket)).await {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(e)) => return warn!("TLS handshake refused: {e}"),
-                Err(_) => return debug!("a TLS handshake took longer than {HANDSHAKE:?}"),
-            };
-            if stream.get_ref().1.alpn_protocol() == Some(ALPN_PEER) {
-                let (socket, tls) = stream.into_inner();
-                let linked = socket.into_std().map_err(|e| e.to_string()).map(|socket| tokio::task::spawn_blocking(move || player.mesh.accept(tls, socket)));
-                let linked = match linked {
-                    Ok(task) => task.await.map_err(|e| e.to_string()).and_then(|linked| linked),
-                    Err(e) => Err(e),
-                };
-                return linked.unwrap_or_else(|why| warn!("a peer was refused: {why}"));
+    let http = Semaphore::new(MAX_HTTP);
+    let secure = Arc::new(Secure { api: Api::new(player.clone()), player, acceptor, http, refused: Mutex::default() });
+    let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    loop {
+        let Ok(permit) = handshakes.clone().acquire_owned().await else { continue };
+        let (socket, address) = accept(&listener).await;
+        let secure = secure.clone();
+        tokio::spawn(async move {
+            let stream = tokio::time::timeout(HANDSHAKE, secure.acceptor.accept(socket)).await;
+            drop(permit);
+            match stream {
+                Ok(Ok(stream)) => secure.serve(stream, address).await,
+                // a probe that only connects
+                Ok(Err(e)) if e.kind() == std::io::ErrorKind::UnexpectedEof => debug!(%address, "closed in the TLS handshake"),
+                Ok(Err(e)) => secure.refuse(address, &format!("TLS handshake refused: {e}")),
+                Err(_) => debug!(%address, "a TLS handshake took longer than {HANDSHAKE:?}"),
             }
-            let holder = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(|certificate| Identity::of(certificate).ok());
-            let service = service_fn(move |request| {
-                let (player, holder) = (player.clone(), holder.clone());
-                async move { Ok::<_, Infallible>(http::answer(player, holder, request).await) }
-            });
-            let served = http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEADERS).serve_connection(TokioIo::new(stream), service);
-            if let Err(e) = served.await {
-                debug!("an HTTP connection ended: {e}");
+        });
+    }
+}
+
+impl Secure {
+    async fn serve(&self, stream: TlsStream<TcpStream>, address: SocketAddr) {
+        if stream.get_ref().1.alpn_protocol() == Some(ALPN_PEER) {
+            if let Err(why) = self.link(stream).await {
+                self.refuse(address, &format!("a peer was refused: {why}"));
             }
+            return;
         }
-    })
-    .await
+        let Ok(_one_of_many) = self.http.try_acquire() else {
+            return self.refuse(address, &format!("{MAX_HTTP} clients are connected already"));
+        };
+        let holder = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(|certificate| Identity::of(certificate).ok());
+        let service = service_fn(|request| async { Ok::<_, Infallible>(self.api.answer(holder.as_ref(), request).await) });
+        if let Err(e) = builder().serve_connection(TokioIo::new(stream), service).await {
+            debug!(%address, "an HTTP connection ended: {e}");
+        }
+    }
+
+    /// Hands the connection over to a blocking link.
+    async fn link(&self, stream: TlsStream<TcpStream>) -> Result<(), String> {
+        let (socket, tls) = stream.into_inner();
+        let socket = socket.into_std().map_err(|e| e.to_string())?;
+        let mesh = self.player.mesh.clone();
+        tokio::task::spawn_blocking(move || mesh.accept(tls, socket)).await.map_err(|e| e.to_string())?
+    }
+
+    fn refuse(&self, address: SocketAddr, why: &str) {
+        let what = format!("{}: {why}", address.ip());
+        let mut last = locked(&self.refused);
+        if *last == what {
+            debug!("{what}");
+        } else {
+            warn!("{what}");
+            *last = what;
+        }
+    }
 }
 
 /// Accepts for ever.
 pub async fn plain(player: Arc<Player>, listener: TcpListener) -> Infallible {
-    each_connection(listener, move |socket| {
+    let connections = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    loop {
+        let Ok(permit) = connections.clone().acquire_owned().await else { continue };
+        let (socket, address) = accept(&listener).await;
         let player = player.clone();
-        async move {
-            let service = service_fn(move |request| {
-                let player = player.clone();
-                async move { Ok::<_, Infallible>(health::answer(&player, &request)) }
+        tokio::spawn(async move {
+            let _permit = permit;
+            let service = service_fn(|request| {
+                let reply = health::answer(&player, &request);
+                async { Ok::<_, Infallible>(reply) }
             });
-            let served = http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEADERS).serve_connection(TokioIo::new(socket), service);
-            if let Err(e) = served.await {
-                debug!("a health connection ended: {e}");
+            if let Err(e) = builder().serve_connection(TokioIo::new(socket), service).await {
+                debug!(%address, "a health connection ended: {e}");
             }
-        }
-    })
-    .await
+        });
+    }
 }
 
-async fn each_connection<F, S>(listener: TcpListener, serve: F) -> Infallible
-where
-    F: Fn(TcpStream) -> S,
-    S: std::future::Future<Output = ()> + Send + 'static,
-{
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+fn builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(SILENCE);
+    builder
+}
+
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
-        let permit = permits.clone().acquire_owned().await;
         match listener.accept().await {
-            Ok((socket, _)) => {
+            Ok((socket, address)) => {
                 let _ = socket.set_nodelay(true);
-                let served = serve(socket);
-                tokio::spawn(async move {
-                    let _permit = permit;
-                    served.await;
-                });
+                let _ = socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(SILENCE));
+                return (socket, address);
             }
             Err(e) => {
                 warn!("cannot accept a connection: {e}");

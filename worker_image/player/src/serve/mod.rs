@@ -6,3 +6,4 @@ pub mod http;
 pub mod inference;
 pub mod listener;
 pub mod requests;
+pub mod shares;

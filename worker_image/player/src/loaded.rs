@@ -1,0 +1,45 @@
+//! Loaded shares, with the limits that follow from their program.
+
+use crate::net::frame::{MAX_LIST, MAX_PAYLOAD};
+use crate::program::Program;
+use crate::shares::Shares;
+
+/// More than any message has for one element (docs/protocol.md, Cost per element: 345 + 2·31 bits), and more than padding adds to it.
+const ELEMENT_BYTES: usize = 64;
+const PADDING_BYTES: usize = 16 << 10;
+
+pub struct Loaded {
+    pub shares: Shares,
+    /// Most rows of one batch and of one request, so that no message is longer than a frame.
+    pub max_rows: usize,
+    /// Elements of one row.
+    pub input: usize,
+    pub output: usize,
+    /// The longest message of a batch.
+    pub max_message: usize,
+}
+
+impl Loaded {
+    pub fn new(shares: Shares, max_rows: usize) -> Loaded {
+        let row = largest_tensor(&shares.program) * ELEMENT_BYTES;
+        let max_rows = max_rows.min((MAX_PAYLOAD - PADDING_BYTES) / row).clamp(1, MAX_LIST);
+        let (input, output) = (elements(shares.program.input_shape()), elements(shares.program.output_shape()));
+        Loaded { max_rows, input, output, max_message: (max_rows * row + PADDING_BYTES).min(MAX_PAYLOAD), shares }
+    }
+
+    pub fn digest(&self) -> String {
+        hex::encode(self.shares.digest)
+    }
+
+    pub fn generation(&self) -> String {
+        hex::encode(self.shares.generation)
+    }
+}
+
+fn elements(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+fn largest_tensor(program: &Program) -> usize {
+    program.instructions.iter().map(|instruction| elements(instruction.shape())).max().unwrap_or(1).max(1)
+}

@@ -1,0 +1,131 @@
+//! HTTP/1.1 by hand, over TLS or in the clear: one request a connection.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::{json, Value};
+
+use super::Authority;
+
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// A connection that ended without an answer.
+    pub fn lost() -> Response {
+        Response { status: 0, head: String::new(), body: br#"{"code": "lost", "retryable": true}"#.to_vec() }
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Response> {
+        let end = bytes.windows(4).position(|w| w == b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+        Some(Response { status: head.split(' ').nth(1)?.parse().ok()?, head, body: bytes[end + 4..].to_vec() })
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// JSON and tensor of a prediction.
+    pub fn inference(&self) -> (Value, Vec<u64>) {
+        let length =
+            self.head.lines().find_map(|line| line.strip_prefix("inference-header-content-length: ")).expect("the header").parse().expect("a number");
+        let (json, tensor) = self.body.split_at(length);
+        (serde_json::from_slice(json).expect("JSON"), bytemuck::pod_collect_to_vec(tensor))
+    }
+}
+
+pub struct Client {
+    address: SocketAddr,
+    config: ClientConfig,
+}
+
+impl Client {
+    pub fn new(address: SocketAddr, authority: &Authority, certificate: Option<&Path>) -> Client {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).expect("PEM")).expect("a CA");
+        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("TLS 1.3")
+            .with_root_certificates(roots);
+        let mut config = match certificate {
+            Some(folder) => {
+                let chain = vec![CertificateDer::from_pem_file(folder.join("tls.crt")).expect("PEM")];
+                builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(folder.join("tls.key")).expect("PEM")).expect("a pair")
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Client { address, config }
+    }
+
+    pub fn with_alpn(mut self, alpn: &[u8]) -> Client {
+        self.config.alpn_protocols = vec![alpn.to_vec()];
+        self
+    }
+
+    pub fn connect(&self) -> Option<StreamOwned<ClientConnection, TcpStream>> {
+        let socket = TcpStream::connect(self.address).ok()?;
+        socket.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+        let tls = ClientConnection::new(Arc::new(self.config.clone()), ServerName::try_from("localhost").expect("a name")).ok()?;
+        let mut stream = StreamOwned::new(tls, socket);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).ok()?;
+        }
+        Some(stream)
+    }
+
+    /// The answer, or nothing if the connection broke.
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, String)], body: &[u8]) -> Option<Response> {
+        let mut stream = self.connect()?;
+        exchange(&mut stream, method, path, headers, body)
+    }
+
+    pub fn infer(&self, id: &str, shape: &[usize], tensor: &[u8]) -> Option<Response> {
+        let input = json!({"name": "input", "datatype": "UINT64", "shape": shape, "parameters": {"binary_data_size": tensor.len()}});
+        self.infer_json(&json!({"id": id, "inputs": [input], "outputs": [{"name": "output", "parameters": {"binary_data": true}}]}), tensor)
+    }
+
+    pub fn infer_json(&self, json: &Value, tensor: &[u8]) -> Option<Response> {
+        let mut body = json.to_string().into_bytes();
+        let length = body.len();
+        body.extend_from_slice(tensor);
+        self.send("POST", "/v2/models/digits/infer", &[("Inference-Header-Content-Length", length.to_string())], &body)
+    }
+}
+
+fn exchange(stream: &mut (impl Read + Write), method: &str, path: &str, headers: &[(&str, String)], body: &[u8]) -> Option<Response> {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    // a server may answer before it has read all
+    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).and_then(|()| stream.flush());
+    let mut bytes = Vec::new();
+    match stream.read_to_end(&mut bytes) {
+        Err(e) if e.kind() != ErrorKind::UnexpectedEof => None,
+        _ => Response::parse(&bytes),
+    }
+}
+
+/// From the health port.
+pub fn get_plain(address: SocketAddr, path: &str) -> Option<Response> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    exchange(&mut stream, "GET", path, &[], b"")
+}
