@@ -1,6 +1,6 @@
 """Writes crds/samples/digits.yaml: the example network in a ConfigMap, and the SecureModel that serves it.
 
-    uv run python examples/digits/sample.py
+uv run python examples/digits/sample.py
 """
 
 import base64

@@ -1,6 +1,6 @@
 """Trains the example network on scikit-learn's bundled digits, resized to 28 x 28, and writes digits.h5, digits.npy and labels.npy beside this file.
 
-    uv run python examples/digits/train.py
+uv run python examples/digits/train.py
 """
 
 import os

@@ -105,7 +105,9 @@ def test_an_object_that_is_not_ours_is_never_taken_over(namespace: str) -> None:
     foreign = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "digits-cluster"}, "data": {"mine": "yes"}}
     cluster.apply([foreign, DATA, MODEL], namespace)
     found = cluster.wait(
-        lambda: c if (c := cluster.condition(cluster.get("securemodel", "digits", namespace), "Accepted"))["status"] == "False" else None, 30, "Accepted=False"
+        lambda: c if (c := cluster.condition(cluster.get("securemodel", "digits", namespace), "Accepted"))["status"] == "False" else None,
+        30,
+        "Accepted=False",
     )
     assert found["reason"] == "NameConflict"
     assert "ConfigMap digits-cluster" in found["message"]

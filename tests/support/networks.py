@@ -40,9 +40,19 @@ FLATTEN = ("Flatten", {})
 ARCHITECTURES: dict[str, tuple[tuple[int, ...], list[tuple[str, dict[str, Any]]], float, int]] = {
     "seed": ((28, 28, 1), [conv(10), pool(), RELU, conv(32), pool(), RELU, conv(64), pool(), RELU, FLATTEN, dense(10)], 0.2, 32),
     "strides": ((19, 17, 3), [conv(8, (3, 5), (2, 1), activation="relu"), conv(5, 3, (1, 2)), RELU, FLATTEN, dense(4)], 0.2, 7),
-    "no bias": ((16, 16, 2), [conv(6, 5, use_bias=False), pool(), RELU, FLATTEN, dense(9, use_bias=False, activation="relu"), dense(3, use_bias=False)], 0.2, 64),
+    "no bias": (
+        (16, 16, 2),
+        [conv(6, 5, use_bias=False), pool(), RELU, FLATTEN, dense(9, use_bias=False, activation="relu"), dense(3, use_bias=False)],
+        0.2,
+        64,
+    ),
     "dense only": ((50,), [dense(64, activation="relu"), dense(32), dense(16, activation="relu"), dense(5)], 0.2, 64),
-    "pool after relu": ((14, 14, 4), [conv(7, activation="relu"), pool(), conv(9, 3, activation="relu"), pool(2, 1), FLATTEN, dense(6)], 0.15, 5),
+    "pool after relu": (
+        (14, 14, 4),
+        [conv(7, activation="relu"), pool(), conv(9, 3, activation="relu"), pool(2, 1), FLATTEN, dense(6)],
+        0.15,
+        5,
+    ),
     "pool of three": ((20, 20, 1), [conv(8, 3, 2), pool(3, 2), RELU, FLATTEN, dense(10)], 0.2, 1),
 }
 NAMES = list(ARCHITECTURES)
@@ -52,7 +62,9 @@ def make(name: str, seed: int = 1) -> Network:
     """A network of that architecture; other seeds give other weights of the same shapes."""
     shape, layers, deviation, batch = ARCHITECTURES[name]
     rng = np.random.default_rng(seed)
-    return Network(keras_file(shape, layers, lambda s: rng.normal(0, deviation, s)), np.random.default_rng(99).uniform(0, 1, (batch, *shape)))
+    return Network(
+        keras_file(shape, layers, lambda s: rng.normal(0, deviation, s)), np.random.default_rng(99).uniform(0, 1, (batch, *shape))
+    )
 
 
 def keras_file(shape: tuple[int, ...], layers: list[tuple[str, dict[str, Any]]], weights: Any, *, keras: int = 2) -> bytes:

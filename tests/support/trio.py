@@ -114,7 +114,15 @@ class Trio:
         """Runs the share step for a stored model."""
         sha256 = sha256 or hashlib.sha256(model.read_bytes()).hexdigest()
         command = [sys.executable, "-m", "securemodel_share", "--model", str(model), "--sha256", sha256]
-        command += ["--cluster", str(self.cluster("share")), "--tls", str(self.folder / "tls/share"), "--termination-message", str(self.folder / "termination"), *extra]
+        command += [
+            "--cluster",
+            str(self.cluster("share")),
+            "--tls",
+            str(self.folder / "tls/share"),
+            "--termination-message",
+            str(self.folder / "termination"),
+            *extra,
+        ]
         return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
 
     def client(self) -> securemodel.Model:

@@ -35,7 +35,9 @@ def context(trio: Trio, holder: str | None = None, ca: Path | None = None) -> ss
     return found
 
 
-def send(trio: Trio, role: str, method: str, path: str, body: bytes = b"", headers: dict | None = None, holder: str | None = None) -> tuple[int, dict]:
+def send(
+    trio: Trio, role: str, method: str, path: str, body: bytes = b"", headers: dict | None = None, holder: str | None = None
+) -> tuple[int, dict]:
     connection = http.client.HTTPSConnection("127.0.0.1", trio.ports[role], context=context(trio, holder), timeout=20)
     try:
         connection.request(method, path, body, headers or {})
@@ -45,9 +47,21 @@ def send(trio: Trio, role: str, method: str, path: str, body: bytes = b"", heade
         connection.close()
 
 
-def infer(trio: Trio, role: str, shape: list[int], *, datatype: str = "UINT64", name: str = "input", request_id: str | None = None, data: bytes | None = None):
+def infer(
+    trio: Trio,
+    role: str,
+    shape: list[int],
+    *,
+    datatype: str = "UINT64",
+    name: str = "input",
+    request_id: str | None = None,
+    data: bytes | None = None,
+):
     tensor = os.urandom(8 * int(np.prod(shape))) if data is None else data
-    header = {"id": request_id or os.urandom(16).hex(), "inputs": [{"name": name, "datatype": datatype, "shape": shape, "parameters": {"binary_data_size": len(tensor)}}]}
+    header = {
+        "id": request_id or os.urandom(16).hex(),
+        "inputs": [{"name": name, "datatype": datatype, "shape": shape, "parameters": {"binary_data_size": len(tensor)}}],
+    }
     text = json.dumps(header).encode()
     return send(trio, role, "POST", "/v2/models/digits/infer", text + tensor, {"Inference-Header-Content-Length": str(len(text))})
 
@@ -74,7 +88,13 @@ def test_a_body_that_is_too_short_or_no_json_is_refused(trio: Trio) -> None:
     check(infer(trio, "alice", [1, 28, 28, 1], data=b"123"), 400, "bad_request", retryable=False, says="6272 bytes")
     answer = send(trio, "alice", "POST", "/v2/models/digits/infer", b"not json", {"Inference-Header-Content-Length": "8"})
     check(answer, 400, "bad_request", retryable=False, says="JSON")
-    check(send(trio, "alice", "POST", "/v2/models/digits/infer", b"{}"), 400, "bad_request", retryable=False, says="Inference-Header-Content-Length")
+    check(
+        send(trio, "alice", "POST", "/v2/models/digits/infer", b"{}"),
+        400,
+        "bad_request",
+        retryable=False,
+        says="Inference-Header-Content-Length",
+    )
 
 
 def test_an_oversized_body_is_refused_before_it_is_read(trio: Trio) -> None:
@@ -126,7 +146,13 @@ def test_only_the_share_step_may_deliver_shares(trio: Trio, holder: str | None) 
 
 
 def test_a_file_that_is_not_this_players_shares_is_refused(trio: Trio, tmp_path: Path) -> None:
-    check(send(trio, "alice", "PUT", "/v1/shares", b"not a share file", holder="share"), 422, "bad_shares", retryable=False, says="not a share file")
+    check(
+        send(trio, "alice", "PUT", "/v1/shares", b"not a share file", holder="share"),
+        422,
+        "bad_shares",
+        retryable=False,
+        says="not a share file",
+    )
     bob = (trio.folder / "data/bob/shares.safetensors").read_bytes()
     check(send(trio, "alice", "PUT", "/v1/shares", bob, holder="share"), 422, "bad_shares", retryable=False, says="bob's")
     damaged = bytearray((trio.folder / "data/alice/shares.safetensors").read_bytes())
@@ -181,7 +207,13 @@ def test_the_client_refuses_a_player_of_another_role_or_ca(trio: Trio, tmp_path:
         model.predict(np.zeros((1, 28, 28, 1)))
     pki.main(["--out", str(tmp_path)])
     straight = {role: endpoint(role, role, url) for role, url in urls.items()}
-    with securemodel.Model(straight, (tmp_path / "ca.crt").read_text(), "digits") as model, pytest.raises(securemodel.UntrustedAnswerError, match="CA"):
+    with (
+        securemodel.Model(straight, (tmp_path / "ca.crt").read_text(), "digits") as model,
+        pytest.raises(securemodel.UntrustedAnswerError, match="CA"),
+    ):
         model.predict(np.zeros((1, 28, 28, 1)))
-    with securemodel.Model(straight, ca, "digits", digest="0" * 64) as model, pytest.raises(securemodel.UntrustedAnswerError, match="expected 0000"):
+    with (
+        securemodel.Model(straight, ca, "digits", digest="0" * 64) as model,
+        pytest.raises(securemodel.UntrustedAnswerError, match="expected 0000"),
+    ):
         model.predict(np.zeros((1, 28, 28, 1)))

@@ -16,6 +16,7 @@ PLANTED_WEIGHT = 0.7283019
 PLANTED_INPUT = 0.6172839
 TLS_CONTENT_TYPES = {20, 21, 22, 23}
 
+
 class Relay:
     """Forwards connections to a port and keeps each direction's bytes."""
 
@@ -48,6 +49,7 @@ class Relay:
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
 
+
 def tls_only(stream: bytes) -> bool:
     """Whether the stream is whole TLS records from the first byte on (the last may be cut off)."""
     at = 0
@@ -58,11 +60,13 @@ def tls_only(stream: bytes) -> bool:
         at += 5 + length
     return at > 0
 
+
 def patterns(value: float) -> list[bytes]:
     """How a value could stand in memory: floats of both widths and fixed point, little- and big-endian, text."""
     fixed = round(value * 2**16)
     found = [struct.pack(order + kind, number) for order in "<>" for kind, number in (("f", value), ("d", value), ("q", fixed))]
     return [*found, f"{value:.5f}".encode()]
+
 
 def test_every_byte_is_tls_and_no_secret_is_in_it(tmp_path: Path) -> None:
     layers = [networks.conv(4), networks.pool(), networks.RELU, networks.FLATTEN, networks.dense(3)]
@@ -82,7 +86,9 @@ def test_every_byte_is_tls_and_no_secret_is_in_it(tmp_path: Path) -> None:
         with trio.client() as client:
             for _ in range(5):
                 client.predict(inputs)
-        expected_links = {("bob", "alice"), ("carol", "alice"), ("carol", "bob"), ("client", "alice"), ("client", "bob")} | {("share", role) for role in ROLES}
+        expected_links = {("bob", "alice"), ("carol", "alice"), ("carol", "bob"), ("client", "alice"), ("client", "bob")} | {
+            ("share", role) for role in ROLES
+        }
         used = {pair for pair, relay in relays.items() if any(relay.streams)}
         assert used == expected_links, "every link leads through a relay"
         trio.kill("carol")
@@ -99,8 +105,8 @@ def test_every_byte_is_tls_and_no_secret_is_in_it(tmp_path: Path) -> None:
     for relay in relays.values():
         relay.close()
 
+
 def test_the_check_would_see_plain_bytes() -> None:
     assert not tls_only(b"GET / HTTP/1.1\r\n\r\n")
     assert not tls_only(struct.pack(">BHH", 23, 0x0303, 2) + b"ab" + b"plain text")
     assert tls_only(struct.pack(">BHH", 22, 0x0301, 2) + b"ab" + struct.pack(">BHH", 23, 0x0303, 1) + b"c")
-

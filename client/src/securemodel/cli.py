@@ -27,7 +27,9 @@ app = typer.Typer(
 Name = Annotated[str, typer.Argument(help="The SecureModel's name")]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Its namespace")]
 Context = Annotated[str | None, typer.Option(help="Context of the kubeconfig, if not the current one")]
-Endpoints = Annotated[list[str] | None, typer.Option("--endpoint", help="alice=https://host:port and bob=https://host:port, instead of asking a cluster")]
+Endpoints = Annotated[
+    list[str] | None, typer.Option("--endpoint", help="alice=https://host:port and bob=https://host:port, instead of asking a cluster")
+]
 Ca = Annotated[Path | None, typer.Option("--ca", help="With --endpoint: the SecureModel's CA certificate")]
 Timeout = Annotated[float, typer.Option(help="Seconds for each batch, tries included")]
 
@@ -63,7 +65,14 @@ def predict(
 
 
 @app.command()
-def status(name: Name, namespace: Namespace = "default", context: Context = None, endpoints: Endpoints = None, ca: Ca = None, timeout: Timeout = TIMEOUT_S) -> None:
+def status(
+    name: Name,
+    namespace: Namespace = "default",
+    context: Context = None,
+    endpoints: Endpoints = None,
+    ca: Ca = None,
+    timeout: Timeout = TIMEOUT_S,
+) -> None:
     """Show what the players say of the model."""
     with _connect(name, namespace, context, endpoints, ca) as model:
         for key, value in model.metadata(timeout).items():
@@ -78,7 +87,9 @@ def _version(show: bool) -> None:
 
 
 @app.callback()
-def _main(show_version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version")] = False) -> None:
+def _main(
+    show_version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version")] = False,
+) -> None:
     pass
 
 

@@ -59,7 +59,9 @@ def _from_cluster(name: str, namespace: str, context: str | None) -> Model:
         else:
             config.load_kube_config(context=context)
     except config.ConfigException as error:
-        raise SecureModelError(f"no usable kubeconfig: {error}; set KUBECONFIG, or mount the ConfigMap {name}-client and set {CONFIG_VARIABLE}") from error
+        raise SecureModelError(
+            f"no usable kubeconfig: {error}; set KUBECONFIG, or mount the ConfigMap {name}-client and set {CONFIG_VARIABLE}"
+        ) from error
     api = client.CoreV1Api()
     try:
         found = api.read_namespaced_config_map(f"{name}-client", namespace, _request_timeout=CONNECT_S)

@@ -71,7 +71,9 @@ class Player:
         tensor = share.astype("<u8", copy=False).tobytes()
         header = {
             "id": request_id,
-            "inputs": [{"name": "input", "datatype": "UINT64", "shape": list(share.shape), "parameters": {"binary_data_size": len(tensor)}}],
+            "inputs": [
+                {"name": "input", "datatype": "UINT64", "shape": list(share.shape), "parameters": {"binary_data_size": len(tensor)}}
+            ],
             "outputs": [{"name": "output", "parameters": {"binary_data": True}}],
         }
         text = json.dumps(header).encode()
@@ -85,7 +87,9 @@ class Player:
             agreement |= {key: parameters[key] for key in ("digest", "epoch", "batch")}
             hops = int(parameters["hops"])
         except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise UntrustedAnswerError(f"{self.name} sent an answer that cannot be read ({type(error).__name__}); is it of another release?") from error
+            raise UntrustedAnswerError(
+                f"{self.name} sent an answer that cannot be read ({type(error).__name__}); is it of another release?"
+            ) from error
         return Answer(result, agreement, hops)
 
     def _request(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[bytes, int]:
@@ -106,7 +110,9 @@ class Player:
             raise UntrustedAnswerError(f"{self.name}'s certificate is not of this SecureModel's CA: {error.verify_message}") from error
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            raise UnreachableError(f"{self.name} ({self.endpoint.server_name}) cannot be reached: {error or type(error).__name__}") from error
+            raise UnreachableError(
+                f"{self.name} ({self.endpoint.server_name}) cannot be reached: {error or type(error).__name__}"
+            ) from error
         except UntrustedAnswerError:
             self.close()
             raise
@@ -151,4 +157,6 @@ class Player:
         except x509.ExtensionNotFound:
             uris = []
         if uris != [self.identity]:
-            raise UntrustedAnswerError(f"{self.endpoint.server_name} is {', '.join(uris) or 'nobody'}, not {self.identity}; nothing was sent to it")
+            raise UntrustedAnswerError(
+                f"{self.endpoint.server_name} is {', '.join(uris) or 'nobody'}, not {self.identity}; nothing was sent to it"
+            )

@@ -30,7 +30,12 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     kopf.run(
-        registry=build(), standalone=True, clusterwide=not args.namespace, namespaces=args.namespace, liveness_endpoint=args.liveness, memo=kopf.Memo()
+        registry=build(),
+        standalone=True,
+        clusterwide=not args.namespace,
+        namespaces=args.namespace,
+        liveness_endpoint=args.liveness,
+        memo=kopf.Memo(),
     )
     return 0
 

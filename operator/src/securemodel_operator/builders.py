@@ -36,7 +36,13 @@ def leaf_secret(sm: SecureModel, holder: str, issued: Issued, ca: str) -> Object
 def _tls_secret(sm: SecureModel, name: str, issued: Issued, ca: str) -> Object:
     data = {"ca.crt": ca, "tls.crt": issued.certificate, "tls.key": issued.key}
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-    return {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": _metadata(sm, name, "certificate"), "data": encoded}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/tls",
+        "metadata": _metadata(sm, name, "certificate"),
+        "data": encoded,
+    }
 
 
 def cluster_config(sm: SecureModel) -> Object:
@@ -149,9 +155,17 @@ def stateful_set(sm: SecureModel, player: Player, certificate: str, settings: Se
         {"name": "health", "containerPort": naming.HEALTH_PORT, "protocol": "TCP"},
     ]
     container["readinessProbe"] = {"httpGet": {"path": "/readyz", "port": "health"}, "periodSeconds": 1, "failureThreshold": 3}
-    container["livenessProbe"] = {"httpGet": {"path": "/healthz", "port": "health"}, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3}
+    container["livenessProbe"] = {
+        "httpGet": {"path": "/healthz", "port": "health"},
+        "periodSeconds": 10,
+        "timeoutSeconds": 5,
+        "failureThreshold": 3,
+    }
     template = {
-        "metadata": {"labels": labels, "annotations": {naming.CERTIFICATE_ANNOTATION: hashlib.sha256(certificate.encode()).hexdigest()[:16]}},
+        "metadata": {
+            "labels": labels,
+            "annotations": {naming.CERTIFICATE_ANNOTATION: hashlib.sha256(certificate.encode()).hexdigest()[:16]},
+        },
         "spec": {**_pod(settings), "containers": [container], "volumes": _configuration(sm, player.name)},
     }
     spec = {
@@ -191,7 +205,10 @@ def share_job(sm: SecureModel, attempt: int, settings: Settings) -> Object:
         mounts.append(_mount("credentials", "/etc/securemodel/credentials"))
     labels = naming.labels(sm.name, "share")
     container = _container("share", settings.share_image, args, settings.share_resources, mounts, settings)
-    template = {"metadata": {"labels": labels}, "spec": {**_pod(settings), "restartPolicy": "Never", "containers": [container], "volumes": volumes}}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {**_pod(settings), "restartPolicy": "Never", "containers": [container], "volumes": volumes},
+    }
     spec = {"backoffLimit": 0, "activeDeadlineSeconds": SHARE_DEADLINE_S, "template": template}
     key = hashlib.sha256(json.dumps([sm.uid, attempt], sort_keys=True).encode()).hexdigest()[:8]
     metadata = _metadata(sm, naming.share_job(sm.name, key), "share")

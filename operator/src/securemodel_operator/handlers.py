@@ -75,5 +75,3 @@ def build() -> kopf.OperatorRegistry:
     for child in CHILDREN:
         kopf.on.event(*child, id=f"{child[-1]}-changed", registry=registry)(child_changed)
     return registry
-
-

@@ -113,7 +113,11 @@ def stale_certificates(sm: SecureModel, snapshot: Snapshot, now: datetime) -> li
 
 def plan(sm: SecureModel, snapshot: Snapshot, certificates: Certificates, settings: Settings, now: datetime) -> Plan:
     """What to change so that the cluster is as the spec says."""
-    wanted = [builders.cluster_config(sm), builders.client_config(sm, certificates.ca, agreed(sm, snapshot, "digest")), builders.headless_service(sm)]
+    wanted = [
+        builders.cluster_config(sm),
+        builders.client_config(sm, certificates.ca, agreed(sm, snapshot, "digest")),
+        builders.headless_service(sm),
+    ]
     for player in sm.players:
         if player.role in naming.DATA_ROLES:
             wanted.append(builders.client_service(sm, player))
@@ -191,9 +195,13 @@ def job_outcome(job: Object, snapshot: Snapshot) -> Outcome | None:
             return Outcome(True, at, Reason.SHARED, "the shares were delivered", retryable=False)
         result = _termination_message(job, snapshot)
         if result is None:
-            why = f"the share Job {job['metadata']['name']} failed without a result: {condition.get('message', condition.get('reason', ''))}"
+            why = (
+                f"the share Job {job['metadata']['name']} failed without a result: {condition.get('message', condition.get('reason', ''))}"
+            )
             return Outcome(False, at, Reason.SHARE_JOB_FAILED, why, retryable=True)
-        return Outcome(False, at, from_share_step(result.get("reason")), str(result.get("message", ""))[:1000], bool(result.get("retryable")))
+        return Outcome(
+            False, at, from_share_step(result.get("reason")), str(result.get("message", ""))[:1000], bool(result.get("retryable"))
+        )
     return None
 
 
@@ -273,7 +281,11 @@ def _model_shared(sm: SecureModel, snapshot: Snapshot, now: datetime) -> State:
             return State(Condition.MODEL_SHARED, False, Reason.SHARING, f"the share Job {job['metadata']['name']} is at work ({why})")
         if not outcome.succeeded:
             wait = min(FIRST_RETRY_S * 2 ** (attempt_of(job) - 1), LAST_RETRY_S)
-            then = f" (tried again {wait} s after the failure)" if outcome.retryable else " (not tried again: delete this SecureModel, correct it and create it anew)"
+            then = (
+                f" (tried again {wait} s after the failure)"
+                if outcome.retryable
+                else " (not tried again: delete this SecureModel, correct it and create it anew)"
+            )
             return State(Condition.MODEL_SHARED, False, outcome.reason, outcome.message + then)
     return State(Condition.MODEL_SHARED, False, Reason.SHARING, "waiting for the players to report their shares")
 
@@ -285,7 +297,9 @@ def _serving(sm: SecureModel, snapshot: Snapshot) -> State:
     for player in sm.players:
         report = snapshot.players[player.name]
         if not report.get("ready"):
-            return State(Condition.SERVING, False, from_player(report.get("reason")), f"{player.name}: {report.get('message', 'not ready')}")
+            return State(
+                Condition.SERVING, False, from_player(report.get("reason")), f"{player.name}: {report.get('message', 'not ready')}"
+            )
     return State(Condition.SERVING, True, Reason.SERVING, "the three players are linked and hold the same shares")
 
 

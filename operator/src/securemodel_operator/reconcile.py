@@ -12,7 +12,19 @@ from . import builders, naming, pki
 from .api import InvalidSpecError, SecureModel, parse
 from .conditions import State, changes, merge
 from .kube import Kube
-from .planner import Certificates, Plan, Snapshot, assess, conflicts, plan, player_statuses, refuse, secret_values, stale_certificates, wanted_keys
+from .planner import (
+    Certificates,
+    Plan,
+    Snapshot,
+    assess,
+    conflicts,
+    plan,
+    player_statuses,
+    refuse,
+    secret_values,
+    stale_certificates,
+    wanted_keys,
+)
 from .players import Players
 from .reasons import Reason
 from .settings import Settings
@@ -76,18 +88,27 @@ class Reconciler:
 
     async def _missing_reference(self, sm: SecureModel) -> tuple[Reason, str] | None:
         """What the spec refers to and is not there, with the next step; it is looked for again in every pass."""
-        for reference, reason, what in ((sm.model.config_map, Reason.ARTIFACT_NOT_FOUND, "spec.model.uri"), (sm.model.ca_bundle, Reason.REFERENCE_NOT_FOUND, "spec.model.caBundle")):
+        for reference, reason, what in (
+            (sm.model.config_map, Reason.ARTIFACT_NOT_FOUND, "spec.model.uri"),
+            (sm.model.ca_bundle, Reason.REFERENCE_NOT_FOUND, "spec.model.caBundle"),
+        ):
             if reference is None:
                 continue
             found = await self.kube.get("ConfigMap", sm.namespace, reference.name)
             if found is None:
-                return reason, f"there is no ConfigMap {reference.name!r} in namespace {sm.namespace!r} ({what}); create it: kubectl create configmap {reference.name} --from-file={reference.key}=..."
+                return (
+                    reason,
+                    f"there is no ConfigMap {reference.name!r} in namespace {sm.namespace!r} ({what}); create it: kubectl create configmap {reference.name} --from-file={reference.key}=...",
+                )
             keys = sorted([*found.get("data", {}), *found.get("binaryData", {})])
             if reference.key not in keys:
                 return reason, f"ConfigMap {reference.name!r} has no key {reference.key!r} ({what}); it has {', '.join(keys) or 'none'}"
         if sm.model.credentials_secret and await self.kube.get("Secret", sm.namespace, sm.model.credentials_secret) is None:
             name = sm.model.credentials_secret
-            return Reason.REFERENCE_NOT_FOUND, f"there is no Secret {name!r} in namespace {sm.namespace!r} (spec.model.credentialsSecretRef); create it with the key token, or username and password"
+            return (
+                Reason.REFERENCE_NOT_FOUND,
+                f"there is no Secret {name!r} in namespace {sm.namespace!r} (spec.model.credentialsSecretRef); create it with the key token, or username and password",
+            )
         return None
 
     async def _issue(self, sm: SecureModel, snapshot: Snapshot, now: datetime) -> Snapshot:
@@ -106,7 +127,11 @@ class Reconciler:
             holder = player.name if player else "share"
             if holder not in stale:
                 continue
-            issued = pki.issue_player(ca, sm.namespace, sm.name, player.name, player.role, now) if player else pki.issue_share(ca, sm.namespace, sm.name, now)
+            issued = (
+                pki.issue_player(ca, sm.namespace, sm.name, player.name, player.role, now)
+                if player
+                else pki.issue_share(ca, sm.namespace, sm.name, now)
+            )
             secret = builders.leaf_secret(sm, holder, issued, ca.certificate)
             await self.kube.apply(secret)
             live["Secret", naming.tls_secret(sm.name, holder)] = secret
@@ -120,7 +145,9 @@ class Reconciler:
             await self.kube.create(obj)
         for kind, name in todo.delete:
             await self.kube.delete(kind, sm.namespace, name)
-        changed = [f"{obj['kind']} {obj['metadata']['name']}" for obj in (*todo.apply, *todo.create)] + [f"-{kind} {name}" for kind, name in todo.delete]
+        changed = [f"{obj['kind']} {obj['metadata']['name']}" for obj in (*todo.apply, *todo.create)] + [
+            f"-{kind} {name}" for kind, name in todo.delete
+        ]
         if changed:
             log.info("%s/%s: applied %s", sm.namespace, sm.name, ", ".join(changed))
 
@@ -134,7 +161,15 @@ class Reconciler:
             return
         await self.kube.write_status(metadata["namespace"], metadata["name"], after)
         for condition in changes(before.get("conditions", []), conditions):
-            log.info("%s/%s: %s=%s %s: %s", metadata["namespace"], metadata["name"], condition["type"], condition["status"], condition["reason"], condition["message"])
+            log.info(
+                "%s/%s: %s=%s %s: %s",
+                metadata["namespace"],
+                metadata["name"],
+                condition["type"],
+                condition["status"],
+                condition["reason"],
+                condition["message"],
+            )
             await self.kube.create(_event(body, condition, now))
 
 
@@ -143,7 +178,9 @@ def _certificates(sm: SecureModel, snapshot: Snapshot) -> Certificates:
         return secret_values(snapshot.live["Secret", name])["tls.crt"]
 
     holders = [*(player.name for player in sm.players), "share"]
-    return Certificates(certificate(naming.ca_secret(sm.name)), {holder: certificate(naming.tls_secret(sm.name, holder)) for holder in holders})
+    return Certificates(
+        certificate(naming.ca_secret(sm.name)), {holder: certificate(naming.tls_secret(sm.name, holder)) for holder in holders}
+    )
 
 
 STILL_STARTING = (Reason.SHARING, Reason.PLAYERS_STARTING, Reason.NOT_REACHABLE, Reason.NO_SHARES, Reason.PEERS_MISSING)
@@ -166,5 +203,3 @@ def _event(body: dict[str, Any], condition: dict[str, Any], now: datetime) -> di
         "lastTimestamp": stamp,
         "count": 1,
     }
-
-

@@ -9,44 +9,94 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from .artifact import check_sha256, read_model
-from .deliver import deliver, load_cluster
+from .deliver import Identity, Player, deliver, load_cluster
 from .errors import Reason, ShareError
-from .fetch import Source, credentials, fetch
+from .fetch import Source, fetch, read_authorization
 from .lowering import check
 
 EXIT_RETRYABLE = 1
 EXIT_FINAL = 2
-# Kubernetes keeps this much of a termination message
-MESSAGE_BYTES = 4096
+# Kubernetes keeps 4096 bytes of a termination message; JSON may need six for a character
+MESSAGE_CHARACTERS = 600
+PROTOCOLS = ("ASTRA",)
+# as players take it (docs/program.md): less than 2^31 in fixed point
 MAX_INPUT_BOUND = 32767.0
+MIN_INPUT_BOUND = 2.0**-16
+
+EXAMPLE = """
+example, three files for three players on this machine:
+  securemodel-share --model digits.h5 --sha256 $(sha256sum digits.h5 | cut -c1-64) --out shares
+
+Every option can be given by the environment instead: --input-bound is SECUREMODEL_INPUT_BOUND.
+Exit status: 0 shared; 1 failed, trying again may help; 2 failed for good.
+"""
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="securemodel-share",
-        description="Turn a Keras .h5 model into secret shares and hand each of the three players its own.",
-        epilog="Exit status: 0 shared; 1 failed, trying again may help; 2 failed for good. Every option can also be set as SECUREMODEL_<OPTION>.",
+        description="Turn a Keras .h5 model into secret shares and hand each of the three players its own. The players learn the model's architecture, not its weights.",
+        epilog=EXAMPLE,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=32, width=100),
     )
-
-    def option(name: str, help_text: str, *, required: bool = False, default: str | None = None) -> None:
-        default = os.environ.get("SECUREMODEL_" + name.upper().replace("-", "_"), default)
-        p.add_argument(f"--{name}", help=help_text + (f" (default: {default})" if default else ""), default=default, required=required and default is None)
-
-    option("model", "path or https:// URI of the .h5 file", required=True)
-    option("sha256", "its SHA-256, 64 hex digits", required=True)
-    option("cluster", "cluster config: JSON, player name to host:port")
-    option("tls", "folder with ca.crt, tls.crt and tls.key of role share")
-    option("protocol", "protocol that the players run", default="ASTRA")
-    option("input-bound", "largest absolute value of an input", default="1.0")
-    option("ca-bundle", "PEM file of the CA that the artifact's server is verified with")
-    option("credentials-dir", "folder with token, or username and password, for the artifact's server")
-    option("out", "write program.json and the three share files to this folder instead of delivering them")
-    option("termination-message", "file to write the result to, as JSON")
-    p.add_argument("--allow-loopback", action="store_true", help="let the artifact's server be on this machine")
+    artifact = p.add_argument_group("model")
+    _option(artifact, "model", "URI", "path or https:// address of the .h5 file", required=True)
+    _option(artifact, "sha256", "HEX", "SHA-256 that the file must have", required=True)
+    _option(artifact, "input-bound", "NUMBER", "largest absolute value that a client may send", default="1.0")
+    _option(artifact, "ca-bundle", "FILE", "PEM file: CAs to trust for https:// instead of the system's")
+    _option(artifact, "credentials-dir", "DIR", "mounted Secret for https://: token, or username and password")
+    artifact.add_argument("--allow-loopback", action="store_true", help="let https:// lead to this machine; for tests")
+    shares = p.add_argument_group("shares")
+    _option(shares, "cluster", "FILE", "cluster config: JSON, player name to host:port")
+    _option(shares, "tls", "DIR", "ca.crt, tls.crt and tls.key, of role share")
+    _option(shares, "protocol", "NAME", "protocol that the players run", default="ASTRA")
+    _option(shares, "out", "DIR", "write program.json and the share files here instead of delivering them")
+    _option(shares, "termination-message", "FILE", "write the result here, as JSON")
     return p
+
+
+def _option(group: argparse._ArgumentGroup, name: str, form: str, text: str, *, required: bool = False, default: str | None = None) -> None:
+    text += f" (default {default})" if default else ""
+    value = os.environ.get("SECUREMODEL_" + name.upper().replace("-", "_"), default)
+    group.add_argument(f"--{name}", metavar=form, help=text, default=value, required=required and value is None)
+
+
+@dataclass(frozen=True)
+class Options:
+    """A checked command line."""
+
+    model: str
+    sha256: str
+    source: Source
+    input_bound: float
+    protocol: str
+    destination: Path | tuple[list[Player], Identity]
+
+
+def options(args: argparse.Namespace) -> Options:
+    """Raises ShareError if a value is not usable."""
+    try:
+        bound = float(args.input_bound)
+    except ValueError:
+        bound = 0.0
+    if not MIN_INPUT_BOUND <= bound <= MAX_INPUT_BOUND:
+        message = f"the input bound {args.input_bound!r} is not a number from {MIN_INPUT_BOUND:.2g} to {MAX_INPUT_BOUND:g}; correct spec.model.inputBound"
+        raise ShareError(Reason.RANGE_OVERFLOW, message)
+    if args.protocol not in PROTOCOLS:
+        raise ShareError(Reason.INTERNAL_ERROR, f"protocol {args.protocol!r} is not known to this release; use {', '.join(PROTOCOLS)}")
+    if not args.out and not (args.cluster and args.tls):
+        raise ShareError(Reason.INTERNAL_ERROR, "there is nowhere to put the shares; give --cluster and --tls, or --out")
+    destination = Path(args.out) if args.out else (load_cluster(Path(args.cluster)), Identity(Path(args.tls)))
+    source = Source(
+        ca_bundle=Path(args.ca_bundle) if args.ca_bundle else None,
+        authorization=read_authorization(Path(args.credentials_dir)) if args.credentials_dir else None,
+        allow_loopback=args.allow_loopback,
+    )
+    return Options(args.model, args.sha256, source, bound, args.protocol, destination)
 
 
 class Steps:
@@ -56,8 +106,8 @@ class Steps:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        self.say(f"{name} ...")
+    def step(self, name: str, doing: str) -> Iterator[None]:
+        self.say(f"{doing} ...")
         begin = time.monotonic()
         yield
         self.seconds[name] = round(time.monotonic() - begin, 3)
@@ -67,46 +117,31 @@ class Steps:
         sys.stderr.flush()
 
 
-def run(args: argparse.Namespace, steps: Steps) -> dict[str, object]:
-    try:
-        bound = float(args.input_bound)
-    except ValueError:
-        bound = 0.0
-    if not 0 < bound <= MAX_INPUT_BOUND:
-        raise ShareError(Reason.RANGE_OVERFLOW, f"the input bound {args.input_bound!r} is not a number from 0 to {MAX_INPUT_BOUND:g}; correct spec.model.inputBound")
-    if args.protocol != "ASTRA":
-        raise ShareError(Reason.INTERNAL_ERROR, f"protocol {args.protocol!r} is not known; ASTRA is")
-    with steps.step("fetch"):
-        source = Source(
-            Path(args.ca_bundle) if args.ca_bundle else None,
-            credentials(Path(args.credentials_dir) if args.credentials_dir else None),
-            args.allow_loopback,
-        )
-        data = fetch(args.model, source)
-        check_sha256(data, args.sha256)
-    with steps.step("read"):
+def run(given: Options, steps: Steps) -> dict[str, object]:
+    """All steps; what the termination message says of success."""
+    with steps.step("fetch", "fetching the artifact"):
+        data = fetch(given.model, given.source)
+        check_sha256(data, given.sha256)
+    with steps.step("read", "reading the model"):
         model = read_model(data)
         check(model)
-    with steps.step("compile"):
-        from .compile import compile_model  # noqa: PLC0415 - imports TensorFlow
-
-        program = compile_model(model, bound)
-    with steps.step("share"):
+    with steps.step("load", "loading TF Encrypted"):
+        from . import compile as compiler  # noqa: PLC0415 - imports TensorFlow, which takes seconds; bad artifacts are refused before
+    with steps.step("compile", f"compiling {len(model.layers)} layers"):
+        program = compiler.compile_model(model, given.input_bound)
+    parameters = sum(int(w.size) for w in program.weights.values())
+    with steps.step("share", f"sharing {parameters} parameters"):
         from .shares import make_shares  # noqa: PLC0415
 
-        generation, files = make_shares(program, args.protocol)
-    if args.out:
-        out = Path(args.out)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "program.json").write_bytes(program.encode())
+        generation, files = make_shares(program, given.protocol)
+    if isinstance(given.destination, Path):
+        given.destination.mkdir(parents=True, exist_ok=True)
+        (given.destination / "program.json").write_bytes(program.encode())
         for role, file in files.items():
-            (out / f"{role}.safetensors").write_bytes(file)
-    elif not (args.cluster and args.tls):
-        raise ShareError(Reason.INTERNAL_ERROR, "neither --out nor --cluster with --tls is given: nowhere to put the shares")
+            (given.destination / f"{role}.safetensors").write_bytes(file)
     else:
-        with steps.step("deliver"):
-            deliver(files, load_cluster(Path(args.cluster)), Path(args.tls), steps.say)
-    parameters = sum(int(w.size) for w in program.weights.values())
+        with steps.step("deliver", "delivering to the players"):
+            deliver(files, *given.destination, steps.say)
     return {"digest": program.digest, "generation": generation, "parameters": parameters, "seconds": steps.seconds}
 
 
@@ -114,18 +149,27 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     steps = Steps()
     try:
-        result: dict[str, object] = run(args, steps)
+        result = run(options(args), steps)
+        steps.say(f"done: digest {result['digest']}, generation {result['generation']}")
         status = 0
-        steps.say(f"shared {result['parameters']} parameters, digest {result['digest']}, generation {result['generation']}")
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a reason instead of a traceback that could show weights
-        if not isinstance(error, ShareError):
-            error = ShareError(Reason.INTERNAL_ERROR, f"{type(error).__name__} in the share step; please report this model", retryable=True)
-        result = {"reason": str(error.reason), "message": error.message[:2000], "retryable": error.retryable}
-        status = EXIT_RETRYABLE if error.retryable else EXIT_FINAL
-        steps.say(f"{error.reason}: {error.message}")
+    except Exception as error:  # noqa: BLE001 - a reason instead of a traceback, which could show weights
+        failure = error if isinstance(error, ShareError) else unexpected(error)
+        message = failure.message[:MESSAGE_CHARACTERS]
+        result = {"reason": str(failure.reason), "message": message, "retryable": failure.retryable}
+        steps.say(f"{failure.reason}: {message}")
+        status = EXIT_RETRYABLE if failure.retryable else EXIT_FINAL
     if args.termination_message:
-        Path(args.termination_message).write_text(json.dumps(result)[:MESSAGE_BYTES])
+        Path(args.termination_message).write_text(json.dumps(result))
     return status
+
+
+def unexpected(error: Exception) -> ShareError:
+    """An error that nobody foresaw: its type and place, not its text, which could hold weights."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    place = f" at {Path(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno}" if at is not None else ""
+    return ShareError(Reason.INTERNAL_ERROR, f"{type(error).__name__}{place}; please report this model", retryable=isinstance(error, (OSError, MemoryError)))
 
 
 if __name__ == "__main__":

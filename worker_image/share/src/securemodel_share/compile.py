@@ -1,4 +1,4 @@
-"""Model to program: record the lowering through TF Encrypted, optimise, fix the point, prove the ranges."""
+"""Model to program: record the lowering through TF Encrypted, optimise, fix the point, prove the ranges. Importing this takes seconds."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from .lowering import check, lower
 from .passes import optimize
 from .program import Program, fix
 from .ranges import check_ranges
+from .recorder import Recorder
 
 
 def record(model: Model) -> Graph:
-    """What the model's lowering calls, as a graph."""
-    check(model)
-    from . import tfe_compat  # noqa: F401, PLC0415 - takes seconds; bad artifacts are refused before
-    from .recorder import Recorder  # noqa: PLC0415
+    """What the model's lowering calls, as a graph.
 
+    Raises:
+        ShareError: UnsupportedLayer, InvalidModel or WeightsOutOfRange, naming the layer.
+    """
+    check(model)
     recorder = Recorder()
 
     def enter(layer: str) -> None:
@@ -27,7 +29,7 @@ def record(model: Model) -> Graph:
 
 
 def compile_model(model: Model, input_bound: float) -> Program:
-    """The program of a model and its weights.
+    """The program of a model, and its weights beside it; inputs are at most `input_bound` in absolute value.
 
     Raises:
         ShareError: UnsupportedLayer, InvalidModel, WeightsOutOfRange or RangeOverflow, naming the layer.

@@ -1,29 +1,45 @@
-"""Runs a program in the clear, over real numbers: what the players compute but for rounding. For tests and for the range analysis."""
+"""Runs a program in the clear: over real numbers, or in fixed point as the players do. For tests, and its linear maps for the range analysis."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .program import FRACTION_BITS, Program
 
+
 def execute(program: Program, x: np.ndarray) -> np.ndarray:
-    """The program's result for `x` (B, ...row), with the weights as they are, neither rounded nor shared."""
+    """The program's result for `x` (B, ...row) over real numbers: nothing is rounded, weights are as they are."""
     unit = 2.0**FRACTION_BITS
+    weights = {at: value * 2.0 ** program.scale(at) for at, value in program.weights.items()}
+    return _run(program, np.asarray(x, np.float64) * unit, weights, lambda z, shift: z / 2.0**shift) / unit
+
+
+def execute_fixed(program: Program, x: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """The program's result for `x` (B, ...row) in the ring, as the players compute it: a truncation gives the floor, or one more with the probability of the rest."""
+    unit = 2.0**FRACTION_BITS
+    fixed = np.rint(np.asarray(x, np.float64) * unit).astype(np.int64)
+    return _run(program, fixed, program.fixed_weights(), lambda z, shift: (z + random.integers(0, 1 << shift, z.shape)) >> shift) / unit
+
+
+def _run(program: Program, x: np.ndarray, weights: dict[int, np.ndarray], truncate: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
     values: list[np.ndarray] = []
     for at, line in enumerate(program.instructions):
         if line.op == "input":
-            values.append(np.asarray(x, np.float64) * unit)
+            values.append(x)
         elif line.op == "weight":
-            values.append(program.weights[at] * 2.0 ** program.scale(at))
+            values.append(weights[at])
         elif line.op.startswith("truncate"):
-            z = values[line.operands[0]] / 2.0 ** line.keys["shift"]
+            z = truncate(values[line.operands[0]], line.keys["shift"])
             values.append(np.maximum(z, 0) if line.op == "truncate_relu" else z)
         elif line.op == "relu":
             values.append(np.maximum(values[line.operands[0]], 0))
         else:
             values.append(linear(program, at, [values[i] for i in line.operands]))
-    return values[-1] / unit
+    return values[-1]
+
 
 def linear(program: Program, at: int, operands: list[np.ndarray]) -> np.ndarray:
     """The result of one linear instruction."""
@@ -50,10 +66,12 @@ def linear(program: Program, at: int, operands: list[np.ndarray]) -> np.ndarray:
         case other:
             raise ValueError(f"{other} is not a linear instruction")
 
+
 def conv2d(x: np.ndarray, w: np.ndarray, stride: list[int]) -> np.ndarray:
     """x (B, H, W, C), w (kh, kw, C, O), valid."""
     windows = sliding_window_view(x, w.shape[:2], axis=(1, 2))[:, :: stride[0], :: stride[1]]
     return np.einsum("byxcij,ijco->byxo", windows, w, optimize=True)
+
 
 def sum_pool(x: np.ndarray, window: list[int], dilation: list[int], stride: list[int]) -> np.ndarray:
     """x (B, H, W, C)."""
@@ -61,4 +79,3 @@ def sum_pool(x: np.ndarray, window: list[int], dilation: list[int], stride: list
     windows = sliding_window_view(x, span, axis=(1, 2))[:, :: stride[0], :: stride[1]]
     summed: np.ndarray = windows[..., :: dilation[0], :: dilation[1]].sum(axis=(-2, -1))
     return summed
-

@@ -1,6 +1,6 @@
 """The recorded computation: what TF Encrypted calls appended, over real numbers, one row of the batch at a time.
 
-Passes rewrite it (passes.py); `compile.py` turns it into the fixed-point program that players run.
+Passes rewrite it (passes.py); `program.py` turns it into the fixed-point program that players run.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import numpy as np
 class Node:
     """One operation. `shape` is the result's, without the batch dimension; `layer` names the Keras layer for messages.
 
-    ops: input; weight; conv2d(x, w: stride); matmul(x, w); add(z, bias); avg_pool(x: window, stride); sum_pool(x: window, dilation, stride);
-    relu(x); reshape(x); transpose(x: perm); output(x). conv2d and matmul carry `divisor`, a power of two that their result (bias included) is divided by.
+    ops and their attributes: input; weight; conv2d (stride, shift); matmul (shift); add, a bias along the last axis; avg_pool (window, stride);
+    sum_pool (window, dilation, stride); divide (divisor); relu; reshape; transpose (perm); output. Images are (H, W, C), kernels (kh, kw, C, O).
+    A product is divided by 2^shift: constants that are powers of two join its truncation and cost nothing.
     """
 
     op: str
@@ -26,6 +27,7 @@ class Node:
     layer: str = ""
 
     def having(self, **changes: Any) -> Node:
+        """This node with some attributes set."""
         return replace(self, attributes={**self.attributes, **changes})
 
 
@@ -46,4 +48,10 @@ class Graph:
         return at
 
     def readers(self, at: int) -> list[int]:
+        """Indices of the nodes that read this one."""
         return [i for i, node in enumerate(self.nodes) if at in node.inputs]
+
+    def only_reader(self, at: int) -> int | None:
+        """The one node that reads this one, if it is one."""
+        readers = self.readers(at)
+        return readers[0] if len(readers) == 1 else None

@@ -14,37 +14,60 @@ from .artifact import Layer, Model
 from .errors import Reason, ShareError
 
 
+# layers with weights, and how many axes their kernel has
+WEIGHTED = {"Conv2D": 4, "Dense": 2}
+
+
 def unsupported(layer: Layer, why: str) -> ShareError:
     return ShareError(Reason.UNSUPPORTED_LAYER, f"layer {layer.name!r} ({layer.kind}) {why}; supported layers: docs/layers.md")
 
 
 def check(model: Model) -> None:
-    """Raises UnsupportedLayer or InvalidModel, naming the layer, if the model cannot be lowered. Needs no TensorFlow."""
+    """Raises UnsupportedLayer, InvalidModel or WeightsOutOfRange, naming the layer, if the model cannot be lowered. Needs no TensorFlow."""
     for layer in model.layers:
-        if layer.kind not in LAYERS:
-            hint = " runs arbitrary code and is refused" if layer.kind == "Lambda" else " is not supported"
-            raise unsupported(layer, hint.strip())
-        if layer.config.get("activation", "linear") not in ("linear", "relu"):
-            raise unsupported(layer, f"has activation {layer.config['activation']!r}; save a model that ends in logits, the client can apply it to the result")
-        if layer.config.get("data_format", "channels_last") != "channels_last":
-            raise unsupported(layer, "has data_format 'channels_first'")
-        if layer.config.get("padding", "valid") != "valid":
-            raise unsupported(layer, f"has padding {layer.config['padding']!r}, only 'valid' is supported")
-        if layer.kind in ("Conv2D", "Dense"):
-            _check_weights(layer)
-        if layer.kind == "Conv2D" and (_pair(layer.config.get("dilation_rate", 1)) != (1, 1) or layer.config.get("groups", 1) != 1):
-            raise unsupported(layer, "has a dilation or groups")
-        if layer.kind == "ReLU" and (layer.config.get("max_value") is not None or layer.config.get("negative_slope") or layer.config.get("threshold")):
-            raise unsupported(layer, "has max_value, negative_slope or threshold")
+        _check_layer(layer)
+    if not any(layer.kind in WEIGHTED for layer in model.layers):
+        message = f"model {model.name!r} has no layer with weights ({', '.join(WEIGHTED)}): there is nothing to keep secret; check which file was stored"
+        raise ShareError(Reason.INVALID_MODEL, message)
+
+
+def _check_layer(layer: Layer) -> None:
+    config = layer.config
+    if layer.kind == "Lambda":
+        raise unsupported(layer, "runs code from the file and is refused")
+    if layer.kind not in LAYERS:
+        raise unsupported(layer, "is not supported")
+    activation = config.get("activation", "linear")
+    if activation == "softmax":
+        raise unsupported(layer, "has activation 'softmax'; export the model without it, ending in logits, and apply it to the prediction")
+    if activation not in ("linear", "relu"):
+        raise unsupported(layer, f"has activation {_named(activation)}, only 'relu' and 'linear' are supported")
+    if config.get("data_format") not in (None, "channels_last"):
+        raise unsupported(layer, f"has data_format {config['data_format']!r}; build the model with 'channels_last'")
+    if config.get("padding", "valid") != "valid":
+        raise unsupported(layer, f"has padding {config['padding']!r}; build the model with padding='valid'")
+    if layer.kind == "Conv2D" and (config.get("dilation_rate", 1) not in (1, [1, 1]) or config.get("groups", 1) != 1):
+        raise unsupported(layer, "has a dilation rate or groups, which are not supported")
+    if layer.kind == "ReLU" and (config.get("max_value") is not None or config.get("negative_slope") or config.get("threshold")):
+        raise unsupported(layer, "has max_value, negative_slope or threshold; only the plain ReLU is supported")
+    if layer.kind in WEIGHTED:
+        _check_weights(layer)
+
+
+def _named(activation: Any) -> str:
+    """An activation as Keras wrote it: a name, or the description of a custom function."""
+    return repr(activation.get("config", "?") if isinstance(activation, dict) else activation)[:80]
 
 
 def _check_weights(layer: Layer) -> None:
-    kernel = layer.weights.get("kernel")
-    if kernel is None or kernel.ndim != (4 if layer.kind == "Conv2D" else 2) or (layer.config.get("use_bias", True) and "bias" not in layer.weights):
-        raise ShareError(Reason.INVALID_MODEL, f"layer {layer.name!r} ({layer.kind}) has no weights of the right shape in the file; save the model again")
+    kernel, bias = layer.weights.get("kernel"), layer.weights.get("bias")
+    if kernel is None or kernel.ndim != WEIGHTED[layer.kind] or 0 in kernel.shape:
+        raise ShareError(Reason.INVALID_MODEL, f"layer {layer.name!r} ({layer.kind}) has no kernel of the right form in the file; save the whole model, weights included")
+    if layer.config.get("use_bias", True) and (bias is None or bias.shape != kernel.shape[-1:]):
+        raise ShareError(Reason.INVALID_MODEL, f"layer {layer.name!r} ({layer.kind}) has no bias of {kernel.shape[-1]} elements in the file; save the model again")
     for name, value in layer.weights.items():
         if not np.isfinite(value).all():
-            message = f"layer {layer.name!r}: {name} holds NaN or infinite values; the model was saved after a training step that diverged"
+            message = f"layer {layer.name!r} ({layer.kind}): its {name} holds NaN or infinite values; training has diverged: train again, with a smaller learning rate"
             raise ShareError(Reason.WEIGHTS_OUT_OF_RANGE, message)
 
 
@@ -60,8 +83,8 @@ def lower(model: Model, x: Any, enter: Callable[[str], None] = lambda _: None) -
             x = LAYERS[layer.kind](layer, x)
             if layer.config.get("activation") == "relu" and layer.kind != "Activation":
                 x = _relu(layer, x)
-        except (ValueError, IndexError) as error:
-            message = f"layer {layer.name!r} ({layer.kind}) does not fit its input of shape {tuple(x.shape)[1:]}: {error}"
+        except ValueError as error:
+            message = f"layer {layer.name!r} ({layer.kind}) does not fit its input of shape {tuple(x.shape)[1:]}: {error}; check the model's input shape"
             raise ShareError(Reason.INVALID_MODEL, message) from error
     return x
 
@@ -73,7 +96,10 @@ def _tfe() -> Any:
 
 
 def _pair(value: Any) -> tuple[int, int]:
-    return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[1]))
+    pair = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, (list, tuple)) else ()
+    if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):  # noqa: PLR2004
+        raise ValueError(f"{value!r} is not a size or stride")
+    return int(pair[0]), int(pair[1])
 
 
 def _channels_first(x: Any) -> Any:
@@ -84,10 +110,17 @@ def _channels_last(x: Any) -> Any:
     return _tfe().transpose(x, [0, 2, 3, 1])
 
 
+def _image(x: Any) -> tuple[int, int, int]:
+    if len(x.shape) != 4:  # noqa: PLR2004 - batch, height, width, channels
+        raise ValueError("it takes images, (height, width, channels)")
+    height, width, channels = (int(d) for d in x.shape[1:])
+    return height, width, channels
+
+
 def _conv2d(layer: Layer, x: Any) -> Any:
     tfe = _tfe()
     kernel = layer.weights["kernel"]
-    height, width, channels = (int(d) for d in x.shape[1:])
+    height, width, channels = _image(x)
     if channels != kernel.shape[2] or height < kernel.shape[0] or width < kernel.shape[1]:
         raise ValueError(f"its kernel is {kernel.shape}")
     x = tfe.conv2d(_channels_first(x), tfe.define_private_variable(kernel), _pair(layer.config.get("strides", 1)), "VALID")
@@ -99,7 +132,7 @@ def _conv2d(layer: Layer, x: Any) -> Any:
 def _average_pooling(layer: Layer, x: Any) -> Any:
     window = _pair(layer.config.get("pool_size", 2))
     stride = _pair(layer.config.get("strides") or window)
-    height, width, _ = (int(d) for d in x.shape[1:])
+    height, width, _ = _image(x)
     if height < window[0] or width < window[1]:
         raise ValueError(f"its window is {window}")
     return _channels_last(_tfe().avgpool2d(_channels_first(x), window, stride, "VALID"))
@@ -109,7 +142,7 @@ def _dense(layer: Layer, x: Any) -> Any:
     tfe = _tfe()
     kernel = layer.weights["kernel"]
     if len(x.shape) != 2 or int(x.shape[1]) != kernel.shape[0]:  # noqa: PLR2004
-        raise ValueError(f"its kernel is {kernel.shape}; put a Flatten before it")
+        raise ValueError(f"its kernel is {kernel.shape}, put a Flatten before it")
     x = tfe.matmul(x, tfe.define_private_variable(kernel))
     return x + tfe.define_private_variable(layer.weights["bias"]) if layer.config.get("use_bias", True) else x
 

@@ -13,9 +13,11 @@ from .errors import Reason, ShareError
 from .graph import Graph, Node
 
 FRACTION_BITS = 16
-# precision of a constant that is not a power of two
+# precision of a constant that is no power of two
 CONSTANT_BITS = 24
-MAX_SHIFT = 31
+# of fixed-point values; products are bounded by ranges.py
+WEIGHT_LIMIT = 2.0**47
+BIAS_LIMIT = 2.0**62
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,13 @@ class Program:
         """
         fixed = {}
         for at, value in self.weights.items():
+            limit = WEIGHT_LIMIT if self.scale(at) == FRACTION_BITS else BIAS_LIMIT
             scaled = np.rint(value * 2.0 ** self.scale(at))
-            if not (np.abs(scaled) < 2.0**62).all():
-                limit = 2 ** (62 - self.scale(at))
-                message = f"layer {self.instructions[at].layer!r}: a weight is larger than {limit:.3g} and does not fit the fixed point; scale the layer or clip its weights"
+            if not (np.abs(scaled) < limit).all():
+                message = (
+                    f"layer {self.instructions[at].layer!r} has a weight of {limit / 2.0 ** self.scale(at):.3g} or more, too large for the fixed point; "
+                    "normalise the model (weight decay, or fold batch normalisation) and save it again"
+                )
                 raise ShareError(Reason.WEIGHTS_OUT_OF_RANGE, message)
             fixed[at] = scaled.astype(np.int64)
         return fixed
@@ -105,41 +110,36 @@ class _Fixer:
 
     def emit(self, at: int, node: Node) -> None:
         operands = tuple(self.made[i] for i in node.inputs if self.graph.nodes[i].op != "weight")
+        keys = dict(node.attributes)
         match node.op:
             case "input":
                 self.made[at] = self.program.append("input", node.shape, node.layer, bound=self.bound)
             case "conv2d" | "matmul":
+                shift = FRACTION_BITS + keys.pop("shift")
                 w = self.weight(node.inputs[1], FRACTION_BITS)
-                self.product(at, self.program.append(node.op, node.shape, node.layer, (*operands, w), **node.attributes), FRACTION_BITS)
+                self.end_product(at, self.program.append(node.op, node.shape, node.layer, (*operands, w), **keys), shift)
             case "divide":
-                factor, shift = self.constant(node.attributes["divisor"])
-                self.product(at, self.program.append("scale", node.shape, node.layer, operands, factor=factor), shift)
+                factor, shift = reciprocal(keys["divisor"])
+                self.end_product(at, self.program.append("scale", node.shape, node.layer, operands, factor=factor), shift)
             case "sum_pool" | "relu" | "reshape" | "transpose" | "output":
-                self.made[at] = self.program.append(node.op, node.shape, node.layer, operands, **node.attributes)
+                self.made[at] = self.program.append(node.op, node.shape, node.layer, operands, **keys)
             case other:
-                raise ShareError(Reason.INTERNAL_ERROR, f"no code for {other!r} after layer {node.layer!r}; please report this model")
+                raise ShareError(Reason.INTERNAL_ERROR, f"no code for {other!r} of layer {node.layer!r}; please report this model")
 
-    def product(self, at: int, z: int, shift: int) -> None:
-        """What follows a product, up to and including the truncation that ends it."""
-        layer = self.graph.nodes[at].layer
-        while (reader := self.only_reader(at)) is not None:
+    def end_product(self, at: int, z: int, shift: int) -> None:
+        """The biases of product `z`, then its one truncation, joined with a ReLU or output that follows. The product has 2^(16 + shift) to the unit."""
+        while (reader := self.graph.only_reader(at)) is not None:
             node = self.graph.nodes[reader]
             if node.op == "add":
-                bias = self.weight(node.inputs[1], 2 * FRACTION_BITS)
-                z = self.program.append("add", node.shape, node.layer, (z, bias))
-            elif node.op == "divide" and (extra := self.constant(node.attributes["divisor"]))[0] == 1 and shift + extra[1] <= MAX_SHIFT:
-                shift += extra[1]
-            elif node.op in ("relu", "output"):
+                z = self.program.append("add", node.shape, node.layer, (z, self.weight(node.inputs[1], FRACTION_BITS + shift)))
+                at, self.made[reader] = reader, z
+                continue
+            if node.op in ("relu", "output"):
                 self.made[reader] = self.program.append(f"truncate_{node.op}", node.shape, node.layer, (z,), shift=shift)
                 return
-            else:
-                break
-            at, self.made[reader] = reader, z
-        self.made[at] = self.program.append("truncate", self.graph.nodes[at].shape, layer, (z,), shift=shift)
-
-    def only_reader(self, at: int) -> int | None:
-        readers = self.graph.readers(at)
-        return readers[0] if len(readers) == 1 else None
+            break
+        node = self.graph.nodes[at]
+        self.made[at] = self.program.append("truncate", node.shape, node.layer, (z,), shift=shift)
 
     def weight(self, at: int, scale: int) -> int:
         value = self.graph.weights[at]
@@ -147,8 +147,9 @@ class _Fixer:
         self.program.weights[new] = value
         return new
 
-    def constant(self, divisor: int) -> tuple[int, int]:
-        """1/divisor as a factor and a shift."""
-        if divisor & (divisor - 1) == 0:
-            return 1, divisor.bit_length() - 1
-        return round(2**CONSTANT_BITS / divisor), CONSTANT_BITS
+
+def reciprocal(divisor: int) -> tuple[int, int]:
+    """1/divisor as an integer factor and a shift."""
+    if divisor & (divisor - 1) == 0:
+        return 1, divisor.bit_length() - 1
+    return round(2**CONSTANT_BITS / divisor), CONSTANT_BITS

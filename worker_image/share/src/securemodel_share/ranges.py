@@ -13,7 +13,7 @@ from .program import Program
 
 TRUNCATION_RANGE = 2.0**62
 COMPARISON_WINDOW = 2.0**31
-# float64 sums of up to 2^28 terms
+# for the rounding of float64 sums: at most 2^-53 of the largest partial sum a term
 SLACK = 1 + 2.0**-24
 
 Interval = tuple[np.ndarray, np.ndarray]
@@ -53,18 +53,18 @@ def _linear(program: Program, at: int, values: list[Interval]) -> Interval:
         up, down = np.maximum(w, 0), np.minimum(w, 0)
         lows = linear(program, at, [low, up]) + linear(program, at, [high, down])
         highs = linear(program, at, [high, up]) + linear(program, at, [low, down])
-        return lows * np.where(lows < 0, SLACK, 1 / SLACK), highs * np.where(highs > 0, SLACK, 1 / SLACK)
+        return lows, highs
     rest = [values[i][0] for i in line.operands[1:]]
     return linear(program, at, [low, *rest]), linear(program, at, [high, *rest])
 
 
 def _within(program: Program, at: int, value: Interval, limit: float, what: str) -> None:
     most = max(float(np.abs(value[0]).max()), float(np.abs(value[1]).max()))
-    if most < limit:
+    if most * SLACK < limit:
         return
     bound = program.instructions[0].keys["bound"] / 2**16
     message = (
         f"layer {program.instructions[at].layer!r}: {what} could be {most / limit:.3g} times the largest value that the protocol computes right, for inputs up to {bound:g}; "
-        "lower spec.model.inputBound if your inputs are smaller, or normalise the weights (fold batch normalisation, add weight decay)"
+        "lower spec.model.inputBound if your inputs are smaller, or normalise the model (weight decay, or fold batch normalisation)"
     )
     raise ShareError(Reason.RANGE_OVERFLOW, message)

@@ -1,7 +1,4 @@
-"""A TF Encrypted protocol that records instead of computing: every `tfe.<op>` under it appends a node to a graph.
-
-Import `tfe_compat` before this module.
-"""
+"""A TF Encrypted protocol that records instead of computing: every `tfe.<op>` under it appends a node to a graph."""
 
 from __future__ import annotations
 
@@ -11,11 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
-import tf_encrypted as tfe
-from tf_encrypted.protocol.protocol import Protocol, TFEPrivateTensor
-
 from .graph import Graph, Node
+from .tfe_compat import tf, tfe
+
+from tf_encrypted.protocol.protocol import Protocol, TFEPrivateTensor  # isort: skip - tfe_compat comes first
 
 Perm = tuple[int, ...]
 # TF Encrypted's images are (C, H, W); ours are (H, W, C): logical axis i is physical axis CHW[i]
@@ -96,7 +92,8 @@ class Recorder(Protocol):  # type: ignore[misc]
         if x.perm == perm:
             return x
         moves = tuple(x.perm[perm.index(axis)] for axis in range(len(perm)))
-        return self._emit("transpose", [x.node_shape[m] for m in moves], [x.at], perm, perm=list(moves))
+        shape = tuple(x.node_shape[m] for m in moves)
+        return Secret(self, self.graph.append(Node("transpose", shape, (x.at,), {"perm": list(moves)}, self.layer)), perm)
 
     def define_private_input(self, shape: Sequence[int]) -> Secret:
         """The client's input; `shape` is that of one row."""
@@ -128,7 +125,7 @@ class Recorder(Protocol):  # type: ignore[misc]
         (height, width, _), (kh, kw, _, filters) = x.node_shape, w.value.shape
         stride = [strides, strides] if isinstance(strides, int) else [int(s) for s in strides]
         shape = ((height - kh) // stride[0] + 1, (width - kw) // stride[1] + 1, filters)
-        return self._emit("conv2d", shape, [x.at, self.graph.append_weight(w.value, self.layer)], CHW, stride=stride)
+        return self._emit("conv2d", shape, [x.at, self.graph.append_weight(w.value, self.layer)], CHW, stride=stride, shift=0)
 
     def avgpool2d(self, x: Secret, pool_size: Sequence[int], strides: Sequence[int], padding: str) -> Secret:
         if padding.upper() != "VALID":
@@ -140,7 +137,7 @@ class Recorder(Protocol):  # type: ignore[misc]
         return self._emit("avg_pool", shape, [x.at], CHW, window=window, stride=stride)
 
     def matmul(self, x: Secret, w: Weight) -> Secret:
-        return self._emit("matmul", [w.value.shape[1]], [x.at, self.graph.append_weight(w.value, self.layer)])
+        return self._emit("matmul", [w.value.shape[1]], [x.at, self.graph.append_weight(w.value, self.layer)], shift=0)
 
     def add(self, x: Secret, bias: Weight) -> Secret:
         """Adds a bias a channel: (C, 1, 1) to an image, (N,) to a vector."""

@@ -1,4 +1,4 @@
-"""Makes TF Encrypted 0.9.1 importable beside a current TensorFlow. Import this before `tf_encrypted`.
+"""TF Encrypted 0.9.1 beside a current TensorFlow: `from .tfe_compat import tf, tfe`.
 
 TF Encrypted wants names that are gone: pkg_resources, the ONNX converter's dependencies, `tf.Dimension`. None of them is used here; stand-ins that fail when called
 are enough to record programs.
@@ -6,6 +6,7 @@ are enough to record programs.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import types
@@ -13,6 +14,8 @@ from typing import Any, NoReturn
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # read when TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # says so on every start
+logging.getLogger("tf_encrypted").setLevel(logging.ERROR)  # misses its own random numbers, which recording does not use
 
 
 def _absent(name: str) -> Any:
@@ -50,3 +53,7 @@ if not hasattr(tf, "Dimension"):
     tf.Dimension = tf.compat.v1.Dimension
 if not hasattr(while_v2, "glob_stateful_parallelism"):
     while_v2.glob_stateful_parallelism = False
+
+import tf_encrypted as tfe  # noqa: E402
+
+__all__ = ["tf", "tfe"]
