@@ -60,9 +60,7 @@ def main() -> None:
         say(f"  {i:>5}  {labels[i]:>5}  {private[i].argmax():>7}  {plain[i].argmax():>9}  {np.abs(private[i] - plain[i]).max():.6f}")
     same = int((private.argmax(1) == plain.argmax(1)).sum())
     right = float((private.argmax(1) == labels).mean())
-    say(
-        f"\n  {len(images)} held-out digits: {same} predicted as in the clear, {right:.1%} right, largest logit difference {np.abs(private - plain).max():.6f}"
-    )
+    say(f"\n  {len(images)} held-out digits: {same} predicted as in the clear, {right:.1%} right, largest logit difference {np.abs(private - plain).max():.6f}")
     say(f"  one digit through two port-forwards: {sorted(times)[len(times) // 2]:.1f} ms (median)")
     say("""
 Go on with (after the export lines above):

@@ -3,8 +3,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 
-import cluster
 import pytest
+
+import cluster
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

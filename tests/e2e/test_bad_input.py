@@ -7,8 +7,9 @@ import copy
 import hashlib
 from typing import Any
 
-import cluster
 import pytest
+
+import cluster
 
 MODEL, DATA = cluster.sample()
 BYTES = base64.b64decode(DATA["binaryData"]["model.h5"])

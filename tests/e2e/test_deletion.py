@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import cluster
 import pytest
+
+import cluster
 
 OPERATOR = ("-n", "securemodel-system", "deployment/securemodel-operator")
 

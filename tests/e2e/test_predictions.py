@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 
-import cluster
 import numpy as np
 import pytest
+
+import cluster
 import reference
 import securemodel
 
@@ -116,10 +117,7 @@ def test_drift_is_repaired(served: str) -> None:
 
     def repaired() -> bool:
         carol = cluster.get("statefulset", "digits-carol", served)
-        there = [
-            cluster.get(kind, name, served)
-            for kind, name in (("service", "digits-bob"), ("configmap", "digits-client"), ("secret", "digits-alice-tls"))
-        ]
+        there = [cluster.get(kind, name, served) for kind, name in (("service", "digits-bob"), ("configmap", "digits-client"), ("secret", "digits-alice-tls"))]
         return carol is not None and carol["spec"]["replicas"] == 1 and all(there)
 
     jobs = [job["metadata"]["name"] for job in cluster.items("jobs", served)]

@@ -32,9 +32,7 @@ def guard() -> None:
     """Refuses any cluster whose context does not look like a test cluster's: tests create and delete."""
     context = kubectl("config", "current-context").strip()
     if not context.startswith("kind-") and context != os.environ.get("SECUREMODEL_TEST_CONTEXT"):
-        raise KubectlError(
-            f"context {context!r} does not look like a test cluster (kind-...); set SECUREMODEL_TEST_CONTEXT={context} if it is one"
-        )
+        raise KubectlError(f"context {context!r} does not look like a test cluster (kind-...); set SECUREMODEL_TEST_CONTEXT={context} if it is one")
 
 
 def get(kind: str, name: str, namespace: str) -> Object | None:

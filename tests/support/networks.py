@@ -62,9 +62,7 @@ def make(name: str, seed: int = 1) -> Network:
     """A network of that architecture; other seeds give other weights of the same shapes."""
     shape, layers, deviation, batch = ARCHITECTURES[name]
     rng = np.random.default_rng(seed)
-    return Network(
-        keras_file(shape, layers, lambda s: rng.normal(0, deviation, s)), np.random.default_rng(99).uniform(0, 1, (batch, *shape))
-    )
+    return Network(keras_file(shape, layers, lambda s: rng.normal(0, deviation, s)), np.random.default_rng(99).uniform(0, 1, (batch, *shape)))
 
 
 def keras_file(shape: tuple[int, ...], layers: list[tuple[str, dict[str, Any]]], weights: Any, *, keras: int = 2) -> bytes:
@@ -72,8 +70,8 @@ def keras_file(shape: tuple[int, ...], layers: list[tuple[str, dict[str, Any]]],
     size = list(shape)
     entries: list[dict[str, Any]] = []
     stored: dict[str, dict[str, np.ndarray]] = {}
-    for i, (kind, config) in enumerate(layers):
-        config = {"name": f"{kind.lower()}_{i}", **config}
+    for i, (kind, given) in enumerate(layers):
+        config = {"name": f"{kind.lower()}_{i}", **given}
         arrays: dict[str, np.ndarray] = {}
         if kind == "Conv2D":
             (kh, kw), (sy, sx) = config["kernel_size"], config["strides"]

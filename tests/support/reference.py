@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+
 from securemodel_share.artifact import Model, read_model
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples/digits"

@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Self
 
 import securemodel
 from securemodel.connect import endpoint
@@ -54,7 +55,7 @@ class Trio:
         self.clusters: dict[str, dict[str, str]] = {}
         pki.main(["--out", str(folder / "tls"), "--namespace", namespace, "--model", model])
 
-    def __enter__(self) -> Trio:
+    def __enter__(self) -> Self:
         for role in ROLES:
             self.start(role)
         return self
@@ -92,10 +93,10 @@ class Trio:
         return "\n".join(f"--- {role}\n{self.log(role).read_text()}" for role in ROLES if self.log(role).exists())
 
     def status(self, role: str) -> dict:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.health[role]}/status", timeout=2) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.health[role]}/status", timeout=2) as answer:
             return json.load(answer)
 
-    def wait(self, done, seconds: float, what: str):  # noqa: ANN001, ANN201
+    def wait(self, done, seconds: float, what: str):
         """Waits until done() returns something true; shows the logs if it does not."""
         end = time.monotonic() + seconds
         last: object = None

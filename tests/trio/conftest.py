@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from trio import ROOT, Trio
 
 DIGITS = ROOT / "examples/digits/digits.h5"

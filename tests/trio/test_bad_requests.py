@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 import reference
 import securemodel
 from securemodel.connect import endpoint
@@ -35,9 +36,7 @@ def context(trio: Trio, holder: str | None = None, ca: Path | None = None) -> ss
     return found
 
 
-def send(
-    trio: Trio, role: str, method: str, path: str, body: bytes = b"", headers: dict | None = None, holder: str | None = None
-) -> tuple[int, dict]:
+def send(trio: Trio, role: str, method: str, path: str, body: bytes = b"", headers: dict | None = None, holder: str | None = None) -> tuple[int, dict]:
     connection = http.client.HTTPSConnection("127.0.0.1", trio.ports[role], context=context(trio, holder), timeout=20)
     try:
         connection.request(method, path, body, headers or {})

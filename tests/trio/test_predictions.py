@@ -6,9 +6,10 @@ import json
 import threading
 import time
 
-import networks
 import numpy as np
 import pytest
+
+import networks
 import reference
 import securemodel
 from securemodel_share.artifact import read_model

@@ -8,8 +8,9 @@ import struct
 import threading
 from pathlib import Path
 
-import networks
 import numpy as np
+
+import networks
 from trio import ROLES, Trio
 
 PLANTED_WEIGHT = 0.7283019
@@ -86,9 +87,7 @@ def test_every_byte_is_tls_and_no_secret_is_in_it(tmp_path: Path) -> None:
         with trio.client() as client:
             for _ in range(5):
                 client.predict(inputs)
-        expected_links = {("bob", "alice"), ("carol", "alice"), ("carol", "bob"), ("client", "alice"), ("client", "bob")} | {
-            ("share", role) for role in ROLES
-        }
+        expected_links = {("bob", "alice"), ("carol", "alice"), ("carol", "bob"), ("client", "alice"), ("client", "bob")} | {("share", role) for role in ROLES}
         used = {pair for pair, relay in relays.items() if any(relay.streams)}
         assert used == expected_links, "every link leads through a relay"
         trio.kill("carol")

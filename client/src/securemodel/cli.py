@@ -27,9 +27,7 @@ app = typer.Typer(
 Name = Annotated[str, typer.Argument(help="The SecureModel's name")]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Its namespace")]
 Context = Annotated[str | None, typer.Option(help="Context of the kubeconfig, if not the current one")]
-Endpoints = Annotated[
-    list[str] | None, typer.Option("--endpoint", help="alice=https://host:port and bob=https://host:port, instead of asking a cluster")
-]
+Endpoints = Annotated[list[str] | None, typer.Option("--endpoint", help="alice=https://host:port and bob=https://host:port, instead of asking a cluster")]
 Ca = Annotated[Path | None, typer.Option("--ca", help="With --endpoint: the SecureModel's CA certificate")]
 Timeout = Annotated[float, typer.Option(help="Seconds for each batch, tries included")]
 

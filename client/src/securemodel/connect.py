@@ -59,9 +59,7 @@ def _from_cluster(name: str, namespace: str, context: str | None) -> Model:
         else:
             config.load_kube_config(context=context)
     except config.ConfigException as error:
-        raise SecureModelError(
-            f"no usable kubeconfig: {error}; set KUBECONFIG, or mount the ConfigMap {name}-client and set {CONFIG_VARIABLE}"
-        ) from error
+        raise SecureModelError(f"no usable kubeconfig: {error}; set KUBECONFIG, or mount the ConfigMap {name}-client and set {CONFIG_VARIABLE}") from error
     api = client.CoreV1Api()
     try:
         found = api.read_namespaced_config_map(f"{name}-client", namespace, _request_timeout=CONNECT_S)
@@ -72,7 +70,10 @@ def _from_cluster(name: str, namespace: str, context: str | None) -> Model:
         raise SecureModelError(f"the cluster refuses to show ConfigMap {namespace}/{name}-client: {error.reason}") from None
     except Exception as error:
         raise SecureModelError(f"the cluster cannot be reached: {error}") from error
-    return _model(json.loads(found.data["client.json"]), found.data["ca.crt"], _direct if inside else _forwarded(api, namespace))
+    data = found.data or {}
+    if not {"client.json", "ca.crt"} <= set(data):
+        raise ModelNotFoundError(f"ConfigMap {namespace}/{name}-client holds no client configuration; is it the operator's?")
+    return _model(json.loads(data["client.json"]), data["ca.crt"], _direct if inside else _forwarded(api, namespace))
 
 
 Dialer = Callable[[dict[str, Any]], Callable[[], socket.socket]]

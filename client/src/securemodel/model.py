@@ -37,9 +37,7 @@ class Model:
         digest: the program that is expected, if known.
     """
 
-    def __init__(
-        self, endpoints: Mapping[str, Endpoint], ca: str, model: str, namespace: str = "default", digest: str | None = None
-    ) -> None:
+    def __init__(self, endpoints: Mapping[str, Endpoint], ca: str, model: str, namespace: str = "default", digest: str | None = None) -> None:
         if set(endpoints) != set(DATA_ROLES):
             raise SecureModelError(f"endpoints are for {', '.join(endpoints)}; alice and bob are needed")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -118,9 +116,7 @@ class Model:
             raise UntrustedAnswerError(f"a player's metadata cannot be read ({type(error).__name__}); is it of another release?") from error
         if views[0] != views[1]:
             differing = ", ".join(key for key in views[0] if views[0][key] != views[1][key])
-            raise PlayerError(
-                "alice and bob", "not_ready", f"they do not agree on {differing}; a share step may be under way", retryable=True
-            )
+            raise PlayerError("alice and bob", "not_ready", f"they do not agree on {differing}; a share step may be under way", retryable=True)
         if self.digest and views[0]["digest"] != self.digest:
             raise UntrustedAnswerError(f"the players run program {views[0]['digest']}, expected {self.digest}; nothing was sent")
         return views[0]

@@ -71,9 +71,7 @@ class Player:
         tensor = share.astype("<u8", copy=False).tobytes()
         header = {
             "id": request_id,
-            "inputs": [
-                {"name": "input", "datatype": "UINT64", "shape": list(share.shape), "parameters": {"binary_data_size": len(tensor)}}
-            ],
+            "inputs": [{"name": "input", "datatype": "UINT64", "shape": list(share.shape), "parameters": {"binary_data_size": len(tensor)}}],
             "outputs": [{"name": "output", "parameters": {"binary_data": True}}],
         }
         text = json.dumps(header).encode()
@@ -87,9 +85,7 @@ class Player:
             agreement |= {key: parameters[key] for key in ("digest", "epoch", "batch")}
             hops = int(parameters["hops"])
         except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise UntrustedAnswerError(
-                f"{self.name} sent an answer that cannot be read ({type(error).__name__}); is it of another release?"
-            ) from error
+            raise UntrustedAnswerError(f"{self.name} sent an answer that cannot be read ({type(error).__name__}); is it of another release?") from error
         return Answer(result, agreement, hops)
 
     def _request(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[bytes, int]:
@@ -110,9 +106,7 @@ class Player:
             raise UntrustedAnswerError(f"{self.name}'s certificate is not of this SecureModel's CA: {error.verify_message}") from error
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            raise UnreachableError(
-                f"{self.name} ({self.endpoint.server_name}) cannot be reached: {error or type(error).__name__}"
-            ) from error
+            raise UnreachableError(f"{self.name} ({self.endpoint.server_name}) cannot be reached: {error or type(error).__name__}") from error
         except UntrustedAnswerError:
             self.close()
             raise
@@ -121,8 +115,8 @@ class Player:
         if response.will_close:
             self.close()
         try:
-            error = json.loads(answer)
-            code, message, retryable = str(error["code"]), str(error["error"]), bool(error["retryable"])
+            refusal = json.loads(answer)
+            code, message, retryable = str(refusal["code"]), str(refusal["error"]), bool(refusal["retryable"])
         except (ValueError, KeyError, TypeError):
             code, message, retryable = "http", f"HTTP {response.status}", response.status >= 500  # noqa: PLR2004
         raise PlayerError(self.name, code, message, retryable=retryable)
@@ -157,6 +151,4 @@ class Player:
         except x509.ExtensionNotFound:
             uris = []
         if uris != [self.identity]:
-            raise UntrustedAnswerError(
-                f"{self.endpoint.server_name} is {', '.join(uris) or 'nobody'}, not {self.identity}; nothing was sent to it"
-            )
+            raise UntrustedAnswerError(f"{self.endpoint.server_name} is {', '.join(uris) or 'nobody'}, not {self.identity}; nothing was sent to it")

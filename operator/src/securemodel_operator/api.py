@@ -85,9 +85,7 @@ def parse(body: dict[str, Any]) -> SecureModel:
         raise InvalidSpecError("spec.players must be three players with distinct names")
     for name in (metadata["name"], *names):
         if not LABEL.fullmatch(name) or name == "share":
-            raise InvalidSpecError(
-                f"{name!r} is not a DNS label, or is reserved; use lower-case letters, digits and '-', beginning with a letter"
-            )
+            raise InvalidSpecError(f"{name!r} is not a DNS label, or is reserved; use lower-case letters, digits and '-', beginning with a letter")
     if max(len(metadata["name"]) + 1 + len(name) for name in names) > MAX_NAME:
         raise InvalidSpecError(f"metadata.name and a player's name are together longer than {MAX_NAME} characters")
     if spec.get("protocol", "ASTRA") != "ASTRA":
@@ -101,6 +99,4 @@ def parse(body: dict[str, Any]) -> SecureModel:
         credentials["name"] if credentials else None,
     )
     players = tuple(Player(name, role) for name, role in zip(names, ROLES, strict=True))
-    return SecureModel(
-        metadata["namespace"], metadata["name"], metadata["uid"], metadata["generation"], source, spec.get("protocol", "ASTRA"), players
-    )
+    return SecureModel(metadata["namespace"], metadata["name"], metadata["uid"], metadata["generation"], source, spec.get("protocol", "ASTRA"), players)

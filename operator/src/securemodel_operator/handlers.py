@@ -33,7 +33,7 @@ class Operator:
         await self.kube.close()
 
 
-def build() -> kopf.OperatorRegistry:
+def build() -> kopf.OperatorRegistry:  # noqa: C901 - a list of handlers, each of a line or two
     """All handlers, in a registry of their own."""
     registry = kopf.OperatorRegistry()
 
@@ -65,8 +65,8 @@ def build() -> kopf.OperatorRegistry:
         return "ok"
 
     @kopf.on.event(naming.GROUP, naming.VERSION, naming.PLURAL, registry=registry)
-    async def changed(namespace: str, name: str, uid: str, memo: kopf.Memo, **_: Any) -> None:
-        memo.operator.workers.wake(namespace, name, uid)
+    async def changed(namespace: str | None, name: str, uid: str, memo: kopf.Memo, **_: Any) -> None:
+        memo.operator.workers.wake(namespace or "", name, uid)
 
     async def child_changed(meta: Any, memo: kopf.Memo, **_: Any) -> None:
         for reference in meta.get("ownerReferences", []):

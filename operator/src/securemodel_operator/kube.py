@@ -76,9 +76,7 @@ class Kube:
         """Server-side, as the one manager of its fields."""
         query = [("fieldManager", MANAGER), ("force", "true")]
         metadata = obj["metadata"]
-        await self._request(
-            "PATCH", obj["kind"], metadata["namespace"], metadata["name"], body=obj, query=query, content="application/apply-patch+yaml"
-        )
+        await self._request("PATCH", obj["kind"], metadata["namespace"], metadata["name"], body=obj, query=query, content="application/apply-patch+yaml")
 
     async def create(self, obj: Object) -> None:
         """Creates what is then left alone; that it exists already is fine."""
@@ -118,9 +116,7 @@ class Kube:
         path = f"{prefix}/namespaces/{namespace}/{plural}" + (f"/{name}" if name else "")
         headers = {"Accept": "application/json", "Content-Type": content}
         try:
-            serialized = await self.api.param_serialize(
-                method, path, query_params=query or [], header_params=headers, body=body, auth_settings=["BearerToken"]
-            )
+            serialized = await self.api.param_serialize(method, path, query_params=query or [], header_params=headers, body=body, auth_settings=["BearerToken"])
             response = await self.api.call_api(*serialized, _request_timeout=TIMEOUT_S)
             data = await response.read()
         except ApiException as error:

@@ -64,17 +64,13 @@ def expires(certificate: str) -> datetime:
 def issued_by(certificate: str, ca_certificate: str) -> bool:
     """Whether the CA signed this PEM certificate; False for anything that is not a certificate."""
     try:
-        x509.load_pem_x509_certificate(certificate.encode()).verify_directly_issued_by(
-            x509.load_pem_x509_certificate(ca_certificate.encode())
-        )
+        x509.load_pem_x509_certificate(certificate.encode()).verify_directly_issued_by(x509.load_pem_x509_certificate(ca_certificate.encode()))
     except Exception:  # noqa: BLE001 - cryptography raises many kinds for a broken or foreign certificate, and all mean no
         return False
     return True
 
 
-def _issue(
-    ca: Issued, namespace: str, model: str, role: str, names: list[x509.GeneralName], usages: list[x509.ObjectIdentifier], now: datetime
-) -> Issued:
+def _issue(ca: Issued, namespace: str, model: str, role: str, names: list[x509.GeneralName], usages: list[x509.ObjectIdentifier], now: datetime) -> Issued:
     ca_certificate = x509.load_pem_x509_certificate(ca.certificate.encode())
     ca_key = serialization.load_pem_private_key(ca.key.encode(), password=None)
     if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
@@ -119,9 +115,7 @@ def _pem(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Issu
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m securemodel_operator.pki", description="Certificates for three players and a share step on one machine."
-    )
+    parser = argparse.ArgumentParser(prog="python -m securemodel_operator.pki", description="Certificates for three players and a share step on one machine.")
     parser.add_argument("--out", type=Path, required=True, help="folder to write; a subfolder a player, and share")
     parser.add_argument("--namespace", default="default")
     parser.add_argument("--model", default="digits")
@@ -129,10 +123,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     now = datetime.now(UTC)
     ca = make_ca(args.namespace, args.model, now)
-    holders = {
-        player: issue_player(ca, args.namespace, args.model, player, role, now)
-        for player, role in zip(args.players.split(","), ROLES, strict=True)
-    }
+    holders = {player: issue_player(ca, args.namespace, args.model, player, role, now) for player, role in zip(args.players.split(","), ROLES, strict=True)}
     holders["share"] = issue_share(ca, args.namespace, args.model, now)
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "ca.crt").write_text(ca.certificate)

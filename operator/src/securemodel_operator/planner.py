@@ -195,13 +195,9 @@ def job_outcome(job: Object, snapshot: Snapshot) -> Outcome | None:
             return Outcome(True, at, Reason.SHARED, "the shares were delivered", retryable=False)
         result = _termination_message(job, snapshot)
         if result is None:
-            why = (
-                f"the share Job {job['metadata']['name']} failed without a result: {condition.get('message', condition.get('reason', ''))}"
-            )
+            why = f"the share Job {job['metadata']['name']} failed without a result: {condition.get('message', condition.get('reason', ''))}"
             return Outcome(False, at, Reason.SHARE_JOB_FAILED, why, retryable=True)
-        return Outcome(
-            False, at, from_share_step(result.get("reason")), str(result.get("message", ""))[:1000], bool(result.get("retryable"))
-        )
+        return Outcome(False, at, from_share_step(result.get("reason")), str(result.get("message", ""))[:1000], bool(result.get("retryable")))
     return None
 
 
@@ -223,9 +219,9 @@ def _pods_of(snapshot: Snapshot, component: str, name: str) -> list[Object]:
     return [pod for pod in snapshot.pods if pod["metadata"].get("labels", {}).get(label) == name]
 
 
-def assess(sm: SecureModel, snapshot: Snapshot, now: datetime) -> list[State]:
+def assess(sm: SecureModel, snapshot: Snapshot) -> list[State]:
     """All conditions but Accepted's refusals, from what was seen."""
-    players, shared, serving = _players_ready(sm, snapshot), _model_shared(sm, snapshot, now), _serving(sm, snapshot)
+    players, shared, serving = _players_ready(sm, snapshot), _model_shared(sm, snapshot), _serving(sm, snapshot)
     states = [State(Condition.ACCEPTED, True, Reason.ACCEPTED, "the spec is valid"), players, shared, serving]
     failing = next((state for state in states if not state.status), None)
     ready = State(Condition.READY, True, Reason.READY, "private predictions are answered")
@@ -266,7 +262,7 @@ def _waits_for(pods: list[Object]) -> str | None:
     return "starting"
 
 
-def _model_shared(sm: SecureModel, snapshot: Snapshot, now: datetime) -> State:
+def _model_shared(sm: SecureModel, snapshot: Snapshot) -> State:
     digest = agreed(sm, snapshot, "digest")
     if digest and agreed(sm, snapshot, "generation"):
         return State(Condition.MODEL_SHARED, True, Reason.SHARED, f"all three players hold shares of program {digest[:12]}")
@@ -297,9 +293,7 @@ def _serving(sm: SecureModel, snapshot: Snapshot) -> State:
     for player in sm.players:
         report = snapshot.players[player.name]
         if not report.get("ready"):
-            return State(
-                Condition.SERVING, False, from_player(report.get("reason")), f"{player.name}: {report.get('message', 'not ready')}"
-            )
+            return State(Condition.SERVING, False, from_player(report.get("reason")), f"{player.name}: {report.get('message', 'not ready')}")
     return State(Condition.SERVING, True, Reason.SERVING, "the three players are linked and hold the same shares")
 
 

@@ -61,7 +61,7 @@ class Reconciler:
         snapshot = await self._issue(sm, snapshot, now)
         certificates = _certificates(sm, snapshot)
         await self._carry_out(sm, plan(sm, snapshot, certificates, self.settings, now))
-        states = assess(sm, snapshot, now)
+        states = assess(sm, snapshot)
         digests = {player.get("digest") for player in snapshot.players.values()}
         endpoints = [
             {"player": p.name, "role": p.role, "url": f"https://{naming.client_host(sm.name, p.name, sm.namespace)}:{naming.TLS_PORT}"}
@@ -127,11 +127,7 @@ class Reconciler:
             holder = player.name if player else "share"
             if holder not in stale:
                 continue
-            issued = (
-                pki.issue_player(ca, sm.namespace, sm.name, player.name, player.role, now)
-                if player
-                else pki.issue_share(ca, sm.namespace, sm.name, now)
-            )
+            issued = pki.issue_player(ca, sm.namespace, sm.name, player.name, player.role, now) if player else pki.issue_share(ca, sm.namespace, sm.name, now)
             secret = builders.leaf_secret(sm, holder, issued, ca.certificate)
             await self.kube.apply(secret)
             live["Secret", naming.tls_secret(sm.name, holder)] = secret
@@ -145,9 +141,7 @@ class Reconciler:
             await self.kube.create(obj)
         for kind, name in todo.delete:
             await self.kube.delete(kind, sm.namespace, name)
-        changed = [f"{obj['kind']} {obj['metadata']['name']}" for obj in (*todo.apply, *todo.create)] + [
-            f"-{kind} {name}" for kind, name in todo.delete
-        ]
+        changed = [f"{obj['kind']} {obj['metadata']['name']}" for obj in (*todo.apply, *todo.create)] + [f"-{kind} {name}" for kind, name in todo.delete]
         if changed:
             log.info("%s/%s: applied %s", sm.namespace, sm.name, ", ".join(changed))
 
@@ -178,9 +172,7 @@ def _certificates(sm: SecureModel, snapshot: Snapshot) -> Certificates:
         return secret_values(snapshot.live["Secret", name])["tls.crt"]
 
     holders = [*(player.name for player in sm.players), "share"]
-    return Certificates(
-        certificate(naming.ca_secret(sm.name)), {holder: certificate(naming.tls_secret(sm.name, holder)) for holder in holders}
-    )
+    return Certificates(certificate(naming.ca_secret(sm.name)), {holder: certificate(naming.tls_secret(sm.name, holder)) for holder in holders})
 
 
 STILL_STARTING = (Reason.SHARING, Reason.PLAYERS_STARTING, Reason.NOT_REACHABLE, Reason.NO_SHARES, Reason.PEERS_MISSING)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from securemodel_operator.api import InvalidSpecError, parse
 from securemodel_operator.conditions import State, changes, merge
 from securemodel_operator.reasons import Condition, Reason, from_player, from_share_step

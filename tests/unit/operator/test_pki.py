@@ -4,6 +4,7 @@ import base64
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
+
 from securemodel_operator import builders, pki
 from securemodel_operator.api import parse
 from securemodel_operator.planner import Snapshot, key, stale_certificates
@@ -20,9 +21,7 @@ SM = parse(
 def issued_all(now: datetime = NOW) -> dict:
     ca = pki.make_ca("ns", "digits", now)
     secrets = [builders.ca_secret(SM, ca), builders.leaf_secret(SM, "share", pki.issue_share(ca, "ns", "digits", now), ca.certificate)]
-    secrets += [
-        builders.leaf_secret(SM, p.name, pki.issue_player(ca, "ns", "digits", p.name, p.role, now), ca.certificate) for p in SM.players
-    ]
+    secrets += [builders.leaf_secret(SM, p.name, pki.issue_player(ca, "ns", "digits", p.name, p.role, now), ca.certificate) for p in SM.players]
     return {key(secret): secret for secret in secrets}
 
 

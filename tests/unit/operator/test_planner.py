@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from securemodel_operator import planner
 from securemodel_operator.api import parse
 from securemodel_operator.planner import Certificates, Snapshot, plan
@@ -34,7 +35,7 @@ def read(case: str) -> tuple[Any, Snapshot]:
 def test_the_plan_and_the_conditions_are_as_written(case: str, renew_golden: bool) -> None:
     sm, snapshot = read(case)
     todo = plan(sm, snapshot, CERTIFICATES, SETTINGS, NOW)
-    states = planner.assess(sm, snapshot, NOW)
+    states = planner.assess(sm, snapshot)
     result = {
         "apply": todo.apply,
         "create": todo.create,

@@ -77,7 +77,9 @@ def _read(file: h5py.File) -> Model:
     config = json.loads(_text(file.attrs["model_config"]))
     kind = config.get("class_name")
     if kind not in CLASSES or _is_custom(config):
-        raise ShareError(Reason.UNSUPPORTED_LAYER, f"the model is of class {kind!r}; Sequential models and linear Functional ones are supported: docs/layers.md")
+        raise ShareError(
+            Reason.UNSUPPORTED_LAYER, f"the model is of class {kind!r}; Sequential models and linear Functional ones are supported: docs/layers.md"
+        )
     inner = config["config"]
     if isinstance(inner, list):  # a Sequential of an early Keras 2
         inner = {"layers": inner}

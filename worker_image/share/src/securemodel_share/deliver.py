@@ -112,7 +112,7 @@ def _put(file: bytes, player: Player, identity: Identity) -> None:
     connection = http.client.HTTPSConnection(player.host, player.port, timeout=CONNECT_S, context=identity.context)
     try:
         connection.connect()
-        _check_peer(connection.sock.getpeercert(binary_form=True), player, identity)
+        _check_peer(connection.sock.getpeercert(binary_form=True) or b"", player, identity)
         connection.sock.settimeout(SEND_S)
         connection.request("PUT", "/v1/shares", body=file, headers={"Content-Type": "application/octet-stream"})
         response = connection.getresponse()

@@ -44,33 +44,35 @@ def _run(program: Program, x: np.ndarray, weights: dict[int, np.ndarray], trunca
 def linear(program: Program, at: int, operands: list[np.ndarray]) -> np.ndarray:
     """The result of one linear instruction."""
     line = program.instructions[at]
-    x = operands[0]
-    keys = line.keys
+    x, keys = operands[0], line.keys
+    result: np.ndarray
     match line.op:
         case "conv2d":
-            return conv2d(x, operands[1], keys["stride"])
+            result = conv2d(x, operands[1], keys["stride"])
         case "matmul":
-            return x @ operands[1]
+            result = x @ operands[1]
         case "add":
-            return x + operands[1]
+            result = x + operands[1]
         case "scale":
-            return x * keys["factor"]
+            result = x * keys["factor"]
         case "sum_pool":
-            return sum_pool(x, keys["window"], keys["dilation"], keys["stride"])
+            result = sum_pool(x, keys["window"], keys["dilation"], keys["stride"])
         case "reshape":
-            return x.reshape(len(x), *line.shape)
+            result = x.reshape(len(x), *line.shape)
         case "transpose":
-            return x.transpose(0, *(p + 1 for p in keys["perm"]))
+            result = x.transpose(0, *(p + 1 for p in keys["perm"]))
         case "output":
-            return x
+            result = x
         case other:
             raise ValueError(f"{other} is not a linear instruction")
+    return result
 
 
 def conv2d(x: np.ndarray, w: np.ndarray, stride: list[int]) -> np.ndarray:
     """x (B, H, W, C), w (kh, kw, C, O), valid."""
     windows = sliding_window_view(x, w.shape[:2], axis=(1, 2))[:, :: stride[0], :: stride[1]]
-    return np.einsum("byxcij,ijco->byxo", windows, w, optimize=True)
+    result: np.ndarray = np.einsum("byxcij,ijco->byxo", windows, w, optimize=True)
+    return result
 
 
 def sum_pool(x: np.ndarray, window: list[int], dilation: list[int], stride: list[int]) -> np.ndarray:

@@ -130,7 +130,7 @@ def _read(response: http.client.HTTPResponse, target: SplitResult, end: float) -
         if time.monotonic() > end:
             raise ShareError(Reason.FETCH_FAILED, f"{target.hostname} has not sent the artifact within {TOTAL_S:.0f} s; it is tried again", retryable=True)
     if announced is not None and len(body) < announced:
-        raise http.client.IncompleteRead(bytes(), announced - len(body))
+        raise http.client.IncompleteRead(b"", announced - len(body))
     return bytes(body)
 
 
@@ -162,7 +162,9 @@ def checked_addresses(host: str, port: int, *, allow_loopback: bool) -> list[str
     addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
     for address in addresses:
         if not check_address(ipaddress.ip_address(address.split("%")[0]), allow_loopback=allow_loopback):
-            message = f"{host} is at {address}, a link-local, loopback or multicast address, from where nothing is fetched; give the artifact store's own address"
+            message = (
+                f"{host} is at {address}, a link-local, loopback or multicast address, from where nothing is fetched; give the artifact store's own address"
+            )
             raise ShareError(Reason.FETCH_FAILED, message)
     return addresses
 

@@ -13,7 +13,6 @@ import numpy as np
 from .artifact import Layer, Model
 from .errors import Reason, ShareError
 
-
 # layers with weights, and how many axes their kernel has
 WEIGHTED = {"Conv2D": 4, "Dense": 2}
 
@@ -62,9 +61,13 @@ def _named(activation: Any) -> str:
 def _check_weights(layer: Layer) -> None:
     kernel, bias = layer.weights.get("kernel"), layer.weights.get("bias")
     if kernel is None or kernel.ndim != WEIGHTED[layer.kind] or 0 in kernel.shape:
-        raise ShareError(Reason.INVALID_MODEL, f"layer {layer.name!r} ({layer.kind}) has no kernel of the right form in the file; save the whole model, weights included")
+        raise ShareError(
+            Reason.INVALID_MODEL, f"layer {layer.name!r} ({layer.kind}) has no kernel of the right form in the file; save the whole model, weights included"
+        )
     if layer.config.get("use_bias", True) and (bias is None or bias.shape != kernel.shape[-1:]):
-        raise ShareError(Reason.INVALID_MODEL, f"layer {layer.name!r} ({layer.kind}) has no bias of {kernel.shape[-1]} elements in the file; save the model again")
+        raise ShareError(
+            Reason.INVALID_MODEL, f"layer {layer.name!r} ({layer.kind}) has no bias of {kernel.shape[-1]} elements in the file; save the model again"
+        )
     for name, value in layer.weights.items():
         if not np.isfinite(value).all():
             message = f"layer {layer.name!r} ({layer.kind}): its {name} holds NaN or infinite values; training has diverged: train again, with a smaller learning rate"

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+
 from .graph import Graph, Node
 from .tfe_compat import tf, tfe
 
