@@ -7,9 +7,11 @@ import copy
 import hashlib
 from typing import Any
 
+import numpy as np
 import pytest
 
 import cluster
+import networks
 
 MODEL, DATA = cluster.sample()
 BYTES = base64.b64decode(DATA["binaryData"]["model.h5"])
@@ -63,6 +65,27 @@ def test_a_wrong_hash_is_refused_for_good(namespace: str) -> None:
 def test_a_truncated_file_is_refused(namespace: str) -> None:
     cluster.apply(list(stored(BYTES[:5000])), namespace)
     refused(namespace, "InvalidModel", "truncated")
+
+
+def network(layers: list, weights: Any = np.ones) -> bytes:
+    return networks.keras_file((6,), layers, weights)
+
+
+MODELS = {
+    "Lambda": (network([networks.dense(2), ("Lambda", {"name": "evil", "function": "x"})]), "UnsupportedLayer", "'evil' (Lambda)"),
+    "unknown layer": (network([("LSTM", {"name": "lstm_1", "units": 4})]), "UnsupportedLayer", "'lstm_1' (LSTM)"),
+    "NaN": (network([networks.dense(2, name="broken")], lambda shape: np.full(shape, np.nan)), "WeightsOutOfRange", "'broken'"),
+    "too large": (network([networks.dense(2, name="huge")], lambda shape: np.full(shape, 1e12)), "WeightsOutOfRange", "'huge'"),
+    "overflow": (network([networks.dense(2, name="wide", activation="relu")], lambda shape: np.full(shape, 3e4)), "RangeOverflow", "'wide'"),
+    "no Keras file": (b"PK not a model", "InvalidModel", "HDF5"),
+}
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_a_model_that_cannot_be_served_is_refused_with_the_layer(namespace: str, case: str) -> None:
+    data, reason, says = MODELS[case]
+    cluster.apply(list(stored(data)), namespace)
+    refused(namespace, reason, says, "not tried again")
 
 
 OBJECTS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
@@ -35,6 +36,33 @@ def test_the_command_line_predicts_from_outside_the_cluster(served: str, tmp_pat
     assert done.returncode == 0, done.stderr
     assert "360 rows in" in done.stdout
     assert np.load(tmp_path / "y.npy").shape == (360, 10)
+
+
+def test_a_client_in_a_pod_predicts_by_dns_without_access_to_the_api(served: str) -> None:
+    image = cluster.items("jobs", served)[0]["spec"]["template"]["spec"]["containers"][0]["image"]  # has Python and numpy
+    source = {path.name: path.read_text() for path in (cluster.ROOT / "client/src/securemodel").glob("*.py")}
+    script = "import numpy, securemodel\nwith securemodel.connect('digits') as model: print(model.predict(numpy.zeros((2, 28, 28, 1)))[0].tolist())"
+    mounts = [{"name": "client", "mountPath": "/client/securemodel"}, {"name": "config", "mountPath": "/etc/digits"}]
+    container = {
+        "name": "client",
+        "image": image,
+        "command": ["/venv/bin/python", "-c", script],
+        "env": [{"name": "PYTHONPATH", "value": "/client"}, {"name": "SECUREMODEL_CONFIG_DIR", "value": "/etc/digits"}],
+        "volumeMounts": mounts,
+    }
+    volumes = [{"name": "client", "configMap": {"name": "client-source"}}, {"name": "config", "configMap": {"name": "digits-client"}}]
+    pod = {"automountServiceAccountToken": False, "restartPolicy": "Never", "containers": [container], "volumes": volumes}
+    cluster.apply(
+        [
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "client-source"}, "data": source},
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"}, "spec": pod},
+        ],
+        served,
+    )
+    phase = cluster.wait(lambda: p if (p := cluster.get("pod", "client", served)["status"]["phase"]) in ("Succeeded", "Failed") else None, 60, "the pod ends")
+    log = cluster.kubectl("logs", "client", "-n", served)
+    assert phase == "Succeeded", log
+    assert np.abs(np.array(json.loads(log)) - reference.logits(np.zeros((1, 28, 28, 1)))[0]).max() <= 1e-3
 
 
 def test_a_model_that_is_not_there_is_named(served: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 import time
 
@@ -105,6 +106,22 @@ def test_any_player_may_die_while_requests_run(trio: Trio, role: str) -> None:
         assert seconds < 10, f"{error} after {seconds:.1f} s"
         assert isinstance(error, securemodel.UnreachableError) or (isinstance(error, securemodel.PlayerError) and error.retryable), error
     assert trio.status("alice")["generation"] == generation, "the kept shares are served"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_frozen_player_is_an_error_within_ten_seconds_and_no_hang(trio: Trio, role: str) -> None:
+    images = reference.digits()[0][:1]
+    with trio.client() as model:
+        model.predict(images)
+        trio.processes[role].send_signal(signal.SIGSTOP)
+        begin = time.monotonic()
+        try:
+            with pytest.raises((securemodel.PlayerError, securemodel.UnreachableError)):
+                model.predict(images, timeout=8)
+            assert time.monotonic() - begin < 10
+        finally:
+            trio.processes[role].send_signal(signal.SIGCONT)
+        assert np.abs(model.predict(images, timeout=30) - reference.logits(images)).max() <= 1e-3
 
 
 def test_a_new_generation_replaces_the_old_one(trio: Trio) -> None:

@@ -97,7 +97,10 @@ def _connect(name: str, namespace: str, context: str | None, endpoints: list[str
     given = dict(pair.partition("=")[::2] for pair in endpoints)
     if ca is None or set(given) != set(DATA_ROLES):
         raise InputError("--endpoint is needed for alice and for bob, and --ca with them")
-    return Model({role: endpoint(role, role, given[role]) for role in DATA_ROLES}, ca.read_text(), name, namespace)
+    try:
+        return Model({role: endpoint(role, role, given[role]) for role in DATA_ROLES}, ca.read_text(), name, namespace)
+    except OSError as error:
+        raise InputError(f"the CA certificate {ca} cannot be used: {error}") from error
 
 
 def _load(path: Path) -> np.ndarray:

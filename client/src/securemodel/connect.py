@@ -108,8 +108,8 @@ def _forwarded(api: Any, namespace: str) -> Dialer:
                 stream = forward.socket(port)
             except ApiException as error:
                 raise ConnectionError(f"cannot forward a port to pod {namespace}/{entry['pod']}: {error.reason}") from None
-            # the forwarder keeps one end of a socket pair; ssl needs a socket object of our own on the other
-            return socket.socket(fileno=os.dup(stream.fileno()))
+            # ssl needs a socket of its own; the forwarder ends when this end of its socket pair is closed
+            return socket.socket(fileno=stream.detach())
 
         return dial
 

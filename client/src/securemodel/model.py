@@ -21,6 +21,7 @@ from .sharing import Ring, decode, encode, reconstruct, split
 
 DATA_ROLES = ("alice", "bob")
 TIMEOUT_S = 30.0
+SHORTEST_TRY_S, LONGEST_TRY_S = 1.0, 20.0
 FIRST_BACKOFF_S = 0.1
 LAST_BACKOFF_S = 2.0
 Progress = Callable[[int, int], None]
@@ -140,15 +141,16 @@ class Model:
             raise UntrustedAnswerError("the players' answers have another shape than the model's output")
 
     def _both(self, ask: Callable[[Player], T]) -> list[T]:
-        """Asks both players at the same time. Once one has refused for good, the other is not waited for."""
+        """Asks both players at the same time. Once one has failed, the other is not waited for."""
         futures: dict[str, Future[T]] = {role: self._pool.submit(ask, self._players[role]) for role in DATA_ROLES}
         done, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
-        if any(self._is_final(future.exception()) for future in done):
+        told = [error for future in done if (error := future.exception()) is not None]
+        if told:
             for role, future in futures.items():
                 if future not in done:
                     self._interrupt(self._players[role])
         wait(futures.values())
-        errors = [error for future in futures.values() if (error := future.exception()) is not None]
+        errors = told or [error for future in futures.values() if (error := future.exception()) is not None]
         if errors:
             raise next((error for error in errors if self._is_final(error)), errors[0])
         return [future.result() for future in futures.values()]
@@ -167,6 +169,8 @@ class Model:
     def _retried(self, attempt: Callable[[], T], end: float) -> T:
         backoff = FIRST_BACKOFF_S
         while True:
+            for player in self._players.values():
+                player.timeout = min(LONGEST_TRY_S, max(SHORTEST_TRY_S, end - time.monotonic()))
             try:
                 return attempt()
             except (PlayerError, UnreachableError) as error:

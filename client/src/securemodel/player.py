@@ -50,6 +50,7 @@ class Player:
         self.identity = identity
         self.context = context
         self.connection: http.client.HTTPConnection | None = None
+        self.timeout = TIMEOUT_S
 
     @property
     def name(self) -> str:
@@ -124,7 +125,7 @@ class Player:
     def _connected(self) -> http.client.HTTPConnection:
         if self.connection is None:
             raw = self.endpoint.dial()
-            raw.settimeout(TIMEOUT_S)
+            raw.settimeout(self.timeout)
             with contextlib.suppress(OSError):  # a forwarded port is not TCP here
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
@@ -137,9 +138,11 @@ class Player:
             except BaseException:
                 sock.close()
                 raise
-            self.connection = http.client.HTTPConnection(self.endpoint.server_name, timeout=TIMEOUT_S)
+            self.connection = http.client.HTTPConnection(self.endpoint.server_name, timeout=self.timeout)
             self.connection.sock = sock
             self.connection.auto_open = 0
+        elif self.connection.sock is not None:
+            self.connection.sock.settimeout(self.timeout)
         return self.connection
 
     def _check_role(self, sock: ssl.SSLSocket) -> None:

@@ -1,0 +1,94 @@
+"""Retries and agreement, with players played by functions: failures that real players cannot be made to have."""
+
+from __future__ import annotations
+
+import datetime as dt
+import socket
+from typing import Any
+
+import numpy as np
+import pytest
+
+import securemodel
+from securemodel.player import Answer, Endpoint
+from securemodel_operator import pki
+
+METADATA = {
+    "inputs": [{"shape": [-1, 2]}],
+    "outputs": [{"shape": [-1, 2]}],
+    "parameters": {"input_bound": 65536, "digest": "d", "max_rows": 4, "protocol": "ASTRA", "fraction_bits": 16},
+}
+
+
+class FakePlayer:
+    """Returns its share as it is: the model is the identity."""
+
+    def __init__(self, role: str) -> None:
+        self.endpoint = Endpoint(role, role, role, socket.socket)
+        self.connection = None
+        self.asked: list[tuple[str, np.ndarray]] = []
+        self.failures: list[Exception] = []
+        self.changes: dict[str, Any] = {}
+
+    def metadata(self, _model: str) -> dict[str, Any]:
+        return METADATA
+
+    def infer(self, _model: str, request_id: str, share: np.ndarray) -> Answer:
+        self.asked.append((request_id, share))
+        if self.failures:
+            raise self.failures.pop(0)
+        agreement = {"id": request_id, "generation": "g", "rows": len(share), "digest": "d", "epoch": "e", "batch": 1}
+        return Answer(share, agreement | self.changes, 20)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def model() -> securemodel.Model:
+    ca = pki.make_ca("default", "m", dt.datetime.now(dt.UTC)).certificate
+    made = securemodel.Model({role: Endpoint(role, role, role, socket.socket) for role in ("alice", "bob")}, ca, "m")
+    made._players = {role: FakePlayer(role) for role in ("alice", "bob")}
+    return made
+
+
+def refusal(code: str, *, retryable: bool) -> securemodel.PlayerError:
+    return securemodel.PlayerError("alice", code, "no", retryable=retryable)
+
+
+def test_more_rows_than_a_batch_are_cut(model: securemodel.Model) -> None:
+    x = np.linspace(-1, 1, 22).reshape(11, 2)
+    seen: list[tuple[int, int]] = []
+    assert np.abs(model.predict(x, progress=lambda done, rows: seen.append((done, rows))) - x).max() < 1e-4
+    assert seen == [(4, 11), (8, 11), (11, 11)]
+
+
+@pytest.mark.parametrize("error", [refusal("epoch_ended", retryable=True), securemodel.UnreachableError("gone")])
+def test_what_may_pass_is_tried_again_with_fresh_shares_and_a_fresh_id(model: securemodel.Model, error: Exception) -> None:
+    alice = model._players["alice"]
+    alice.failures = [error]
+    model.predict(np.ones((1, 2)))
+    (first_id, first), (second_id, second) = alice.asked
+    assert first_id != second_id
+    assert (first != second).all()
+
+
+def test_what_is_final_is_not_tried_again(model: securemodel.Model) -> None:
+    model._players["bob"].failures = [refusal("wrong_shape", retryable=False)]
+    with pytest.raises(securemodel.PlayerError, match="wrong_shape"):
+        model.predict(np.ones((1, 2)))
+    assert len(model._players["bob"].asked) == 1
+
+
+def test_trying_again_ends_with_the_timeout(model: securemodel.Model) -> None:
+    model._players["alice"].failures = [refusal("not_ready", retryable=True)] * 100
+    with pytest.raises(securemodel.PlayerError, match="not_ready"):
+        model.predict(np.ones((1, 2)), timeout=0.5)
+    assert len(model._players["alice"].asked) < 10
+
+
+@pytest.mark.parametrize("key", ["epoch", "batch", "generation", "digest", "id", "rows"])
+def test_answers_that_do_not_belong_together_are_not_added(model: securemodel.Model, key: str) -> None:
+    model._players["bob"].changes = {key: "other"}
+    with pytest.raises(securemodel.UntrustedAnswerError, match=key):
+        model.predict(np.ones((1, 2)))
