@@ -41,8 +41,8 @@ format: python ## format Python and Rust
 	$(PY)/ruff format $(PYTHON_SOURCES)
 	cargo fmt $(PLAYER)
 
-bench: build ## latency, bytes and hops of three processes, client to client; writes bench.jsonl
-	$(PY)/python tests/bench/bench.py
+bench: build ## latency, bytes and hops of three processes, client to client; writes bench.jsonl (BENCH=--cluster: also apply to Ready)
+	$(PY)/python tests/bench/bench.py $(BENCH)
 
 up: python ## a real cluster with the operator installed; kubeconfig in .cluster/kubeconfig
 	@bash $(CLUSTER)/up.sh && bash $(CLUSTER)/images.sh && bash $(CLUSTER)/install.sh
