@@ -6,7 +6,8 @@ CLUSTER := tests/cluster
 CACHE ?= $(or $(SECUREMODEL_CACHE),$(HOME)/.cache/securemodel)
 VENV := .venv
 PY := $(VENV)/bin
-CARGO := CARGO_TARGET_DIR=$(CACHE)/player-target cargo
+CHECKOUT := $(shell printf '%s' "$(CURDIR)" | sha256sum | cut -c1-8)
+CARGO := CARGO_TARGET_DIR=$(CACHE)/target/$(CHECKOUT) cargo
 PLAYER := --manifest-path worker_image/player/Cargo.toml
 PYTHON_SOURCES := operator/src client/src worker_image/share/src tests examples
 

@@ -2,8 +2,10 @@
 # Where things are. Sourced by the scripts here, by the Makefile and by whoever works with the cluster.
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 CACHE=${SECUREMODEL_CACHE:-$HOME/.cache/securemodel}
-# one cluster a checkout: two clones on a machine do not meet
-CLUSTER=${SECUREMODEL_CLUSTER:-securemodel-$(printf "%s" "$ROOT" | sha256sum | cut -c1-8)}
+# one cluster and one cargo target a checkout: two clones on a machine do not meet
+CHECKOUT=$(printf '%s' "$ROOT" | sha256sum | cut -c1-8)
+CLUSTER=${SECUREMODEL_CLUSTER:-securemodel-$CHECKOUT}
+PLAYER_TARGET=$CACHE/target/$CHECKOUT
 STATE=$ROOT/.cluster
 BIN=$CACHE/bin
 export KUBECONFIG=$STATE/kubeconfig

@@ -25,7 +25,7 @@ if [ -z "$(docker images -q "securemodel/player:$player_tag")" ]; then
     bash "$here/player.sh"
     context=$(mktemp -d)
     trap 'rm -rf "$context"' EXIT
-    cp worker_image/player/Dockerfile "$CACHE/player-target/release/securemodel-player" "$context/"
+    cp worker_image/player/Dockerfile "$PLAYER_TARGET/release/securemodel-player" "$context/"
     build player "$player_tag" "$context" >/dev/null
 fi
 player=securemodel/player:$player_tag

@@ -28,7 +28,8 @@ READY_S = 20
 def player_binary() -> Path:
     """The player as `make build` leaves it, or another one from the variable SECUREMODEL_PLAYER_BINARY."""
     cache = Path(os.environ.get("SECUREMODEL_CACHE", Path.home() / ".cache/securemodel"))
-    path = Path(os.environ.get("SECUREMODEL_PLAYER_BINARY", cache / "player-target/release/securemodel-player"))
+    checkout = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]  # as in tests/cluster/env.sh
+    path = Path(os.environ.get("SECUREMODEL_PLAYER_BINARY", cache / "target" / checkout / "release/securemodel-player"))
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; run make build")
     return path

@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--verbose", action="store_true", help="log more")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.DEBUG if args.verbose else logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for noisy in ("httpx", "kopf.objects", "aiohttp.access", "httpcore"):
+    for noisy in ("httpx", "kopf.activities", "kopf.objects", "aiohttp.access", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         load()

@@ -61,7 +61,7 @@ def build() -> kopf.OperatorRegistry:  # noqa: C901 - a list of handlers, each o
     @kopf.on.probe(id="passes", registry=registry)
     def alive(memo: kopf.Memo, **_: Any) -> str:
         if memo.operator.workers.stalled(STALLED_S):
-            raise RuntimeError(f"no pass has ended for {STALLED_S:g} s")
+            raise kopf.PermanentError(f"no pass has ended for {STALLED_S:g} s")  # the probe fails at once
         return "ok"
 
     @kopf.on.event(naming.GROUP, naming.VERSION, naming.PLURAL, registry=registry)
