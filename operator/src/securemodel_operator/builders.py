@@ -182,7 +182,7 @@ def stateful_set(sm: SecureModel, player: Player, certificate: str, settings: Se
 
 
 def share_job(sm: SecureModel, attempt: int, settings: Settings) -> Object:
-    """The share step, named by all that it depends on. It is made once and never changed."""
+    """One attempt of the share step: made once and never changed, so each has a name of its own, short enough for the longest model name."""
     args = [
         "--sha256", sm.model.sha256, "--protocol", sm.protocol, "--input-bound", sm.model.input_bound,
         "--cluster", f"{CLUSTER_DIR}/cluster.json", "--tls", TLS_DIR, "--termination-message", "/dev/termination-log",
@@ -210,7 +210,7 @@ def share_job(sm: SecureModel, attempt: int, settings: Settings) -> Object:
         "spec": {**_pod(settings), "restartPolicy": "Never", "containers": [container], "volumes": volumes},
     }
     spec = {"backoffLimit": 0, "activeDeadlineSeconds": SHARE_DEADLINE_S, "template": template}
-    key = hashlib.sha256(json.dumps([sm.uid, attempt], sort_keys=True).encode()).hexdigest()[:8]
+    key = hashlib.sha256(json.dumps([sm.uid, attempt], sort_keys=True).encode()).hexdigest()[:6]
     metadata = _metadata(sm, naming.share_job(sm.name, key), "share")
     metadata["annotations"] = {naming.ATTEMPT_ANNOTATION: str(attempt)}
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}

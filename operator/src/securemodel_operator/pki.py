@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -21,6 +22,10 @@ SHARE_ROLE = "share"
 VALIDITY = timedelta(days=365)
 # a node's clock may be a little behind ours
 BACKDATE = timedelta(minutes=5)
+# a certificate with less left is issued anew
+RENEWAL = timedelta(days=30)
+# what cryptography raises for text that is no certificate or no key
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound)
 
 
 @dataclass(frozen=True)
@@ -45,10 +50,8 @@ def issue_player(ca: Issued, namespace: str, model: str, player: str, role: str,
     """A certificate for one player; `role` is alice, bob or carol, by the player's position."""
     if role not in ROLES:
         raise ValueError(f"role {role!r} is not one of {', '.join(ROLES)}")
-    hosts = [f"{model}-{player}-0.{model}.{namespace}.svc", f"{model}-{player}.{namespace}.svc"]
-    names: list[x509.GeneralName] = [x509.DNSName(host + end) for host in hosts for end in ("", ".cluster.local")]
-    names += [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    return _issue(ca, namespace, model, role, names, [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH], now)
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    return _issue(ca, namespace, model, role, _player_names(namespace, model, player), usages, now)
 
 
 def issue_share(ca: Issued, namespace: str, model: str, now: datetime) -> Issued:
@@ -56,9 +59,58 @@ def issue_share(ca: Issued, namespace: str, model: str, now: datetime) -> Issued
     return _issue(ca, namespace, model, SHARE_ROLE, [], [ExtendedKeyUsageOID.CLIENT_AUTH], now)
 
 
-def expires(certificate: str) -> datetime:
-    """When a PEM certificate ends."""
-    return x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc
+def ca_problem(ca: Issued, now: datetime) -> str | None:
+    """Why this CA cannot go on issuing; None if it can."""
+    try:
+        certificate = x509.load_pem_x509_certificate(ca.certificate.encode())
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+        key = serialization.load_pem_private_key(ca.key.encode(), password=None)
+    except _UNREADABLE:
+        return "is not readable"
+    if not constraints.ca or key.public_key() != certificate.public_key():
+        return "is not a CA with its key"
+    return _age_problem(certificate, now)
+
+
+def player_problem(issued: Issued, ca: Issued, namespace: str, model: str, player: str, role: str, now: datetime) -> str | None:
+    """Why a player's certificate must be issued anew; None if it is as `issue_player` makes it and lasts."""
+    identity = x509.UniformResourceIdentifier(f"securemodel://{namespace}/{model}/{role}")
+    return _leaf_problem(issued, ca, [identity, *_player_names(namespace, model, player)], now)
+
+
+def share_problem(issued: Issued, ca: Issued, namespace: str, model: str, now: datetime) -> str | None:
+    """Likewise for the share step's."""
+    return _leaf_problem(issued, ca, [x509.UniformResourceIdentifier(f"securemodel://{namespace}/{model}/{SHARE_ROLE}")], now)
+
+
+def _leaf_problem(issued: Issued, ca: Issued, names: list[x509.GeneralName], now: datetime) -> str | None:
+    if not issued_by(issued.certificate, ca.certificate):
+        return "is not issued by the CA"
+    try:
+        certificate = x509.load_pem_x509_certificate(issued.certificate.encode())
+        found = list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+        key = serialization.load_pem_private_key(issued.key.encode(), password=None)
+    except _UNREADABLE:
+        return "is not readable"
+    if key.public_key() != certificate.public_key():
+        return "does not belong to its key"
+    if found != names:
+        return "was issued for other names"
+    return _age_problem(certificate, now)
+
+
+def _age_problem(certificate: x509.Certificate, now: datetime) -> str | None:
+    if certificate.not_valid_before_utc > now:
+        return "is not valid yet"
+    if certificate.not_valid_after_utc < now + RENEWAL:
+        return "expires soon"
+    return None
+
+
+def _player_names(namespace: str, model: str, player: str) -> list[x509.GeneralName]:
+    hosts = [f"{model}-{player}-0.{model}.{namespace}.svc", f"{model}-{player}.{namespace}.svc"]
+    names: list[x509.GeneralName] = [x509.DNSName(host + end) for host in hosts for end in ("", ".cluster.local")]
+    return [*names, x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
 
 
 def issued_by(certificate: str, ca_certificate: str) -> bool:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from . import builders, naming, pki
 from .api import SecureModel
 from .builders import Object
 from .conditions import State
+from .drift import covers
 from .reasons import Condition, Reason, from_player, from_share_step
 from .settings import Settings
 
-RENEW_BEFORE = timedelta(days=30)
 FIRST_RETRY_S = 10
 LAST_RETRY_S = 300
 # players that lost their shares are given this long to load them from their volumes
 SHARES_GRACE_S = 20
 
 Key = tuple[str, str]
+
+# what the API server refuses to change
+CLAIM_FIELDS = ("accessModes", "resources", "storageClassName")
+SET_FIELDS = ("podManagementPolicy", "selector", "serviceName", "volumeClaimTemplates")
 
 
 def key(obj: Object) -> Key:
@@ -37,6 +40,8 @@ class Snapshot:
     pods: list[Object] = field(default_factory=list)
     players: dict[str, Object] = field(default_factory=dict)
     missing_reference: tuple[Reason, str] | None = None
+    # the digest in the status: set once all three players had shares
+    known_digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,11 +75,29 @@ def wanted_keys(sm: SecureModel) -> list[Key]:
 
 def conflicts(sm: SecureModel, snapshot: Snapshot) -> list[Key]:
     """Objects that have a name of ours and are not ours: they are never taken over."""
-    return [k for k in wanted_keys(sm) if (obj := snapshot.live.get(k)) is not None and not owned(sm, obj)]
+    return [k for k in wanted_keys(sm) if (obj := snapshot.live.get(k)) is not None and not owned(sm, obj) and not _adoptable(sm, obj)]
+
+
+def previous(sm: SecureModel, obj: Object) -> bool:
+    """Whether it belonged to a deleted SecureModel of the same name: it is about to be collected."""
+    owner = _controller(obj)
+    return owner is not None and owner.get("kind") == naming.KIND and owner.get("name") == sm.name and owner.get("uid") != sm.uid
 
 
 def owned(sm: SecureModel, obj: Object) -> bool:
     return any(reference.get("uid") == sm.uid for reference in obj["metadata"].get("ownerReferences", []))
+
+
+def _controller(obj: Object) -> Object | None:
+    found: list[Object] = [reference for reference in obj["metadata"].get("ownerReferences", []) if reference.get("controller")]
+    return found[0] if found else None
+
+
+def _adoptable(sm: SecureModel, obj: Object) -> bool:
+    """A claim that was lost is made again by the StatefulSet, mostly before we can: with the labels of its selector, and no owner."""
+    labels = obj["metadata"].get("labels", {})
+    of_player = naming.claim(sm.name, str(labels.get(naming.PLAYER_LABEL))) == obj["metadata"]["name"]
+    return obj["kind"] == "PersistentVolumeClaim" and _controller(obj) is None and labels.get(naming.MODEL_LABEL) == sm.name and of_player
 
 
 def secret_values(obj: Object | None) -> dict[str, str]:
@@ -94,19 +117,22 @@ def stale_certificates(sm: SecureModel, snapshot: Snapshot, now: datetime) -> li
     def values(name: str) -> dict[str, str]:
         return secret_values(snapshot.live.get(("Secret", name)))
 
-    def lasts(certificate: str) -> bool:
-        return pki.expires(certificate) - now > RENEW_BEFORE
+    def issued(own: dict[str, str]) -> pki.Issued:
+        return pki.Issued(own.get("tls.crt", ""), own.get("tls.key", ""))
 
-    ca = values(naming.ca_secret(sm.name))
-    holders = [*(player.name for player in sm.players), "share"]
-    certificate = ca.get("tls.crt", "")
-    if not (ca.get("tls.key") and pki.issued_by(certificate, certificate) and lasts(certificate)):
-        return ["ca", *holders]
+    ca = issued(values(naming.ca_secret(sm.name)))
+    if pki.ca_problem(ca, now):
+        return ["ca", *(player.name for player in sm.players), "share"]
     stale = []
-    for holder in holders:
+    for player in (*sm.players, None):
+        holder = player.name if player else "share"
         own = values(naming.tls_secret(sm.name, holder))
-        leaf = own.get("tls.crt", "")
-        if not (own.get("tls.key") and own.get("ca.crt") == certificate and pki.issued_by(leaf, certificate) and lasts(leaf)):
+        problem = (
+            pki.player_problem(issued(own), ca, sm.namespace, sm.name, player.name, player.role, now)
+            if player
+            else pki.share_problem(issued(own), ca, sm.namespace, sm.name, now)
+        )
+        if problem or own.get("ca.crt") != ca.certificate:
             stale.append(holder)
     return stale
 
@@ -115,16 +141,14 @@ def plan(sm: SecureModel, snapshot: Snapshot, certificates: Certificates, settin
     """What to change so that the cluster is as the spec says."""
     wanted = [
         builders.cluster_config(sm),
-        builders.client_config(sm, certificates.ca, agreed(sm, snapshot, "digest")),
+        builders.client_config(sm, certificates.ca, digest(sm, snapshot)),
         builders.headless_service(sm),
     ]
     for player in sm.players:
         if player.role in naming.DATA_ROLES:
             wanted.append(builders.client_service(sm, player))
-        # claims cannot be changed once they are bound, so an existing one is left alone
-        if ("PersistentVolumeClaim", naming.claim(sm.name, player.name)) not in snapshot.live:
-            wanted.append(builders.claim(sm, player, settings))
-        wanted.append(builders.stateful_set(sm, player, certificates.leaves[player.name], settings))
+        wanted.append(_as_made(snapshot, builders.claim(sm, player, settings), CLAIM_FIELDS))
+        wanted.append(_as_made(snapshot, builders.stateful_set(sm, player, certificates.leaves[player.name], settings), SET_FIELDS))
     apply = [obj for obj in wanted if not covers(snapshot.live.get(key(obj)), obj)]
     jobs = sorted(snapshot.jobs, key=attempt_of)
     create = []
@@ -133,13 +157,13 @@ def plan(sm: SecureModel, snapshot: Snapshot, certificates: Certificates, settin
     return Plan(apply, create, [key(job) for job in jobs[:-1]])
 
 
-def covers(live: Any, wanted: Any) -> bool:
-    """Whether everything that is wanted is there; what the API server adds does not matter."""
-    if isinstance(wanted, dict):
-        return isinstance(live, dict) and all(name in live and covers(live[name], value) for name, value in wanted.items())
-    if isinstance(wanted, list):
-        return isinstance(live, list) and len(live) == len(wanted) and all(covers(a, b) for a, b in zip(live, wanted, strict=True))
-    return bool(live == wanted)
+def _as_made(snapshot: Snapshot, wanted: Object, fields: tuple[str, ...]) -> Object:
+    """With the fields that cannot be changed as they were made: other settings are for new objects."""
+    live = snapshot.live.get(key(wanted))
+    if live is None:
+        return wanted
+    spec = {name: value for name, value in wanted["spec"].items() if name not in fields}
+    return {**wanted, "spec": spec | {name: live["spec"][name] for name in fields if name in live.get("spec", {})}}
 
 
 def attempt_of(job: Object) -> int:
@@ -154,12 +178,19 @@ def agreed(sm: SecureModel, snapshot: Snapshot, what: str) -> str | None:
     return str(only) if only else None
 
 
+def digest(sm: SecureModel, snapshot: Snapshot) -> str | None:
+    """Of the program that all three players accepted; a restart does not make it unknown."""
+    return agreed(sm, snapshot, "digest") or snapshot.known_digest
+
+
 def next_attempt(sm: SecureModel, snapshot: Snapshot, now: datetime) -> int | None:
     """The number of the share Job to make now; None: no new one."""
     if agreed(sm, snapshot, "generation"):
         return None
+    everybody = all(snapshot.players.get(player.name) for player in sm.players)
     if not snapshot.jobs:
-        return 1
+        # with the Job gone too, only the players can say that a model that was shared is so no more
+        return 1 if everybody or not snapshot.known_digest else None
     job = max(snapshot.jobs, key=attempt_of)
     attempt = attempt_of(job)
     outcome = job_outcome(job, snapshot)
@@ -168,8 +199,7 @@ def next_attempt(sm: SecureModel, snapshot: Snapshot, now: datetime) -> int | No
     ended = (now - outcome.at).total_seconds()
     if outcome.succeeded:
         # shared, and a player that answers has nothing, or something else: its volume was lost
-        answering = len(snapshot.players) == len(sm.players) and all(snapshot.players.values())
-        return attempt + 1 if answering and ended > SHARES_GRACE_S else None
+        return attempt + 1 if everybody and ended > SHARES_GRACE_S else None
     wait = min(FIRST_RETRY_S * 2 ** (attempt - 1), LAST_RETRY_S)
     return attempt + 1 if outcome.retryable and ended > wait else None
 
@@ -219,9 +249,11 @@ def _pods_of(snapshot: Snapshot, component: str, name: str) -> list[Object]:
     return [pod for pod in snapshot.pods if pod["metadata"].get("labels", {}).get(label) == name]
 
 
-def assess(sm: SecureModel, snapshot: Snapshot) -> list[State]:
-    """All conditions but Accepted's refusals, from what was seen."""
+def assess(sm: SecureModel, snapshot: Snapshot, refused: str | None = None) -> list[State]:
+    """All conditions but Accepted's refusals, from what was seen. `refused`: what the API server said to an object of ours."""
     players, shared, serving = _players_ready(sm, snapshot), _model_shared(sm, snapshot), _serving(sm, snapshot)
+    if refused:
+        players = State(Condition.PLAYERS_READY, False, Reason.APPLY_FAILED, f"the API server refuses an object of this model: {refused}")
     states = [State(Condition.ACCEPTED, True, Reason.ACCEPTED, "the spec is valid"), players, shared, serving]
     failing = next((state for state in states if not state.status), None)
     ready = State(Condition.READY, True, Reason.READY, "private predictions are answered")
@@ -263,9 +295,11 @@ def _waits_for(pods: list[Object]) -> str | None:
 
 
 def _model_shared(sm: SecureModel, snapshot: Snapshot) -> State:
-    digest = agreed(sm, snapshot, "digest")
-    if digest and agreed(sm, snapshot, "generation"):
-        return State(Condition.MODEL_SHARED, True, Reason.SHARED, f"all three players hold shares of program {digest[:12]}")
+    known = digest(sm, snapshot)
+    if known and agreed(sm, snapshot, "generation"):
+        return State(Condition.MODEL_SHARED, True, Reason.SHARED, f"all three players hold shares of program {known[:12]}")
+    if known and _silent_ones_may_have_theirs(sm, snapshot, known):
+        return State(Condition.MODEL_SHARED, True, Reason.SHARED, f"the players were given shares of program {known[:12]}; not all answer now")
     if snapshot.missing_reference:
         return State(Condition.MODEL_SHARED, False, *snapshot.missing_reference)
     if snapshot.jobs:
@@ -284,6 +318,13 @@ def _model_shared(sm: SecureModel, snapshot: Snapshot) -> State:
             )
             return State(Condition.MODEL_SHARED, False, outcome.reason, outcome.message + then)
     return State(Condition.MODEL_SHARED, False, Reason.SHARING, "waiting for the players to report their shares")
+
+
+def _silent_ones_may_have_theirs(sm: SecureModel, snapshot: Snapshot, known: str) -> bool:
+    """Shares are on the players' volumes: a restart does not lose them."""
+    reports = [report for player in sm.players if (report := snapshot.players.get(player.name))]
+    same = len({report.get("generation") for report in reports}) <= 1
+    return len(reports) < len(sm.players) and same and all(report.get("digest") == known for report in reports)
 
 
 def _serving(sm: SecureModel, snapshot: Snapshot) -> State:

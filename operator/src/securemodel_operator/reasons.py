@@ -17,9 +17,11 @@ class Reason(StrEnum):
     ACCEPTED = "Accepted"
     INVALID_SPEC = "InvalidSpec"
     NAME_CONFLICT = "NameConflict"
+    PREVIOUS_STILL_DELETING = "PreviousStillDeleting"
 
     PLAYERS_READY = "PlayersReady"
     PLAYERS_STARTING = "PlayersStarting"
+    APPLY_FAILED = "ApplyFailed"
 
     SHARED = "Shared"
     SHARING = "Sharing"

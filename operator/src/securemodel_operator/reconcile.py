@@ -4,35 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from . import builders, naming, pki
 from .api import InvalidSpecError, SecureModel, parse
 from .conditions import State, changes, merge
-from .kube import Kube
+from .kube import Kube, KubeError
 from .planner import (
     Certificates,
     Plan,
     Snapshot,
     assess,
     conflicts,
+    digest,
     plan,
     player_statuses,
+    previous,
     refuse,
     secret_values,
     stale_certificates,
     wanted_keys,
 )
 from .players import Players
-from .reasons import Reason
+from .reasons import Condition, Reason
 from .settings import Settings
 
 log = logging.getLogger("securemodel")
 BUSY_S = 1.0
 SETTLED_S = 5.0
 REFUSED_S = 10.0
+DELETING_S = 2.0
+# a model that is not ready after so long is looked at as seldom as one that is
+BUSY_FOR = timedelta(minutes=3)
+# of an object: quota, admission, permission, a field that cannot be changed
+REFUSALS = (403, 422)
 
 
 @dataclass
@@ -52,28 +59,31 @@ class Reconciler:
         except InvalidSpecError as error:
             await self._report(body, refuse(Reason.INVALID_SPEC, str(error)), {}, now)
             return REFUSED_S
-        snapshot = await self._snapshot(sm)
+        snapshot = await self._snapshot(sm, (body.get("status") or {}).get("digest"))
         if foreign := conflicts(sm, snapshot):
             names = ", ".join(f"{kind} {n}" for kind, n in foreign)
+            if all(previous(sm, snapshot.live[k]) for k in foreign):
+                message = f"{names} belongs to the SecureModel {name} that was deleted before; waiting until it is collected"
+                await self._report(body, refuse(Reason.PREVIOUS_STILL_DELETING, message), {}, now)
+                return DELETING_S
             message = f"{names} exists in namespace {namespace} and does not belong to this SecureModel; delete or rename it, or choose another name"
             await self._report(body, refuse(Reason.NAME_CONFLICT, message), {}, now)
             return REFUSED_S
         snapshot = await self._issue(sm, snapshot, now)
         certificates = _certificates(sm, snapshot)
-        await self._carry_out(sm, plan(sm, snapshot, certificates, self.settings, now))
-        states = assess(sm, snapshot)
-        digests = {player.get("digest") for player in snapshot.players.values()}
+        refused = await self._carry_out(sm, plan(sm, snapshot, certificates, self.settings, now))
+        states = assess(sm, snapshot, refused)
         endpoints = [
             {"player": p.name, "role": p.role, "url": f"https://{naming.client_host(sm.name, p.name, sm.namespace)}:{naming.TLS_PORT}"}
             for p in sm.players
             if p.role in naming.DATA_ROLES
         ]
         status: dict[str, Any] = {"ca": certificates.ca, "endpoints": endpoints, "players": player_statuses(sm, snapshot)}
-        status["digest"] = digests.pop() if len(snapshot.players) == len(sm.players) and len(digests) == 1 else None
-        await self._report(body, states, status, now)
-        return SETTLED_S if states[-1].status else BUSY_S
+        status["digest"] = digest(sm, snapshot)
+        conditions = await self._report(body, states, status, now)
+        return BUSY_S if _busy(states, conditions, now) else SETTLED_S
 
-    async def _snapshot(self, sm: SecureModel) -> Snapshot:
+    async def _snapshot(self, sm: SecureModel, known_digest: str | None) -> Snapshot:
         keys = wanted_keys(sm)
         objects, jobs, pods, reports, missing = await asyncio.gather(
             asyncio.gather(*(self.kube.get(kind, sm.namespace, name) for kind, name in keys)),
@@ -84,7 +94,7 @@ class Reconciler:
         )
         live = {k: obj for k, obj in zip(keys, objects, strict=True) if obj is not None}
         mine = [job for job in jobs if any(r.get("uid") == sm.uid for r in job["metadata"].get("ownerReferences", []))]
-        return Snapshot(live, mine, pods, reports, missing)
+        return Snapshot(live, mine, pods, reports, missing, known_digest)
 
     async def _missing_reference(self, sm: SecureModel) -> tuple[Reason, str] | None:
         """What the spec refers to and is not there, with the next step; it is looked for again in every pass."""
@@ -132,27 +142,34 @@ class Reconciler:
             await self.kube.apply(secret)
             live["Secret", naming.tls_secret(sm.name, holder)] = secret
         log.info("%s/%s: issued certificates for %s", sm.namespace, sm.name, ", ".join(stale))
-        return Snapshot(live, snapshot.jobs, snapshot.pods, snapshot.players, snapshot.missing_reference)
+        return replace(snapshot, live=live)
 
-    async def _carry_out(self, sm: SecureModel, todo: Plan) -> None:
-        for obj in todo.apply:
-            await self.kube.apply(obj)
-        for obj in todo.create:
-            await self.kube.create(obj)
+    async def _carry_out(self, sm: SecureModel, todo: Plan) -> str | None:
+        """What the API server said, if it refused an object: this is for the user to see, and does not keep the other objects back."""
+        refusal = None
+        for send, objects in ((self.kube.apply, todo.apply), (self.kube.create, todo.create)):
+            for obj in objects:
+                try:
+                    await send(obj)
+                except KubeError as error:
+                    if error.status not in REFUSALS:
+                        raise
+                    refusal = refusal or str(error)
         for kind, name in todo.delete:
             await self.kube.delete(kind, sm.namespace, name)
         changed = [f"{obj['kind']} {obj['metadata']['name']}" for obj in (*todo.apply, *todo.create)] + [f"-{kind} {name}" for kind, name in todo.delete]
         if changed:
             log.info("%s/%s: applied %s", sm.namespace, sm.name, ", ".join(changed))
+        return refusal
 
-    async def _report(self, body: dict[str, Any], states: list[State], status: dict[str, Any], now: datetime) -> None:
-        """One status write if anything changed, then events."""
+    async def _report(self, body: dict[str, Any], states: list[State], status: dict[str, Any], now: datetime) -> list[dict[str, Any]]:
+        """One status write if anything changed, then events. The conditions as they are now."""
         metadata, before = body["metadata"], body.get("status") or {}
         stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
         conditions = merge(before.get("conditions", []), states, metadata["generation"], stamp)
         after = {**status, "observedGeneration": metadata["generation"], "conditions": conditions}
         if {name: before.get(name) for name in after} == after:
-            return
+            return conditions
         await self.kube.write_status(metadata["namespace"], metadata["name"], after)
         for condition in changes(before.get("conditions", []), conditions):
             log.info(
@@ -165,6 +182,7 @@ class Reconciler:
                 condition["message"],
             )
             await self.kube.create(_event(body, condition, now))
+        return conditions
 
 
 def _certificates(sm: SecureModel, snapshot: Snapshot) -> Certificates:
@@ -175,7 +193,14 @@ def _certificates(sm: SecureModel, snapshot: Snapshot) -> Certificates:
     return Certificates(certificate(naming.ca_secret(sm.name)), {holder: certificate(naming.tls_secret(sm.name, holder)) for holder in holders})
 
 
-STILL_STARTING = (Reason.SHARING, Reason.PLAYERS_STARTING, Reason.NOT_REACHABLE, Reason.NO_SHARES, Reason.PEERS_MISSING)
+def _busy(states: list[State], conditions: list[dict[str, Any]], now: datetime) -> bool:
+    """Whether something is under way that is only seen by asking."""
+    since = next(condition["lastTransitionTime"] for condition in conditions if condition["type"] == Condition.READY)
+    moving = not states[-1].status and states[-1].reason in STILL_STARTING
+    return moving and now - datetime.fromisoformat(since) < BUSY_FOR
+
+
+STILL_STARTING = (Reason.PREVIOUS_STILL_DELETING, Reason.SHARING, Reason.PLAYERS_STARTING, Reason.NOT_REACHABLE, Reason.NO_SHARES, Reason.PEERS_MISSING)
 
 
 def _event(body: dict[str, Any], condition: dict[str, Any], now: datetime) -> dict[str, Any]:

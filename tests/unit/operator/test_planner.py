@@ -11,6 +11,7 @@ import yaml
 
 from securemodel_operator import planner
 from securemodel_operator.api import parse
+from securemodel_operator.drift import covers
 from securemodel_operator.planner import Certificates, Snapshot, plan
 from securemodel_operator.reasons import Reason
 from securemodel_operator.settings import Settings
@@ -28,7 +29,7 @@ def read(case: str) -> tuple[Any, Snapshot]:
     missing = seen.get("missing_reference")
     live = {planner.key(obj): obj for obj in seen.get("live", [])}
     reference = (Reason(missing[0]), missing[1]) if missing else None
-    return sm, Snapshot(live, seen.get("jobs", []), seen.get("pods", []), seen.get("players", {}), reference)
+    return sm, Snapshot(live, seen.get("jobs", []), seen.get("pods", []), seen.get("players", {}), reference, seen.get("known_digest"))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -59,10 +60,10 @@ def test_applying_the_plan_leaves_nothing_to_apply() -> None:
 
 def test_a_changed_field_is_drift_and_an_added_one_is_not() -> None:
     wanted = {"spec": {"replicas": 1, "ports": [{"port": 1}]}}
-    assert planner.covers({"spec": {"replicas": 1, "ports": [{"port": 1, "protocol": "TCP"}], "more": 1}}, wanted)
-    assert not planner.covers({"spec": {"replicas": 0, "ports": [{"port": 1}]}}, wanted)
-    assert not planner.covers({"spec": {"replicas": 1, "ports": []}}, wanted)
-    assert not planner.covers(None, wanted)
+    assert covers({"spec": {"replicas": 1, "ports": [{"port": 1, "protocol": "TCP"}], "more": 1}}, wanted)
+    assert not covers({"spec": {"replicas": 0, "ports": [{"port": 1}]}}, wanted)
+    assert not covers({"spec": {"replicas": 1, "ports": []}}, wanted)
+    assert not covers(None, wanted)
 
 
 def test_every_object_has_its_owner_and_the_models_label() -> None:

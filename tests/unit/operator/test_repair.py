@@ -1,0 +1,176 @@
+"""What is lost, broken or refused after a model was served."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from securemodel_operator import builders, naming, pki, planner
+from securemodel_operator.api import parse
+from securemodel_operator.drift import covers
+from securemodel_operator.kube import KubeError
+from securemodel_operator.planner import Certificates, Snapshot, assess, conflicts, key, next_attempt, plan, previous, stale_certificates
+from securemodel_operator.reasons import Condition, Reason
+from securemodel_operator.reconcile import BUSY_FOR, BUSY_S, SETTLED_S, Reconciler
+from securemodel_operator.settings import Settings
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+BODY = {
+    "apiVersion": "securemodel.dev/v1alpha1",
+    "kind": "SecureModel",
+    "metadata": {"name": "digits", "namespace": "ns", "uid": "u", "generation": 1},
+    "spec": {"model": {"uri": "https://host/m.h5", "sha256": "0" * 64}},
+}
+SM = parse(BODY)
+SETTINGS = Settings("player:1", "share:1")
+CERTIFICATES = Certificates("CA", {"alice": "A", "bob": "B", "carol": "C", "share": "S"})
+HELD = {"digest": "d" * 64, "generation": "g", "ready": True}
+
+
+def secrets() -> dict:
+    ca = pki.make_ca("ns", "digits", NOW)
+    made = [builders.ca_secret(SM, ca), builders.leaf_secret(SM, "share", pki.issue_share(ca, "ns", "digits", NOW), ca.certificate)]
+    made += [builders.leaf_secret(SM, p.name, pki.issue_player(ca, "ns", "digits", p.name, p.role, NOW), ca.certificate) for p in SM.players]
+    return {key(secret): secret for secret in made}
+
+
+def applied(live: dict, settings: Settings = SETTINGS) -> dict:
+    return {key(obj): obj for obj in plan(SM, Snapshot(live, [{"kind": "Job", "metadata": {"name": "j"}}]), CERTIFICATES, settings, NOW).apply}
+
+
+def claim(**metadata: object) -> dict:
+    labels = {naming.MODEL_LABEL: "digits", naming.PLAYER_LABEL: "alice"}
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "storageClassName": "standard", "volumeName": "v"}
+    return {"kind": "PersistentVolumeClaim", "metadata": {"name": "data-digits-alice-0", "labels": labels, **metadata}, "spec": spec}
+
+
+def test_a_claim_that_the_stateful_set_made_anew_gets_its_owner() -> None:
+    live = {("PersistentVolumeClaim", "data-digits-alice-0"): claim()}
+    assert conflicts(SM, Snapshot(live)) == []
+    made = applied(live)["PersistentVolumeClaim", "data-digits-alice-0"]
+    assert made["metadata"]["ownerReferences"] == [SM.owner]
+    assert made["spec"]["storageClassName"] == "standard", "what cannot be changed is as it was made"
+
+
+def test_another_ones_claim_is_not_taken_over() -> None:
+    for foreign in (
+        claim(labels={}),
+        claim(labels={naming.MODEL_LABEL: "digits", naming.PLAYER_LABEL: "bob"}),
+        claim(ownerReferences=[{"uid": "x", "controller": True}]),
+    ):
+        live = {("PersistentVolumeClaim", "data-digits-alice-0"): foreign}
+        assert conflicts(SM, Snapshot(live)) == [("PersistentVolumeClaim", "data-digits-alice-0")]
+
+
+def test_what_a_deleted_namesake_left_is_told_from_a_conflict() -> None:
+    owner = {**SM.owner, "uid": "an earlier one"}
+    assert previous(SM, {"metadata": {"ownerReferences": [owner]}})
+    assert not previous(SM, {"metadata": {"ownerReferences": [{**owner, "kind": "Deployment"}]}})
+    assert not previous(SM, {"metadata": {}})
+
+
+def test_another_volume_size_is_for_new_volumes_only() -> None:
+    live = applied({})
+    assert applied(live, replace(SETTINGS, volume_size="9Gi", storage_class="fast")) == {}
+
+
+@pytest.mark.parametrize(("live", "wanted"), [("1", "1000m"), ("500m", "0.5"), ("1Gi", "1024Mi"), ("1k", "1000")])
+def test_a_quantity_in_other_words_is_not_drift(live: str, wanted: str) -> None:
+    assert covers({"cpu": live}, {"cpu": wanted})
+    assert not covers({"cpu": live}, {"cpu": "7"})
+
+
+def test_what_others_add_to_a_list_is_not_drift_that_we_could_repair() -> None:
+    assert covers([{"name": "istio-proxy"}, {"name": "player", "image": "a", "more": 1}], [{"name": "player", "image": "a"}])
+    assert not covers([{"name": "player", "image": "b"}], [{"name": "player", "image": "a"}])
+    assert not covers(["--player", "bob"], ["--player", "alice"])
+
+
+@pytest.mark.parametrize("change", ["junk", "bob's"])
+def test_a_changed_key_or_anothers_certificate_is_issued_again(change: str) -> None:
+    live = secrets()
+    data = live["Secret", "digits-bob-tls"]["data"] if change == "bob's" else {"tls.key": base64.b64encode(b"junk").decode()}
+    live["Secret", "digits-alice-tls"]["data"] = {**live["Secret", "digits-alice-tls"]["data"], **data}
+    assert stale_certificates(SM, Snapshot(live), NOW) == ["alice"]
+
+
+def test_a_ca_whose_key_is_lost_is_made_anew_with_all_that_it_signed() -> None:
+    live = secrets()
+    live["Secret", "digits-ca"]["data"]["tls.key"] = base64.b64encode(b"junk").decode()
+    assert stale_certificates(SM, Snapshot(live), NOW) == ["ca", "alice", "bob", "carol", "share"]
+
+
+def test_a_restart_neither_shares_again_nor_unshares() -> None:
+    restarting = Snapshot(players={"alice": HELD, "bob": HELD}, known_digest=HELD["digest"])
+    assert next_attempt(SM, restarting, NOW) is None, "also without the Job that shared it"
+    shared = next(state for state in assess(SM, restarting) if state.type == Condition.MODEL_SHARED)
+    assert (shared.status, shared.reason) == (True, Reason.SHARED)
+    assert planner.digest(SM, restarting) == HELD["digest"]
+
+
+def test_only_players_that_answer_can_say_that_shares_are_lost() -> None:
+    lost = Snapshot(players={"alice": HELD, "bob": HELD, "carol": {"reason": "NoShares"}}, known_digest=HELD["digest"])
+    assert next_attempt(SM, lost, NOW) == 1
+    assert not next(state for state in assess(SM, lost) if state.type == Condition.MODEL_SHARED).status
+
+
+def test_the_longest_names_fit_a_label() -> None:
+    longest = parse({**BODY, "metadata": {**BODY["metadata"], "name": "m" * 50}, "spec": {**BODY["spec"], "players": [{"name": n} for n in "abc"]}})
+    assert len(builders.share_job(longest, 1, SETTINGS)["metadata"]["name"]) <= 63
+    for player in longest.players:
+        assert len(naming.stateful_set(longest.name, player.name)) + len("-0123456789") <= 63
+
+
+class FakeKube:
+    """An API server that refuses StatefulSets, as a quota does."""
+
+    def __init__(self) -> None:
+        self.body = {**BODY}
+        self.objects: dict[tuple[str, str], dict] = {}
+        self.refuses: str | None = "StatefulSet"
+
+    async def get(self, kind: str, _namespace: str, name: str) -> dict | None:
+        return self.body if kind == "SecureModel" else self.objects.get((kind, name))
+
+    async def children(self, kind: str, *_: str) -> list[dict]:
+        return [obj for (k, _), obj in self.objects.items() if k == kind]
+
+    async def apply(self, obj: dict) -> None:
+        if obj["kind"] == self.refuses:
+            raise KubeError("PATCH", 403, "exceeded quota: compute")
+        self.objects[key(obj)] = obj
+
+    async def create(self, obj: dict) -> None:
+        if obj["kind"] != "Event":
+            self.objects[key(obj)] = obj
+
+    async def write_status(self, _namespace: str, _name: str, status: dict) -> None:
+        self.body = {**self.body, "status": status}
+
+
+class NoPlayers:
+    async def reports(self, _: object) -> dict:
+        return {}
+
+
+def test_an_object_that_the_api_server_refuses_is_told_and_does_not_stop_the_rest() -> None:
+    kube = FakeKube()
+    again = asyncio.run(Reconciler(kube, NoPlayers(), SETTINGS).run("ns", "digits", "u"))
+    conditions = {c["type"]: c for c in kube.body["status"]["conditions"]}
+    assert conditions["PlayersReady"]["reason"] == conditions["Ready"]["reason"] == "ApplyFailed"
+    assert "exceeded quota: compute" in conditions["Ready"]["message"]
+    assert [k for k in kube.objects if k[0] == "Job"], "the share Job is made all the same"
+    assert again == SETTLED_S
+
+
+def test_a_model_that_does_not_get_ready_is_asked_less_often() -> None:
+    kube = FakeKube()
+    kube.refuses = None
+    assert asyncio.run(Reconciler(kube, NoPlayers(), SETTINGS).run("ns", "digits", "u")) == BUSY_S
+    for condition in kube.body["status"]["conditions"]:
+        condition["lastTransitionTime"] = (datetime.now(UTC) - BUSY_FOR - timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert asyncio.run(Reconciler(kube, NoPlayers(), SETTINGS).run("ns", "digits", "u")) == SETTLED_S
