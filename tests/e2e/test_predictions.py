@@ -142,8 +142,11 @@ def test_drift_is_repaired(served: str) -> None:
     cluster.kubectl("delete", "service", "digits-bob", "-n", served)
     cluster.kubectl("delete", "configmap", "digits-client", "-n", served)
     cluster.kubectl("delete", "secret", "digits-alice-tls", "-n", served)
+    cluster.kubectl("patch", "secret", "digits-bob-tls", "-n", served, "-p", '{"data": {"tls.key": "anVuaw=="}}')
 
     def repaired() -> bool:
+        if cluster.get("secret", "digits-bob-tls", served)["data"]["tls.key"] == "anVuaw==":
+            return False
         carol = cluster.get("statefulset", "digits-carol", served)
         there = [cluster.get(kind, name, served) for kind, name in (("service", "digits-bob"), ("configmap", "digits-client"), ("secret", "digits-alice-tls"))]
         return carol is not None and carol["spec"]["replicas"] == 1 and all(there)

@@ -7,16 +7,19 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .artifact import check_sha256, read_model
 from .deliver import Identity, Player, deliver, load_cluster
 from .errors import Reason, ShareError
 from .fetch import Source, fetch, read_authorization
 from .lowering import check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 EXIT_RETRYABLE = 1
 EXIT_FINAL = 2
@@ -27,6 +30,9 @@ PROTOCOLS = ("ASTRA",)
 MAX_INPUT_BOUND = 32767.0
 MIN_INPUT_BOUND = 2.0**-16
 
+DESCRIPTION = """\
+Turn a Keras .h5 model into secret shares and hand each of the three players its own.
+The players learn the model's architecture, not its weights."""
 EXAMPLE = """
 example, three files for three players on this machine:
   securemodel-share --model digits.h5 --sha256 $(sha256sum digits.h5 | cut -c1-64) --out shares
@@ -39,7 +45,7 @@ Exit status: 0 shared; 1 failed, trying again may help; 2 failed for good.
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="securemodel-share",
-        description="Turn a Keras .h5 model into secret shares and hand each of the three players its own. The players learn the model's architecture, not its weights.",
+        description=DESCRIPTION,
         epilog=EXAMPLE,
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=32, width=100),
     )
@@ -169,7 +175,11 @@ def unexpected(error: Exception) -> ShareError:
     while at is not None and at.tb_next is not None:
         at = at.tb_next
     place = f" at {Path(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno}" if at is not None else ""
-    return ShareError(Reason.INTERNAL_ERROR, f"{type(error).__name__}{place}; please report this model", retryable=isinstance(error, (OSError, MemoryError)))
+    return ShareError(
+        Reason.INTERNAL_ERROR,
+        f"{type(error).__name__}{place}; please report this model",
+        retryable=isinstance(error, (OSError, MemoryError)),
+    )
 
 
 if __name__ == "__main__":

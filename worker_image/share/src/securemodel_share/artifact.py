@@ -1,7 +1,8 @@
 """Reads a Keras .h5 file without running anything that is in it.
 
-`keras.models.load_model` can execute code from a file (Lambda layers, custom objects). Here the architecture is JSON and the weights are arrays: `model_config` is
-parsed, every layer is checked against an allow-list (lowering.py), and datasets are read only if they lie in the file itself. Keras 2 and Keras 3 write the same layout.
+`keras.models.load_model` can execute code from a file (Lambda layers, custom objects). Here the architecture is JSON and the weights are
+arrays: `model_config` is parsed, every layer is checked against an allow-list (lowering.py), and datasets are read only if they lie in the
+file itself. Keras 2 and Keras 3 write the same layout.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def _read(file: h5py.File) -> Model:
     kind = config.get("class_name")
     if kind not in CLASSES or _is_custom(config):
         raise ShareError(
-            Reason.UNSUPPORTED_LAYER, f"the model is of class {kind!r}; Sequential models and linear Functional ones are supported: docs/layers.md"
+            Reason.UNSUPPORTED_LAYER,
+            f"the model is of class {kind!r}; Sequential models and linear Functional ones are supported: docs/layers.md",
         )
     inner = config["config"]
     if isinstance(inner, list):  # a Sequential of an early Keras 2
@@ -89,7 +91,10 @@ def _read(file: h5py.File) -> Model:
     for entry in entries:
         if _is_custom(entry):
             name, custom = entry["config"]["name"], entry.get("registered_name") or entry["class_name"]
-            raise ShareError(Reason.UNSUPPORTED_LAYER, f"layer {name!r} ({custom}) is a custom class, which is not loaded; supported layers: docs/layers.md")
+            raise ShareError(
+                Reason.UNSUPPORTED_LAYER,
+                f"layer {name!r} ({custom}) is a custom class, which is not loaded; supported layers: docs/layers.md",
+            )
     if kind != "Sequential":
         _check_chain(entries, inner)
     reader = _WeightReader(_inside(file, "model_weights"))
@@ -119,7 +124,10 @@ def _check_chain(entries: list[dict[str, Any]], inner: dict[str, Any]) -> None:
         name = str(entry["config"]["name"])
         read = _references(entry.get("inbound_nodes", []))
         if read != before:
-            message = f"layer {name!r} ({entry['class_name']}) reads {_listed(read)}, not {_listed(before)}; branches and shared layers are not supported: docs/layers.md"
+            message = (
+                f"layer {name!r} ({entry['class_name']}) reads {_listed(read)}, not {_listed(before)}; "
+                "branches and shared layers are not supported: docs/layers.md"
+            )
             raise ShareError(Reason.UNSUPPORTED_LAYER, message)
         before = [name]
     outputs = _references(inner.get("output_layers", []))
@@ -133,7 +141,8 @@ def _listed(names: list[str]) -> str:
 
 
 def _references(node: Any) -> list[str]:
-    """Names of the layers that inbound_nodes refers to: Keras 2 writes [name, node, tensor, {}], Keras 3 {"keras_history": [name, node, tensor]}."""
+    """Names of the layers that inbound_nodes refers to: Keras 2 writes [name, node, tensor, {}], Keras 3 {"keras_history": [name,
+    node, tensor]}."""
     if isinstance(node, dict):
         if "keras_history" in node:
             return [str(node["keras_history"][0])]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from .artifact import Model
-from .graph import Graph
+from typing import TYPE_CHECKING
+
 from .lowering import check, lower
 from .passes import optimize
 from .program import Program, fix
 from .ranges import check_ranges
 from .recorder import Recorder
+
+if TYPE_CHECKING:
+    from .artifact import Model
+    from .graph import Graph
 
 
 def record(model: Model) -> Graph:

@@ -8,12 +8,15 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 
 from .errors import Reason, ShareError
 from .shares import ROLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WAIT_S = 120.0
 RETRY_S = 0.5
@@ -112,7 +115,7 @@ def _put(file: bytes, player: Player, identity: Identity) -> None:
     connection = http.client.HTTPSConnection(player.host, player.port, timeout=CONNECT_S, context=identity.context)
     try:
         connection.connect()
-        _check_peer(connection.sock.getpeercert(binary_form=True) or b"", player, identity)
+        _check_peer(connection.sock.getpeercert(binary_form=True), player, identity)
         connection.sock.settimeout(SEND_S)
         connection.request("PUT", "/v1/shares", body=file, headers={"Content-Type": "application/octet-stream"})
         response = connection.getresponse()
@@ -123,11 +126,11 @@ def _put(file: bytes, player: Player, identity: Identity) -> None:
         raise _refusal(player, response.status, answer)
 
 
-def _check_peer(certificate: bytes, player: Player, identity: Identity) -> None:
+def _check_peer(certificate: bytes | None, player: Player, identity: Identity) -> None:
     """The CA alone is not enough: who answers at this address must be this role of this SecureModel."""
     expected = identity.expects(player)
     try:
-        found = role_uri(x509.load_der_x509_certificate(certificate))
+        found = role_uri(x509.load_der_x509_certificate(certificate or b""))
     except ValueError as error:
         found = str(error)
     if found != expected:

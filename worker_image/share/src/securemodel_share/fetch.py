@@ -8,13 +8,16 @@ import ipaddress
 import socket
 import ssl
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from .errors import Reason, ShareError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_BYTES = 1 << 30
 MAX_REDIRECTS = 5
@@ -30,7 +33,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True)
 class Source:
-    """How to reach an https artifact. `ca_bundle`: trusted instead of the system's CAs. `authorization`: the header, sent to the first host alone."""
+    """How to reach an https artifact. `ca_bundle`: trusted instead of the system's CAs. `authorization`: the header, sent to the
+    first host alone."""
 
     ca_bundle: Path | None = None
     authorization: str | None = None
@@ -82,7 +86,10 @@ def _https(uri: str, source: Source) -> bytes:
             if response.status == http.client.OK:
                 return _read(response, target, end)
             raise _refusal(response.status, f"https://{target.netloc}{target.path}")
-    raise ShareError(Reason.FETCH_FAILED, f"{first.hostname} redirects more than {MAX_REDIRECTS} times; give the artifact's own address in spec.model.uri")
+    raise ShareError(
+        Reason.FETCH_FAILED,
+        f"{first.hostname} redirects more than {MAX_REDIRECTS} times; give the artifact's own address in spec.model.uri",
+    )
 
 
 def _trust(ca_bundle: Path | None) -> ssl.SSLContext:
@@ -128,7 +135,11 @@ def _read(response: http.client.HTTPResponse, target: SplitResult, end: float) -
         if len(body) > MAX_BYTES:
             raise _too_large(str(target.hostname))
         if time.monotonic() > end:
-            raise ShareError(Reason.FETCH_FAILED, f"{target.hostname} has not sent the artifact within {TOTAL_S:.0f} s; it is tried again", retryable=True)
+            raise ShareError(
+                Reason.FETCH_FAILED,
+                f"{target.hostname} has not sent the artifact within {TOTAL_S:.0f} s; it is tried again",
+                retryable=True,
+            )
     if announced is not None and len(body) < announced:
         raise http.client.IncompleteRead(b"", announced - len(body))
     return bytes(body)
@@ -139,7 +150,8 @@ def _too_large(what: str) -> ShareError:
 
 
 def check_address(ip: Address, *, allow_loopback: bool) -> bool:
-    """Whether artifacts may be fetched from here. Not from link-local addresses: cloud metadata services, which hand out credentials, live there."""
+    """Whether artifacts may be fetched from here. Not from link-local addresses: cloud metadata services, which hand out
+    credentials, live there."""
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour or (ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in NAT64 else None)
         if inner is not None:
@@ -150,7 +162,8 @@ def check_address(ip: Address, *, allow_loopback: bool) -> bool:
 
 
 def checked_addresses(host: str, port: int, *, allow_loopback: bool) -> list[str]:
-    """The addresses of `host`, all of them fit to connect to. Connections go to these very addresses, so that another DNS answer cannot lead elsewhere.
+    """The addresses of `host`, all of them fit to connect to. Connections go to these very addresses, so that another DNS answer
+    cannot lead elsewhere.
 
     Raises:
         ShareError: FetchFailed, if the name does not resolve or one of its addresses is not allowed.

@@ -6,17 +6,20 @@ Passes rewrite it (passes.py); `program.py` turns it into the fixed-point progra
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
 class Node:
     """One operation. `shape` is the result's, without the batch dimension; `layer` names the Keras layer for messages.
 
-    ops and their attributes: input; weight; conv2d (stride, shift); matmul (shift); add, a bias along the last axis; avg_pool (window, stride);
-    sum_pool (window, dilation, stride); divide (divisor); relu; reshape; transpose (perm); output. Images are (H, W, C), kernels (kh, kw, C, O).
+    ops and their attributes: input; weight; conv2d (stride, shift); matmul (shift); add, a bias along the last axis; avg_pool
+    (window, stride);
+    sum_pool (window, dilation, stride); divide (divisor); relu; reshape; transpose (perm); output. Images are (H, W, C), kernels
+    (kh, kw, C, O).
     A product is divided by 2^shift: constants that are powers of two join its truncation and cost nothing.
     """
 

@@ -1,17 +1,22 @@
-"""Keras layers to `tfe.*` calls, a function a layer. The same calls record a program under `Recorder` and compute under TF Encrypted's own protocols.
+"""Keras layers to `tfe.*` calls, a function a layer. The same calls record a program under `Recorder` and compute under TF
+Encrypted's own protocols.
 
 docs/layers.md is the list for users.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .artifact import Layer, Model
 from .errors import Reason, ShareError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .artifact import Layer, Model
+
 
 # layers with weights, and how many axes their kernel has
 WEIGHTED = {"Conv2D": 4, "Dense": 2}
@@ -62,15 +67,20 @@ def _check_weights(layer: Layer) -> None:
     kernel, bias = layer.weights.get("kernel"), layer.weights.get("bias")
     if kernel is None or kernel.ndim != WEIGHTED[layer.kind] or 0 in kernel.shape:
         raise ShareError(
-            Reason.INVALID_MODEL, f"layer {layer.name!r} ({layer.kind}) has no kernel of the right form in the file; save the whole model, weights included"
+            Reason.INVALID_MODEL,
+            f"layer {layer.name!r} ({layer.kind}) has no kernel of the right form in the file; save the whole model, weights included",
         )
     if layer.config.get("use_bias", True) and (bias is None or bias.shape != kernel.shape[-1:]):
         raise ShareError(
-            Reason.INVALID_MODEL, f"layer {layer.name!r} ({layer.kind}) has no bias of {kernel.shape[-1]} elements in the file; save the model again"
+            Reason.INVALID_MODEL,
+            f"layer {layer.name!r} ({layer.kind}) has no bias of {kernel.shape[-1]} elements in the file; save the model again",
         )
     for name, value in layer.weights.items():
         if not np.isfinite(value).all():
-            message = f"layer {layer.name!r} ({layer.kind}): its {name} holds NaN or infinite values; training has diverged: train again, with a smaller learning rate"
+            message = (
+                f"layer {layer.name!r} ({layer.kind}): its {name} holds NaN or infinite values; "
+                "training has diverged: train again, with a smaller learning rate"
+            )
             raise ShareError(Reason.WEIGHTS_OUT_OF_RANGE, message)
 
 

@@ -1,14 +1,18 @@
-"""Rewrites of a recorded graph, each small and for itself. None looks at the values of weights: any weights of one architecture give the same program."""
+"""Rewrites of a recorded graph, each small and for itself. None looks at the values of weights: any weights of one architecture
+give the same program."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .graph import Graph, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # docs/program.md: a truncation takes away 31 bits at most, 16 of which are the product's own
 MAX_NODE_SHIFT = 31 - 16
@@ -165,7 +169,8 @@ def prune(graph: Graph) -> Graph:
 
 
 class Rewriter(Graph):
-    """A graph in the making from another one: each node is copied unless `rewrite` says where its value is now. `moved`: old index to new one."""
+    """A graph in the making from another one: each node is copied unless `rewrite` says where its value is now. `moved`: old index
+    to new one."""
 
     NOWHERE = -1
 
@@ -200,6 +205,7 @@ def _pooled_convolution(graph: Graph, at: int) -> tuple[int | None, int | None]:
 
 
 def _division(divisor: int, shift: int) -> tuple[float, int] | None:
-    """Division of a product by `divisor`: a factor in [1, 2) for its weights, which so keep their precision, and the product's new shift. None: too large a shift."""
+    """Division of a product by `divisor`: a factor in [1, 2) for its weights, which so keep their precision, and the product's new
+    shift. None: too large a shift."""
     bits = (divisor - 1).bit_length()
     return (2**bits / divisor, shift + bits) if shift + bits <= MAX_NODE_SHIFT else None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import Reason, ShareError
-from .graph import Graph, Node
+
+if TYPE_CHECKING:
+    from .graph import Graph, Node
 
 FRACTION_BITS = 16
 # precision of a constant that is no power of two
@@ -71,7 +73,7 @@ class Program:
             scaled = np.rint(value * 2.0 ** self.scale(at))
             if not (np.abs(scaled) < limit).all():
                 message = (
-                    f"layer {self.instructions[at].layer!r} has a weight of {limit / 2.0 ** self.scale(at):.3g} or more, too large for the fixed point; "
+                    f"layer {self.instructions[at].layer!r} has a weight that is too large for the fixed point; "
                     "normalise the model (weight decay, or fold batch normalisation) and save it again"
                 )
                 raise ShareError(Reason.WEIGHTS_OUT_OF_RANGE, message)
@@ -127,7 +129,8 @@ class _Fixer:
                 raise ShareError(Reason.INTERNAL_ERROR, f"no code for {other!r} of layer {node.layer!r}; please report this model")
 
     def end_product(self, at: int, z: int, shift: int) -> None:
-        """The biases of product `z`, then its one truncation, joined with a ReLU or output that follows. The product has 2^(16 + shift) to the unit."""
+        """The biases of product `z`, then its one truncation, joined with a ReLU or output that follows. The product has 2^(16 +
+        shift) to the unit."""
         while (reader := self.graph.only_reader(at)) is not None:
             node = self.graph.nodes[reader]
             if node.op == "add":

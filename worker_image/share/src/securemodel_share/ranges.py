@@ -1,15 +1,22 @@
-"""Proves, before anything is shared, that no intermediate value can leave the range in which the protocol is right (docs/protocol.md, Ranges).
+"""Proves, before anything is shared, that no intermediate value can leave the range in which the protocol is right
+(docs/protocol.md, Ranges).
 
 Interval arithmetic over the fixed-point weights: from the bound of the input to the bounds of every element of every value.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .errors import Reason, ShareError
 from .execute import linear
-from .program import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .program import Program
 
 TRUNCATION_RANGE = 2.0**62
 COMPARISON_WINDOW = 2.0**31
@@ -21,6 +28,16 @@ Interval = tuple[np.ndarray, np.ndarray]
 
 def check_ranges(program: Program, fixed: dict[int, np.ndarray]) -> None:
     """Raises RangeOverflow, naming the layer, if a value could leave its range for some input within the bound."""
+    for _ in bounds(program, fixed):
+        pass
+
+
+def bounds(program: Program, fixed: dict[int, np.ndarray]) -> Iterator[Interval]:
+    """The smallest and the largest value of each instruction's elements, fixed point, for one row.
+
+    Raises:
+        ShareError: RangeOverflow, when it comes to an instruction whose operand could leave its range.
+    """
     values: list[Interval] = []
     for at, line in enumerate(program.instructions):
         if line.op == "input":
@@ -38,6 +55,7 @@ def check_ranges(program: Program, fixed: dict[int, np.ndarray]) -> None:
             values.append(_relu(program, at, values[line.operands[0]]))
         else:
             values.append(_linear(program, at, values))
+        yield values[-1]
 
 
 def _relu(program: Program, at: int, value: Interval) -> Interval:
@@ -63,8 +81,10 @@ def _within(program: Program, at: int, value: Interval, limit: float, what: str)
     if most * SLACK < limit:
         return
     bound = program.instructions[0].keys["bound"] / 2**16
+    # a power of two: weights have no place in messages
+    excess = 2.0 ** np.ceil(np.log2(most * SLACK / limit))
     message = (
-        f"layer {program.instructions[at].layer!r}: {what} could be {most / limit:.3g} times the largest value that the protocol computes right, for inputs up to {bound:g}; "
-        "lower spec.model.inputBound if your inputs are smaller, or normalise the model (weight decay, or fold batch normalisation)"
+        f"layer {program.instructions[at].layer!r}: {what} could be up to {max(excess, 2.0):.4g} times larger than the protocol computes right, "
+        f"for inputs up to {bound:g}; lower spec.model.inputBound if your inputs are smaller, or normalise the model (weight decay, or fold batch normalisation)"
     )
     raise ShareError(Reason.RANGE_OVERFLOW, message)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,13 +13,17 @@ from .tfe_compat import tf, tfe
 
 from tf_encrypted.protocol.protocol import Protocol, TFEPrivateTensor  # isort: skip - tfe_compat comes first
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
 Perm = tuple[int, ...]
 # TF Encrypted's images are (C, H, W); ours are (H, W, C): logical axis i is physical axis CHW[i]
 CHW: Perm = (2, 0, 1)
 
 
 class Secret(TFEPrivateTensor):  # type: ignore[misc]
-    """A secret tensor: the node that makes it, and how its axes are permuted. A transposition is a view and costs nothing until something needs the order."""
+    """A secret tensor: the node that makes it, and how its axes are permuted. A transposition is a view and costs nothing until
+    something needs the order."""
 
     def __init__(self, protocol: Recorder, at: int, perm: Perm) -> None:
         self.protocol = protocol
@@ -84,9 +87,9 @@ class Recorder(Protocol):  # type: ignore[misc]
         finally:
             tfe.set_protocol(before)
 
-    def _emit(self, op: str, shape: Sequence[int], inputs: Sequence[int] = (), perm: Perm | None = None, **attributes: Any) -> Secret:
+    def _emit(self, op: str, shape: Sequence[int], inputs: Sequence[int] = (), view: Perm | None = None, **attributes: Any) -> Secret:
         at = self.graph.append(Node(op, tuple(int(d) for d in shape), tuple(inputs), attributes, self.layer))
-        return Secret(self, at, perm if perm is not None else tuple(range(len(shape))))
+        return Secret(self, at, tuple(range(len(shape))) if view is None else view)
 
     def _ordered(self, x: Secret, perm: Perm) -> Secret:
         """x stored so that its logical axis i is physical axis perm[i]."""

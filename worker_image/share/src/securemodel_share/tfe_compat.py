@@ -1,7 +1,7 @@
 """TF Encrypted 0.9.1 beside a current TensorFlow: `from .tfe_compat import tf, tfe`.
 
-TF Encrypted wants names that are gone: pkg_resources, the ONNX converter's dependencies, `tf.Dimension`. None of them is used here; stand-ins that fail when called
-are enough to record programs.
+TF Encrypted wants names that are gone: pkg_resources, the ONNX converter's dependencies, `tf.Dimension`. None of them is used here;
+stand-ins that fail when called are enough to record programs.
 """
 
 from __future__ import annotations

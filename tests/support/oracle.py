@@ -1,0 +1,38 @@
+"""TF Encrypted's own SecureNN on the lowering of models: an independent answer to check ours with.
+
+Not secure here: its randomness is TensorFlow's.
+
+    python oracle.py FOLDER        # for each NAME.h5 with inputs NAME.npy, writes NAME.logits.npy
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from securemodel_share.artifact import read_model
+from securemodel_share.lowering import lower
+from securemodel_share.tfe_compat import tf, tfe
+
+
+def patch_randomness() -> None:
+    """Its generator is a compiled operation that this TensorFlow does not have, and its fallback wants a seed it cannot make and a
+    name that is gone."""
+    tf.random_uniform = tf.random.uniform
+    tfe.operations.secure_random.secure_seed = lambda name=None: tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32, name=name)
+
+
+def secure_logits(model: Path, x: np.ndarray) -> np.ndarray:
+    """What SecureNN computes."""
+    tfe.protocol.protocol.nodes.clear()  # its cache is keyed by arguments and outlives the tensors in them
+    tfe.set_protocol(tfe.protocol.SecureNN())
+    y = lower(read_model(model.read_bytes()), tfe.define_private_variable(x))
+    return np.asarray(y.reveal().to_native())
+
+
+if __name__ == "__main__":
+    patch_randomness()
+    for path in sorted(Path(sys.argv[1]).glob("*.h5")):
+        np.save(path.with_suffix(".logits.npy"), secure_logits(path, np.load(path.with_suffix(".npy"))))

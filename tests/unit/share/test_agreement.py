@@ -1,0 +1,119 @@
+"""The same model three ways: our program, Keras, and TF Encrypted's own SecureNN."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"  # read when TensorFlow is imported
+
+import numpy as np
+import pytest
+import tf_keras
+
+import networks
+import reference
+from securemodel_share.artifact import read_model
+from securemodel_share.compile import compile_model
+from securemodel_share.execute import execute, execute_fixed
+
+ORACLE = Path(__file__).parents[2] / "support" / "oracle.py"
+# rows that SecureNN gets: it is slow
+ORACLE_ROWS = 4
+
+
+def keras_model(name: str) -> Any:
+    """The network as Keras builds it, with the weights of the file."""
+    shape, layers, *_ = networks.ARCHITECTURES[name]
+    built = [getattr(tf_keras.layers, kind).from_config(config) for kind, config in layers]
+    model = tf_keras.Sequential([tf_keras.layers.InputLayer(shape), *built])
+    stored = read_model(networks.make(name).file)
+    model.set_weights([layer.weights[k] for layer in stored.layers for k in ("kernel", "bias") if k in layer.weights])
+    return model
+
+
+@pytest.mark.parametrize("name", networks.NAMES)
+def test_the_program_in_the_clear_agrees_with_keras(name: str) -> None:
+    network = networks.make(name)
+    expected = keras_model(name)(network.inputs.astype(np.float32)).numpy()
+    assert expected.std() > 0.01
+    found = execute(compile_model(read_model(network.file), 1.0), network.inputs)
+    assert np.abs(found - expected).max() <= 1e-5 * max(1.0, np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", networks.NAMES)
+def test_fixed_point_costs_little(name: str) -> None:
+    network = networks.make(name)
+    program = compile_model(read_model(network.file), 1.0)
+    error = np.abs(execute_fixed(program, network.inputs, np.random.default_rng(0)) - execute(program, network.inputs)).max()
+    assert error <= 2e-4
+
+
+def test_the_example_in_fixed_point_is_close_on_all_held_out_digits() -> None:
+    images, labels = reference.digits()
+    program = compile_model(reference.model(), 1.0)
+    expected = tf_keras.models.load_model(reference.DIGITS / "digits.h5", compile=False)(images.astype(np.float32)).numpy()
+    clear, fixed = execute(program, images), execute_fixed(program, images, np.random.default_rng(0))
+    assert (expected.argmax(1) == labels).mean() >= 0.97
+    assert np.abs(clear - expected).max() <= 5e-5  # float32 in Keras; logits reach 33
+    assert np.abs(fixed - expected).max() <= 5e-4
+    assert (fixed.argmax(1) == expected.argmax(1)).all()
+
+
+def functional() -> Any:
+    """Pools and rectifies before any weight; sizes, windows and strides that are not square; dropout; ends in a pooling that is no
+    power of two."""
+    k = tf_keras.layers
+    x = first = tf_keras.Input((23, 20, 2))
+    chain = (
+        k.AveragePooling2D((2, 1)), k.ReLU(), k.Conv2D(6, 1), k.Activation("relu"), k.Conv2D(8, (3, 2), strides=(1, 2)),
+        k.AveragePooling2D((3, 2), strides=(1, 2)), k.Dropout(0.5), k.Activation("linear"), k.Flatten(),
+        k.Dense(4, activation="relu"), k.Dense(3),
+    )  # fmt: skip
+    for layer in chain:
+        x = layer(x)
+    return tf_keras.Model(first, x)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, np.ndarray, np.ndarray]:
+    """A file that Keras wrote itself, inputs, and Keras's logits."""
+    model = functional()
+    random = np.random.default_rng(8)
+    model.set_weights([random.normal(0, 0.3, w.shape) for w in model.get_weights()])
+    path = tmp_path_factory.mktemp("keras") / "model.h5"
+    with pytest.warns(UserWarning, match="legacy"):
+        model.save(path, include_optimizer=False)
+    x = random.uniform(-1, 1, (5, 23, 20, 2)).astype(np.float32)
+    return path.read_bytes(), x, model(x).numpy()
+
+
+def test_a_functional_model_that_keras_saved_agrees(saved: tuple[bytes, np.ndarray, np.ndarray]) -> None:
+    file, x, expected = saved
+    assert np.abs(execute(compile_model(read_model(file), 1.0), x) - expected).max() <= 1e-5
+
+
+@pytest.fixture(scope="module")
+def secure_nn(tmp_path_factory: pytest.TempPathFactory, saved: tuple[bytes, np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
+    """SecureNN's logits by network. In a process of its own: it replaces parts of TensorFlow."""
+    folder = tmp_path_factory.mktemp("oracle")
+    cases = {name: (networks.make(name).file, networks.make(name).inputs) for name in networks.NAMES} | {"functional": saved[:2]}
+    for name, (file, inputs) in cases.items():
+        (folder / f"{name}.h5").write_bytes(file)
+        np.save(folder / f"{name}.npy", inputs[:ORACLE_ROWS])
+    subprocess.run([sys.executable, str(ORACLE), str(folder)], check=True, timeout=300, capture_output=True)
+    return {name: np.load(folder / f"{name}.logits.npy") for name in cases}
+
+
+@pytest.mark.parametrize("name", networks.NAMES)
+def test_the_lowering_agrees_with_tf_encrypteds_secure_nn(name: str, secure_nn: dict[str, np.ndarray]) -> None:
+    network = networks.make(name)
+    ours = execute(compile_model(read_model(network.file), 1.0), network.inputs[:ORACLE_ROWS])
+    assert np.abs(secure_nn[name] - ours).max() <= 2e-2
+
+
+def test_the_functional_model_agrees_with_secure_nn(secure_nn: dict[str, np.ndarray], saved: tuple[bytes, np.ndarray, np.ndarray]) -> None:
+    assert np.abs(secure_nn["functional"] - saved[2][:ORACLE_ROWS]).max() <= 2e-2
