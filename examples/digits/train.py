@@ -1,4 +1,5 @@
-"""Trains the example network on scikit-learn's bundled digits, resized to 28 x 28, and writes digits.h5, digits.npy and labels.npy beside this file.
+"""Trains the example network on scikit-learn's bundled digits, resized to 28 x 28, and writes digits.h5, digits.npy and labels.npy
+beside this file.
 
 uv run python examples/digits/train.py
 """

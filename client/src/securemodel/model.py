@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from .errors import PlayerError, SecureModelError, UnreachableError, UntrustedAnswerError
 from .player import Answer, Endpoint, Player
-from .sharing import Ring, decode, encode, reconstruct, split
+from .sharing import FRACTION_BITS, Ring, decode, encode, reconstruct, split
 
 DATA_ROLES = ("alice", "bob")
 TIMEOUT_S = 30.0
@@ -118,6 +118,8 @@ class Model:
         if views[0] != views[1]:
             differing = ", ".join(key for key in views[0] if views[0][key] != views[1][key])
             raise PlayerError("alice and bob", "not_ready", f"they do not agree on {differing}; a share step may be under way", retryable=True)
+        if views[0]["fraction_bits"] != FRACTION_BITS:
+            raise UntrustedAnswerError(f"the players use {views[0]['fraction_bits']} fraction bits, this client {FRACTION_BITS}; use one release")
         if self.digest and views[0]["digest"] != self.digest:
             raise UntrustedAnswerError(f"the players run program {views[0]['digest']}, expected {self.digest}; nothing was sent")
         return views[0]

@@ -1,34 +1,93 @@
-"""Recording TF Encrypted calls: a transposition is a view until something needs the order."""
+"""Recording `tfe.*` calls: the lowering of layers, and a TF Encrypted user's own function."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from securemodel_share import tfe_compat
+import networks
+from securemodel_share.artifact import Layer, read_model
+from securemodel_share.compile import compile_model, record
+from securemodel_share.execute import execute
+from securemodel_share.passes import optimize
+from securemodel_share.program import fix
 from securemodel_share.recorder import Recorder
+from securemodel_share.tfe_compat import tfe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RANDOM = np.random.default_rng(4)
 
 
-def recorded(calls) -> list[str]:
+def model(layers: list[Any], shape: tuple[int, ...] = (8, 7, 2)) -> Any:
+    return read_model(networks.keras_file(shape, layers, lambda s: RANDOM.normal(0, 0.2, s)))
+
+
+def test_layers_leave_no_transposition() -> None:
+    graph = record(model([networks.conv(3), networks.pool(), networks.RELU, networks.conv(2, 2), networks.FLATTEN, networks.dense(3)]))
+    ops = [node.op for node in graph.nodes if node.op != "weight"]
+    assert ops == ["input", "conv2d", "add", "avg_pool", "relu", "conv2d", "add", "reshape", "matmul", "add", "output"]
+
+
+def test_nodes_know_their_layer() -> None:
+    graph = record(model([networks.conv(3), networks.RELU, networks.FLATTEN, networks.dense(3)]))
+    assert [node.layer for node in graph.nodes if node.op in ("conv2d", "relu", "matmul")] == ["conv2d_0", "activation_1", "dense_3"]
+
+
+def test_a_function_of_ones_own_is_recorded() -> None:
+    """Images channels first throughout and flattened so, as TF Encrypted's users write it: the order of the matrix's rows differs from ours."""
+    kernel, matrix = RANDOM.normal(0, 0.2, (3, 3, 2, 4)), RANDOM.normal(0, 0.2, (4 * 6 * 5, 3))
     recorder = Recorder()
     with recorder.recording():
-        recorder.output(calls(recorder.define_private_input((4, 5, 3)), tfe_compat.tfe))
-    return [node.op for node in recorder.graph.nodes]
+        x = tfe.transpose(recorder.define_private_input((8, 7, 2)), [0, 3, 1, 2])
+        y = tfe.relu(tfe.conv2d(x, tfe.define_private_variable(kernel), 1, "VALID"))
+        recorder.output(tfe.matmul(tfe.reshape(y, [1, -1]), tfe.define_private_variable(matrix)))
+    assert "transpose" in [node.op for node in recorder.graph.nodes]
+    program = fix(optimize(recorder.graph), 1.0)
+    assert "transpose" not in [line.op for line in program.instructions]
+
+    inputs = RANDOM.uniform(-1, 1, (3, 8, 7, 2))
+    windows = np.lib.stride_tricks.sliding_window_view(inputs, (3, 3), axis=(1, 2))
+    features = np.maximum(np.einsum("byxcij,ijco->boyx", windows, kernel), 0)
+    np.testing.assert_allclose(execute(program, inputs), features.reshape(3, -1) @ matrix, atol=1e-9)
 
 
-def test_a_transposition_that_is_taken_back_costs_nothing() -> None:
-    assert recorded(lambda x, tfe: tfe.transpose(tfe.relu(tfe.transpose(x, [0, 3, 1, 2])), [0, 2, 3, 1])) == ["input", "relu", "output"]
+def test_rows_of_a_batch_cannot_be_mixed() -> None:
+    recorder = Recorder()
+    with recorder.recording(), pytest.raises(ValueError, match="rows of a batch never mix"):
+        tfe.transpose(recorder.define_private_input((3, 4)), [1, 0, 2])
 
 
-def test_a_transposition_that_matters_is_recorded() -> None:
-    assert recorded(lambda x, tfe: tfe.reshape(tfe.transpose(x, [0, 3, 1, 2]), [1, -1])) == ["input", "transpose", "reshape", "output"]
+def test_the_protocol_before_is_restored() -> None:
+    before = tfe.get_protocol()
+    with Recorder().recording():
+        assert tfe.get_protocol() is not before
+    assert tfe.get_protocol() is before
 
 
-def test_rows_never_mix() -> None:
-    with pytest.raises(ValueError, match="rows of a batch never mix"):
-        recorded(lambda x, tfe: tfe.transpose(x, [1, 0, 2, 3]))
+POOLING = ("AveragePooling2D", {"pool_size": [2, 2], "strides": [2, 2]})
+MISFITS = {
+    "dense on an image": ([networks.dense(3)], {}, ("layer 'dense_0' (Dense) does not fit its input of shape (8, 7, 2)", "put a Flatten before it")),
+    "larger kernel than image": ([networks.conv(3, 5), networks.conv(3, 5)], {}, ("'conv2d_1' (Conv2D)", "of shape (4, 3, 3)", "its kernel is (5, 5, 3, 3)")),
+    "larger window than image": ([networks.conv(2), POOLING], {"pool_size": [9, 9]}, ("'averagepooling2d_1'", "its window is (9, 9)")),
+    "stride of nothing": ([networks.conv(2), POOLING], {"strides": [0, 1]}, ("'averagepooling2d_1'", "[0, 1] is not a size or stride")),
+    "size of no form": ([networks.conv(2), POOLING], {"pool_size": "two"}, ("'averagepooling2d_1'", "'two' is not a size or stride")),
+}
 
 
-def test_a_bias_of_another_size_is_refused() -> None:
-    with pytest.raises(ValueError, match="bias"):
-        recorded(lambda x, tfe: x + tfe.define_private_variable(np.zeros(7)))
+@pytest.mark.parametrize("case", MISFITS)
+def test_a_layer_that_does_not_fit_is_named(case: str, refused: Callable[..., None]) -> None:
+    layers, changes, says = MISFITS[case]
+    built = model(layers)
+    built.layers[-1].config.update(changes)
+    refused(lambda: compile_model(built, 1.0), "InvalidModel", *says)
+
+
+def test_pooling_of_a_vector_is_refused_by_name(refused: Callable[..., None]) -> None:
+    built = model([networks.FLATTEN, networks.dense(3)])
+    pooling = Layer("AveragePooling2D", "pool", POOLING[1])
+    refused(lambda: compile_model(replace(built, layers=(*built.layers, pooling)), 1.0), "InvalidModel", "'pool'", "it takes images")

@@ -1,4 +1,4 @@
-//! Products of shared bits in one round, with a dealer: multi-fan-in AND (ABY2.0, section 3.1.4; docs/protocol.md, Products of bits).
+//! Products of shared bits in one round, with a dealer: multi-fan-in AND (ABY2.0, section 3; docs/protocol.md, Products of bits).
 //!
 //! A layer is a few groups of factors, each with the products wanted of it. A product is a bit mask over its group's factors.
 
