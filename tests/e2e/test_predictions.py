@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ def test_the_command_line_predicts_from_outside_the_cluster(served: str, tmp_pat
     import subprocess
 
     done = subprocess.run(
-        ["securemodel", "predict", "digits", "-n", served, "--input", str(cluster.ROOT / "examples/digits/digits.npy"), "--output", str(tmp_path / "y.npy")],
+        [Path(sys.executable).with_name("securemodel"), "predict", "digits", "-n", served, "--input", str(cluster.ROOT / "examples/digits/digits.npy"), "--output", str(tmp_path / "y.npy")],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
