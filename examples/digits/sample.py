@@ -11,7 +11,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 TEMPLATE = """\
-# The example network (examples/digits) as a SecureModel. Written by examples/digits/sample.py.
+# The example network (examples/digits) in a ConfigMap, and the SecureModel that serves it. Written by examples/digits/sample.py.
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: digits-model
+binaryData:
+  model.h5: |
+{data}
+---
 apiVersion: securemodel.dev/v1alpha1
 kind: SecureModel
 metadata:
@@ -22,14 +30,6 @@ spec:
     sha256: {sha256}
   protocol: ASTRA
   players: [{{name: alice}}, {{name: bob}}, {{name: carol}}]
----
-apiVersion: v1
-kind: ConfigMap
-metadata:
-  name: digits-model
-binaryData:
-  model.h5: |
-{data}
 """
 
 

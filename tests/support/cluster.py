@@ -55,8 +55,8 @@ def apply(obj: Object | list[Object], namespace: str) -> None:
 
 def sample() -> tuple[Object, Object]:
     """The example's SecureModel and the ConfigMap with its model."""
-    model, data = yaml.safe_load_all(SAMPLE.read_text())
-    return model, data
+    objects = {obj["kind"]: obj for obj in yaml.safe_load_all(SAMPLE.read_text())}
+    return objects["SecureModel"], objects["ConfigMap"]
 
 
 def condition(obj: Object | None, kind: str) -> Object:
