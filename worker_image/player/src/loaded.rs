@@ -1,7 +1,7 @@
 //! Loaded shares, with the limits that follow from their program.
 
 use crate::net::frame::{MAX_LIST, MAX_PAYLOAD};
-use crate::program::Program;
+use crate::program::{Instruction, Program};
 use crate::shares::Shares;
 
 /// More than any message has for one element (docs/protocol.md, Cost per element: 345 + 2·31 bits), and more than padding adds to it.
@@ -21,10 +21,10 @@ pub struct Loaded {
 
 impl Loaded {
     pub fn new(shares: Shares, max_rows: usize) -> Loaded {
-        let row = largest_tensor(&shares.program) * ELEMENT_BYTES;
+        let row = largest_tensor(&shares.program).saturating_mul(ELEMENT_BYTES);
         let max_rows = max_rows.min((MAX_PAYLOAD - PADDING_BYTES) / row).clamp(1, MAX_LIST);
         let (input, output) = (elements(shares.program.input_shape()), elements(shares.program.output_shape()));
-        Loaded { max_rows, input, output, max_message: (max_rows * row + PADDING_BYTES).min(MAX_PAYLOAD), shares }
+        Loaded { max_rows, input, output, max_message: max_rows.saturating_mul(row).saturating_add(PADDING_BYTES).min(MAX_PAYLOAD), shares }
     }
 
     pub fn digest(&self) -> String {
@@ -40,6 +40,11 @@ fn elements(shape: &[usize]) -> usize {
     shape.iter().product()
 }
 
+/// Elements of the largest tensor that a message is about. Besides values these are the pairs of a max_pool's first level: half a window for each result.
 fn largest_tensor(program: &Program) -> usize {
-    program.instructions.iter().map(|instruction| elements(instruction.shape())).max().unwrap_or(1).max(1)
+    let sizes = program.instructions.iter().map(|instruction| match instruction {
+        Instruction::MaxPool { shape, window, .. } => (elements(window) / 2).max(1).saturating_mul(elements(shape)),
+        other => elements(other.shape()),
+    });
+    sizes.max().unwrap_or(1).max(1)
 }

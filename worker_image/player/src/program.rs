@@ -1,4 +1,10 @@
 //! The program: what the players compute, without weights. docs/program.md is its definition; this module reads and checks it.
+//!
+//! A player runs no program that could tell a client more than predictions of its own rows (docs/program.md, Well-formed programs):
+//! * Rows never mix: shapes and operands are those of one row, so no instruction has a word for another row.
+//! * Every output depends on the client's input: only `input` makes a masked value from nothing, and everything that may be output is made from one (`Form`).
+//! * Every output has passed a truncation since the input (`Form::Masked`). It is masked afresh by the output instruction itself.
+//! * An output goes only to its row's client: there is one, it comes last, and it names no addressee.
 
 use serde::Deserialize;
 
@@ -27,6 +33,7 @@ pub enum Instruction {
     Scale { shape: Shape, r#in: [usize; 1], factor: i64 },
     Add { shape: Shape, r#in: [usize; 2] },
     SumPool { shape: Shape, r#in: [usize; 1], window: [usize; 2], dilation: [usize; 2], stride: [usize; 2] },
+    MaxPool { shape: Shape, r#in: [usize; 1], window: [usize; 2], stride: [usize; 2] },
     Reshape { shape: Shape, r#in: [usize; 1] },
     Transpose { shape: Shape, r#in: [usize; 1], perm: Vec<usize> },
     Truncate { shape: Shape, r#in: [usize; 1], shift: u32 },
@@ -54,9 +61,14 @@ pub enum ProgramError {
 /// What a value is at run time (docs/protocol.md, Notation).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    Masked,
+    /// `truncated`: there is a truncation on every way from the input to here.
+    Masked {
+        truncated: bool,
+    },
     Product,
-    Weight { scale: u32 },
+    Weight {
+        scale: u32,
+    },
     Nothing,
 }
 
@@ -112,7 +124,7 @@ impl Instruction {
         use Instruction::*;
         match self {
             Input { shape, .. } | Weight { shape, .. } | Conv2d { shape, .. } | Matmul { shape, .. } | Scale { shape, .. } => shape,
-            Add { shape, .. } | SumPool { shape, .. } | Reshape { shape, .. } | Transpose { shape, .. } => shape,
+            Add { shape, .. } | SumPool { shape, .. } | MaxPool { shape, .. } | Reshape { shape, .. } | Transpose { shape, .. } => shape,
             Truncate { shape, .. } | Relu { shape, .. } | TruncateRelu { shape, .. } => shape,
             Output { shape, .. } | TruncateOutput { shape, .. } => shape,
         }
@@ -123,7 +135,7 @@ impl Instruction {
         match self {
             Input { .. } | Weight { .. } => &[],
             Conv2d { r#in, .. } | Matmul { r#in, .. } | Add { r#in, .. } => r#in,
-            Scale { r#in, .. } | SumPool { r#in, .. } | Reshape { r#in, .. } | Transpose { r#in, .. } => r#in,
+            Scale { r#in, .. } | SumPool { r#in, .. } | MaxPool { r#in, .. } | Reshape { r#in, .. } | Transpose { r#in, .. } => r#in,
             Truncate { r#in, .. } | Relu { r#in, .. } | TruncateRelu { r#in, .. } => r#in,
             Output { r#in, .. } | TruncateOutput { r#in, .. } => r#in,
         }
@@ -139,6 +151,7 @@ impl Instruction {
             Scale { .. } => "scale",
             Add { .. } => "add",
             SumPool { .. } => "sum_pool",
+            MaxPool { .. } => "max_pool",
             Reshape { .. } => "reshape",
             Transpose { .. } => "transpose",
             Truncate { .. } => "truncate",
@@ -166,7 +179,7 @@ fn check(all: &[Instruction], forms: &[Form], at: usize) -> Result<Form, String>
     if (at == 0) != matches!(instruction, Input { .. }) {
         return Err("a program begins with its one input".into());
     }
-    let masked = |i: usize| expect(forms[i] == Form::Masked, i, "a masked value").map(|()| all[i].shape());
+    let masked = |i: usize| expect(matches!(forms[i], Form::Masked { .. }), i, "a masked value").map(|()| all[i].shape());
     let product = |i: usize| expect(forms[i] == Form::Product, i, "a product").map(|()| all[i].shape());
     let weight = |i: usize| expect(forms[i] == Form::Weight { scale: FRACTION_BITS }, i, "a weight of scale 16").map(|()| all[i].shape());
     let shift_in_range =
@@ -176,7 +189,7 @@ fn check(all: &[Instruction], forms: &[Form], at: usize) -> Result<Form, String>
             if *bound == 0 || *bound >= 1 << 31 {
                 return Err(format!("bound {bound} is not in 1 … 2^31 - 1"));
             }
-            (shape.clone(), Form::Masked)
+            (shape.clone(), Form::Masked { truncated: false })
         }
         Weight { shape, scale } => {
             if !(FRACTION_BITS..62).contains(scale) {
@@ -203,12 +216,13 @@ fn check(all: &[Instruction], forms: &[Form], at: usize) -> Result<Form, String>
             }
             (z.to_vec(), Form::Product)
         }
-        SumPool { r#in: [x], window, dilation, stride, .. } => (pooled(masked(*x)?, *window, *dilation, *stride)?, Form::Masked),
+        SumPool { r#in: [x], window, dilation, stride, .. } => (pooled(masked(*x)?, *window, *dilation, *stride)?, forms[*x]),
+        MaxPool { r#in: [x], window, stride, .. } => (pooled(masked(*x)?, *window, [1, 1], *stride)?, forms[*x]),
         Reshape { r#in: [x], shape } => {
             if elements(masked(*x)?) != elements(shape) {
                 return Err(format!("{:?} cannot be reshaped to {shape:?}", all[*x].shape()));
             }
-            (shape.clone(), Form::Masked)
+            (shape.clone(), forms[*x])
         }
         Transpose { r#in: [x], perm, .. } => {
             let from = masked(*x)?;
@@ -217,14 +231,18 @@ fn check(all: &[Instruction], forms: &[Form], at: usize) -> Result<Form, String>
             if !sorted.iter().copied().eq(0..from.len()) {
                 return Err(format!("perm {perm:?} is not a permutation of the {} axes", from.len()));
             }
-            (perm.iter().map(|p| from[*p]).collect(), Form::Masked)
+            (perm.iter().map(|p| from[*p]).collect(), forms[*x])
         }
         Truncate { r#in: [z], shift, .. } | TruncateRelu { r#in: [z], shift, .. } => {
             shift_in_range(*shift)?;
-            (product(*z)?.to_vec(), Form::Masked)
+            (product(*z)?.to_vec(), Form::Masked { truncated: true })
         }
-        Relu { r#in: [x], .. } => (masked(*x)?.to_vec(), Form::Masked),
-        Output { r#in: [x], .. } => (masked(*x)?.to_vec(), Form::Nothing),
+        Relu { r#in: [x], .. } => (masked(*x)?.to_vec(), forms[*x]),
+        Output { r#in: [x], .. } => {
+            let result = masked(*x)?.to_vec();
+            expect(forms[*x] == Form::Masked { truncated: true }, *x, "truncated since the input: only a truncated value may be output")?;
+            (result, Form::Nothing)
+        }
         TruncateOutput { r#in: [z], shift, .. } => {
             shift_in_range(*shift)?;
             (product(*z)?.to_vec(), Form::Nothing)
@@ -301,5 +319,86 @@ mod tests {
         assert!(refusal(r#""op":"matmul""#, r#""op":"reveal""#).contains("reveal"));
         assert!(refusal(r#""shift":16"#, r#""shift":16,"to":"bob""#).contains("to"));
         assert!(refusal(r#""shape":[3,2]"#, r#""shape":[3,4611686018427387904]"#).contains("larger than"));
+    }
+
+    /// The program of an input of shape (5, 4, 2) and these instructions after it.
+    fn after_an_image(instructions: &str) -> Result<Program, String> {
+        let input = r#"{"bound":65536,"op":"input","shape":[5,4,2]}"#;
+        let program = format!(r#"{{"fraction_bits":16,"instructions":[{input},{instructions}],"version":1}}"#);
+        Program::parse(program.as_bytes()).map_err(|why| why.to_string())
+    }
+
+    /// As above, with this instruction as number 1, then truncated and output.
+    fn with(instruction: &str, shape: &str) -> Result<Program, String> {
+        let rest = format!(r#"{{"factor":1,"in":[1],"op":"scale","shape":{shape}}},{{"in":[2],"op":"truncate_output","shape":{shape},"shift":16}}"#);
+        after_an_image(&format!("{instruction},{rest}"))
+    }
+
+    #[test]
+    fn max_pooling_takes_whole_windows_of_an_image() {
+        let pool = |window: &str, stride: &str, shape: &str| {
+            with(&format!(r#"{{"in":[0],"op":"max_pool","shape":{shape},"stride":{stride},"window":{window}}}"#), shape)
+        };
+        let program = pool("[2,3]", "[2,1]", "[2,2,2]").expect("valid");
+        assert_eq!((program.instructions[1].name(), program.instructions[1].operands()), ("max_pool", &[0][..]));
+        for (window, stride) in [("[6,1]", "[1,1]"), ("[0,2]", "[1,1]"), ("[2,2]", "[0,1]"), ("[2,2]", "[1,0]")] {
+            let why = pool(window, stride, "[1,1,2]").expect_err("must be refused");
+            assert!(why.contains("instruction 1 (max_pool)") && why.contains("do not fit [5, 4, 2]"), "{why}");
+        }
+        assert!(pool("[2,2]", "[1,1]", "[4,4,2]").expect_err("must be refused").contains("its shape is [4, 3, 2]"));
+        assert!(with(r#"{"dilation":[1,1],"in":[0],"op":"max_pool","shape":[4,3,2],"stride":[1,1],"window":[2,2]}"#, "[4,3,2]").is_err());
+        let flat = r#"{"in":[0],"op":"reshape","shape":[40]},{"in":[1],"op":"max_pool","shape":[40],"stride":[1,1],"window":[1,1]},"#;
+        let why = after_an_image(&format!(r#"{flat}{{"in":[2],"op":"output","shape":[40]}}"#)).expect_err("must be refused");
+        assert!(why.contains("instruction 2 (max_pool)"), "{why}");
+        let of_a_product =
+            r#"{"factor":3,"in":[0],"op":"scale","shape":[5,4,2]},{"in":[1],"op":"max_pool","shape":[5,4,2],"stride":[1,1],"window":[1,1]},"#;
+        let why = after_an_image(&format!(r#"{of_a_product}{{"in":[2],"op":"output","shape":[5,4,2]}}"#)).expect_err("must be refused");
+        assert!(why.contains("operand 1 is not a masked value"), "{why}");
+    }
+
+    #[test]
+    fn only_what_was_truncated_since_the_input_is_output() {
+        let output = |last: usize| format!(r#",{{"in":[{last}],"op":"output","shape":[5,4,2]}}"#);
+        for local in [
+            r#"{"in":[0],"op":"relu","shape":[5,4,2]}"#,
+            r#"{"in":[0],"op":"reshape","shape":[5,4,2]}"#,
+            r#"{"in":[0],"op":"transpose","perm":[0,1,2],"shape":[5,4,2]}"#,
+            r#"{"in":[0],"op":"max_pool","shape":[5,4,2],"stride":[1,1],"window":[1,1]}"#,
+            r#"{"dilation":[1,1],"in":[0],"op":"sum_pool","shape":[5,4,2],"stride":[1,1],"window":[1,1]}"#,
+        ] {
+            let why = after_an_image(&format!("{local}{}", output(1))).expect_err("must be refused");
+            assert!(why.contains("instruction 2 (output): operand 1 is not truncated since the input"), "{why}");
+            for truncation in ["truncate", "truncate_relu"] {
+                let truncated =
+                    format!(r#"{{"factor":3,"in":[0],"op":"scale","shape":[5,4,2]}},{{"in":[1],"op":"{truncation}","shape":[5,4,2],"shift":1}}"#);
+                let local = local.replace(r#""in":[0]"#, r#""in":[2]"#);
+                after_an_image(&format!("{truncated},{local}{}", output(3))).expect("valid");
+            }
+        }
+        assert!(after_an_image(&output(0)[1..]).expect_err("must be refused").contains("not truncated since the input"));
+    }
+
+    #[test]
+    fn what_does_not_depend_on_the_input_is_not_output() {
+        let weight = r#"{"op":"weight","scale":16,"shape":[2]},"#;
+        for output in [r#"{"in":[1],"op":"output","shape":[2]}"#, r#"{"in":[1],"op":"truncate_output","shape":[2],"shift":16}"#] {
+            let why = after_an_image(&format!("{weight}{output}")).expect_err("must be refused");
+            assert!(why.contains("instruction 2") && why.contains("operand 1 is not a"), "{why}");
+        }
+        let pooled = r#"{"in":[1],"op":"relu","shape":[2]},{"in":[2],"op":"output","shape":[2]}"#;
+        assert!(after_an_image(&format!("{weight}{pooled}")).expect_err("must be refused").contains("operand 1 is not a masked value"));
+        let second = r#"{"bound":1,"op":"input","shape":[2]},{"in":[1],"op":"output","shape":[2]}"#;
+        assert!(after_an_image(second).expect_err("must be refused").contains("one input"));
+    }
+
+    #[test]
+    fn a_program_has_one_output_and_names_nobody() {
+        let truncated = r#"{"factor":3,"in":[0],"op":"scale","shape":[5,4,2]},{"in":[1],"op":"truncate","shape":[5,4,2],"shift":1},"#;
+        let output = r#"{"in":[2],"op":"output","shape":[5,4,2]}"#;
+        after_an_image(&format!("{truncated}{output}")).expect("valid");
+        assert!(after_an_image(&format!("{truncated}{output},{output}")).expect_err("must be refused").contains("one output"));
+        assert!(after_an_image(truncated.trim_end_matches(',')).expect_err("must be refused").contains("one output"));
+        let addressed = output.replace(r#""op""#, r#""client":0,"op""#);
+        assert!(after_an_image(&format!("{truncated}{addressed}")).expect_err("must be refused").contains("client"));
     }
 }

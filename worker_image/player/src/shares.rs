@@ -7,11 +7,13 @@ use sha2::{Digest, Sha256};
 
 use crate::mpc::kernels::Matrix;
 use crate::program::{Instruction, Program, ProgramError};
+use crate::protocol::ProtocolName;
 use crate::role::Role;
 
 /// A checked share file, with the weights laid out as the kernels want them.
 pub struct Shares {
     pub role: Role,
+    pub protocol: ProtocolName,
     pub generation: [u8; 16],
     pub digest: [u8; 32],
     pub program: Program,
@@ -22,9 +24,9 @@ pub struct Shares {
 /// One weight as this role uses it: the matrices that its masks and masked values are multiplied with (docs/protocol.md, conv2d).
 pub(crate) enum Weight {
     /// alice: m_w − λ_w,a; bob: −λ_w,b (multiplied with m_x) and −m_w (multiplied with her or his λ_x).
-    Data { with_m: Vec<Matrix>, with_lambda: Vec<Matrix> },
+    Data { with_m: Matrix, with_lambda: Matrix },
     /// carol: λ_w.
-    Helper { lambda: Vec<Matrix> },
+    Helper { lambda: Matrix },
     /// A bias, as this role adds it to its part of the product.
     Bias(Vec<u64>),
 }
@@ -34,7 +36,7 @@ pub(crate) enum Weight {
 pub enum SharesError {
     #[error("not a share file: {0}; deliver it again with the share step")]
     Format(String),
-    #[error("share file metadata {key:?} is {found:?}, expected {expected:?}; use a share step and players of one release")]
+    #[error("share file metadata {key:?} is {found:?}, expected {expected}; use a share step and players of one release")]
     Metadata { key: &'static str, found: String, expected: &'static str },
     #[error(
         "the program in the share file has digest {found}, its metadata says {claimed}: the file was damaged or tampered with; share the model again"
@@ -54,12 +56,14 @@ impl Shares {
         let file = SafeTensors::deserialize(bytes).map_err(|e| format(&e))?;
         let metadata = header.metadata().as_ref().ok_or_else(|| format(&"no metadata"))?;
         let get = |key: &str| metadata.get(key).map(String::as_str).ok_or_else(|| format(&format_args!("no {key:?} in its metadata")));
-        for (key, expected) in [("format", "securemodel-shares/1"), ("protocol", "ASTRA"), ("fraction_bits", "16")] {
+        for (key, expected) in [("format", "securemodel-shares/1"), ("fraction_bits", "16")] {
             let found = get(key)?;
             if found != expected {
                 return Err(SharesError::Metadata { key, found: found.into(), expected });
             }
         }
+        let found = get("protocol")?;
+        let protocol = found.parse().map_err(|_| SharesError::Metadata { key: "protocol", found: found.into(), expected: "ASTRA or SecureNN" })?;
         let role: Role = get("role")?.parse().map_err(|e| format(&e))?;
         let generation = fixed_hex(get("generation")?).ok_or_else(|| format(&"generation is not 32 hex digits"))?;
         let text = get("program")?;
@@ -70,7 +74,7 @@ impl Shares {
         let program = Program::parse(text.as_bytes())?;
         let reader = Reader { file, role };
         let weights = reader.weights(&program)?;
-        Ok(Shares { role, generation, digest, program, weights })
+        Ok(Shares { role, protocol, generation, digest, program, weights })
     }
 }
 
@@ -103,14 +107,14 @@ impl Reader<'_> {
         let negated = |a: &[u64]| -> Vec<u64> { a.iter().map(|v| v.wrapping_neg()).collect() };
         if self.role == Role::Carol {
             let lambda = combine(&self.tensor(i, "la", shape)?, &self.tensor(i, "lb", shape)?, u64::wrapping_add);
-            return Ok(if bias { Weight::Bias(vec![0; lambda.len()]) } else { Weight::Helper { lambda: matrices(&lambda, shape) } });
+            return Ok(if bias { Weight::Bias(vec![0; lambda.len()]) } else { Weight::Helper { lambda: matrix(&lambda, shape) } });
         }
         let m = self.tensor(i, "m", shape)?;
         let own = match self.role {
             Role::Alice => combine(&m, &self.tensor(i, "la", shape)?, u64::wrapping_sub),
             _ => negated(&self.tensor(i, "lb", shape)?),
         };
-        Ok(if bias { Weight::Bias(own) } else { Weight::Data { with_m: matrices(&own, shape), with_lambda: matrices(&negated(&m), shape) } })
+        Ok(if bias { Weight::Bias(own) } else { Weight::Data { with_m: matrix(&own, shape), with_lambda: matrix(&negated(&m), shape) } })
     }
 
     fn tensor(&self, i: usize, part: &str, shape: &[usize]) -> Result<Vec<u64>, SharesError> {
@@ -129,11 +133,8 @@ impl Reader<'_> {
     }
 }
 
-/// A kernel (kh, kw, C, O) as one (kw·C, O) matrix a kernel row; a matrix (K, N) as itself.
-fn matrices(values: &[u64], shape: &[usize]) -> Vec<Matrix> {
-    match *shape {
-        [kh, kw, c, o] => values.chunks_exact(values.len() / kh).map(|row| Matrix::new(row, kw * c, o)).collect(),
-        [k, n] => vec![Matrix::new(values, k, n)],
-        _ => vec![],
-    }
+/// A kernel (kh, kw, C, O) as a (kh·kw·C, O) matrix; a matrix (K, N) as itself.
+fn matrix(values: &[u64], shape: &[usize]) -> Matrix {
+    let columns = shape.last().copied().unwrap_or(1);
+    Matrix::new(values, values.len() / columns, columns)
 }

@@ -1,362 +1,315 @@
-//! ASTRA: masked sharing with an input-independent helper (docs/protocol.md). Formulas there, in the same names; here their order and who does what.
+//! ASTRA's comparison: a tree over masked bits (docs/protocol.md, ASTRA). carol deals the digits of R one-hot, alice and bob pick by the public digits of M, and
+//! join the digits' comparisons in two levels of products of bits.
 
-use super::prg::{Key, Purpose};
-use super::{and, bits, compare, deal, Bilinear, Channel, ChannelError, Masked, Product, Protocol};
-use crate::role::Role;
-use crate::shares::Weight;
-use deal::{Deal, Dealt};
+use super::block::{blocks, plane_words, Block, Layout, Part, BLOCK, PLANE};
+use super::channel::ChannelError;
+use super::data::{Data, Difference};
+use super::helper::Helper;
+use super::prg::{Purpose, Source};
+use super::products::{conjunction, load, product, store, xor, Group, Plane};
+use super::ring::Ring;
+use super::simd::vectorized;
+use super::{bits, selection, Comparison, Masked, Step};
 
-/// The message of carol for an instruction; the data players' exchanges count from 1.
-const DEAL: u8 = 0;
-const OFFSET: u64 = 1 << 62;
-const LOW: u64 = (1 << 63) - 1;
+pub(super) struct Astra;
 
-fn add(a: &[u64], b: &[u64]) -> Vec<u64> {
-    a.iter().zip(b).map(|(a, b)| a.wrapping_add(*b)).collect()
+/// Most of each: planes of one-hot digits, factors of a level, mask products of a level.
+const LEAVES: usize = 7 * 15 + 7;
+const FACTORS: usize = 13;
+const PRODUCTS: usize = 40;
+const EMPTY: Plane = [0; PLANE];
+
+/// How the digits' comparisons are joined: two groups of digits, then the two results.
+struct Tree {
+    /// Digits of the high and of the low group.
+    digits: [usize; 2],
+    first: [Group; 2],
+    second: Group,
 }
 
-fn xor(a: &[u64], b: &[u64]) -> Vec<u64> {
-    a.iter().zip(b).map(|(a, b)| a ^ b).collect()
+impl Tree {
+    fn new<R: Ring>() -> Tree {
+        let low = R::DIGITS.len() / 2;
+        let digits = [R::DIGITS.len() - low, low];
+        Tree { digits, first: [group(digits[0], true), group(digits[1], false)], second: Group::new(2, vec![0b11]) }
+    }
+
+    fn first_factors(&self) -> usize {
+        self.first.iter().map(|group| group.factors).sum()
+    }
+
+    fn parts(&self) -> [(Purpose, Part); 3] {
+        let dealt = |groups: &[Group]| Part::Planes(groups.iter().map(|group| group.dealt.len()).sum());
+        [(Purpose::Products1, dealt(&self.first)), (Purpose::Products2, dealt(std::slice::from_ref(&self.second))), (Purpose::TopR, Part::Planes(1))]
+    }
 }
 
-/// Lengths of carol's messages, in bytes.
-fn truncation_len(n: usize, shift: u32) -> usize {
-    8 * n + bits::packed_len(n, shift + 1)
+/// The products that compare `digits` digits: factors eq_{d-1} … eq_1 [eq_0], lt_{d-2} … lt_0; one product for each lt but the top one, and with `whole` the product of
+/// all eq. A single digit needs none.
+fn group(digits: usize, whole: bool) -> Group {
+    if digits == 1 {
+        return Group::new(0, vec![]);
+    }
+    let equals = if whole { digits } else { digits - 1 };
+    let mut products: Vec<u8> = (1..digits).map(|above| ((1 << above) - 1) | (1 << (equals + above - 1))).collect();
+    products.extend(whole.then_some((1 << digits) - 1));
+    Group::new(equals + digits - 1, products)
 }
 
-fn selection_len(n: usize) -> usize {
-    let planes = compare::LEAVES + and::dealt(compare::FIRST) + and::dealt(compare::SECOND) + 1;
-    8 * planes * bits::plane_words(n) + 16 * n
+fn leaves<R: Ring>() -> usize {
+    R::DIGITS.iter().map(|width| (1 << width) - 1).sum()
 }
 
-/// alice or bob.
-pub(super) struct Data<'a> {
-    role: Role,
-    peer: Role,
-    with_carol: Key,
-    with_peer: Key,
-    channel: &'a mut dyn Channel,
-    instruction: u32,
-    step: u8,
-}
-
-/// t = p − R + factor·ρ_m: `p` is public to the data players, R and ρ_m are shared.
-struct Difference {
-    p: Vec<u64>,
-    r: Vec<u64>,
-    msb: Option<Msb>,
-}
-
-/// The correction of a truncation by the opened most significant bit.
-struct Msb {
-    /// k·(1 − 2c)
-    factor: Vec<u64>,
-    share: Vec<u64>,
-    /// ρ_m is shared modulo 2^width
-    width: u32,
-}
-
-impl Difference {
-    /// This player's additive share of t.
-    fn share(&self, lead: bool) -> Vec<u64> {
-        let mut t: Vec<u64> = self.r.iter().map(|r| r.wrapping_neg()).collect();
-        if lead {
-            t = add(&t, &self.p);
+/// carol's leaves: for each digit of R the planes e_1, e_2, …; `digits`: the planes of R.
+#[inline(always)]
+fn one_hot<R: Ring>(digits: &[Plane], out: &mut [Plane]) {
+    let (mut first, mut at) = (0, 0);
+    for width in R::DIGITS {
+        for j in 1..1usize << width {
+            let mut minterm = [u64::MAX; PLANE];
+            for b in 0..*width {
+                let flip = if j >> b & 1 == 1 { 0 } else { u64::MAX };
+                minterm.iter_mut().zip(&digits[first + b]).for_each(|(m, digit)| *m &= digit ^ flip);
+            }
+            out[at] = minterm;
+            at += 1;
         }
-        if let Some(msb) = &self.msb {
-            for ((t, factor), share) in t.iter_mut().zip(&msb.factor).zip(&msb.share) {
-                *t = t.wrapping_add(factor.wrapping_mul(*share));
+        first += width;
+    }
+}
+
+/// Shares of [M_i < R_i] and [M_i = R_i] for each digit i, picked by the public digits of M (`m`: its planes) from the shared one-hot vectors.
+#[inline(always)]
+fn pick<R: Ring>(m: &[Plane], one_hot: &[Plane], lead: bool, lt: &mut [Plane], eq: &mut [Plane]) {
+    let (mut first_bit, mut first_entry) = (0, 0);
+    for (digit, width) in R::DIGITS.iter().enumerate() {
+        let entries = (1usize << width) - 1;
+        // equal[j] = [R_i = j], above[j] = [R_i > j]
+        let (mut equal, mut above) = ([EMPTY; 16], [EMPTY; 16]);
+        for j in (1..=entries).rev() {
+            equal[j] = one_hot[first_entry + j - 1];
+            above[j - 1] = xor(&above[j], &equal[j]);
+        }
+        equal[0] = xor(&above[0], &if lead { [u64::MAX; PLANE] } else { EMPTY });
+        for bit in (0..*width).rev() {
+            let choice = &m[first_bit + bit];
+            for table in [&mut equal, &mut above] {
+                let (low, high) = table.split_at_mut(1 << bit);
+                for (low, high) in low.iter_mut().zip(high) {
+                    for j in 0..PLANE {
+                        low[j] ^= (low[j] ^ high[j]) & choice[j];
+                    }
+                }
             }
         }
-        t
+        (eq[digit], lt[digit]) = (equal[0], above[0]);
+        first_bit += width;
+        first_entry += entries;
     }
 }
 
-impl<'a> Data<'a> {
-    pub(super) fn new(role: Role, with_carol: Key, with_peer: Key, channel: &'a mut dyn Channel) -> Data<'a> {
-        let peer = if role == Role::Alice { Role::Bob } else { Role::Alice };
-        Data { role, peer, with_carol, with_peer, channel, instruction: 0, step: DEAL }
+/// The factors of a group, in its order, from its digits' comparisons.
+#[inline(always)]
+fn factors(group: &Group, lt: &[Plane], eq: &[Plane], out: &mut [Plane]) {
+    let equals = (group.factors + 1).saturating_sub(lt.len());
+    let ordered = eq.iter().rev().take(equals).chain(lt.iter().rev().skip(1));
+    out.iter_mut().zip(ordered).take(group.factors).for_each(|(out, factor)| *out = *factor);
+}
+
+/// Planes kept from the first pass: lt of the top digit of the high and of the low group, eq of the high group's, and the top bit of M.
+const KEPT: usize = 4;
+
+impl Comparison for Astra {
+    fn parts<R: Ring>(shift: Option<u32>) -> Vec<(Purpose, Part)> {
+        let leaves = (Purpose::Leaves, Part::Planes(leaves::<R>()));
+        std::iter::once(leaves).chain(Tree::new::<R>().parts()).chain(selection::parts(shift)).collect()
     }
 
-    /// Whether this player adds what is public.
-    fn lead(&self) -> bool {
-        self.role == Role::Alice
-    }
-
-    /// Sends words to the other data player and gets as many back: one hop.
-    fn exchange(&mut self, words: &[u64]) -> Result<Vec<u64>, ChannelError> {
-        self.step += 1;
-        self.channel.send(self.peer, self.instruction, self.step, bytemuck::cast_slice(words))?;
-        let theirs = self.channel.recv(self.peer, self.instruction, self.step, 8 * words.len())?;
-        Ok(bytemuck::pod_collect_to_vec(&theirs))
-    }
-
-    fn dealt(&mut self, len: usize) -> Result<Dealt, ChannelError> {
-        if self.lead() {
-            return Ok(Dealt::Stream { with_carol: self.with_carol.clone(), instruction: self.instruction });
+    fn deal<R: Ring, S: Source>(helper: &mut Helper<R, S>, r: &[u64], msb: Option<(&[u64], u32)>, layout: &Layout, message: &mut [u64]) {
+        let tree = Tree::new::<R>();
+        let mut scratch = [0u64; bits::room(LEAVES)];
+        for block in blocks(r.len()) {
+            let words = block.words();
+            let mut digits = [EMPTY; 32];
+            vectorized(
+                #[inline(always)]
+                || {
+                    let mut planes = [0u64; bits::room(32)];
+                    bits::planes(&r[block.range()], R::WINDOW as usize, &mut planes);
+                    load(&planes[..R::WINDOW as usize * words], words, &mut digits);
+                },
+            );
+            let mut planes = |purpose: Purpose, values: &[Plane]| {
+                let out = &mut message[layout.at(purpose, block)];
+                let alice = &mut scratch[..out.len()];
+                helper.with_alice.planes(helper.tag(purpose), values.len(), block, alice);
+                store(values, words, out);
+                out.iter_mut().zip(alice).for_each(|(out, alice)| *out ^= *alice);
+            };
+            let mut hot = [EMPTY; LEAVES];
+            vectorized(
+                #[inline(always)]
+                || one_hot::<R>(&digits, &mut hot),
+            );
+            planes(Purpose::Leaves, &hot[..leaves::<R>()]);
+            let mut dealt = [EMPTY; PRODUCTS];
+            let masks = common_masks(helper, Purpose::AndMask1, tree.first_factors(), block);
+            let count = mask_products(&tree.first, &masks, &mut dealt);
+            planes(Purpose::Products1, &dealt[..count]);
+            let masks = common_masks(helper, Purpose::AndMask2, tree.second.factors, block);
+            let count = mask_products(std::slice::from_ref(&tree.second), &masks, &mut dealt);
+            planes(Purpose::Products2, &dealt[..count]);
+            planes(Purpose::TopR, &digits[R::WINDOW as usize - 1..][..1]);
+            let mut rho = [0u64; PLANE];
+            helper.own.planes(helper.tag(Purpose::Rho), 1, block, &mut rho[..words]);
+            selection::deal(helper, &rho[..words], r, msb, block, layout, message);
         }
-        Ok(Dealt::Message { bytes: self.channel.recv(Role::Carol, self.instruction, DEAL, len)?, read: 0 })
     }
 
-    fn masked(&mut self, share: &[u64]) -> Result<Masked, ChannelError> {
-        let l = self.with_carol.words(self.instruction, Purpose::Mask, share.len());
-        let own = add(share, &l);
-        let m = add(&own, &self.exchange(&own)?);
-        Ok(Masked { m, l })
+    fn assist<R: Ring, S: Source>(_: &mut Helper<R, S>, _: &[u64], _: Option<(&[u64], u32)>) -> Result<(), ChannelError> {
+        Ok(())
     }
 
-    /// o = z + r + 2^62, known to both data players.
-    fn open(&mut self, Product(z): Product) -> Result<Vec<u64>, ChannelError> {
-        let own = add(&z, &self.with_carol.words(self.instruction, Purpose::Gamma, z.len()));
-        let theirs = self.exchange(&own)?;
-        Ok(own.iter().zip(theirs).map(|(a, b)| a.wrapping_add(b).wrapping_add(OFFSET)).collect())
-    }
-
-    /// The truncation of what was opened.
-    fn truncated(&mut self, opened: &[u64], shift: u32, dealt: &mut Dealt) -> Difference {
-        let (n, width) = (opened.len(), shift + 1);
-        let k = 1u64 << (63 - shift);
-        let p = opened.iter().map(|o| ((o & LOW) >> shift).wrapping_sub(OFFSET >> shift).wrapping_add(k.wrapping_mul(o >> 63))).collect();
-        let factor = opened.iter().map(|o| if o >> 63 == 0 { k } else { k.wrapping_neg() }).collect();
-        let r = dealt.words(Purpose::R, n);
-        let share = dealt.low_bits(Purpose::RhoM, n, width);
-        Difference { p, r, msb: Some(Msb { factor, share, width }) }
-    }
-
-    /// One layer of products of bits: shares of the factors in, shares of the products out.
-    fn and(
-        &mut self,
-        layer: &[and::Group],
-        factors: &[u64],
-        mask: Purpose,
-        products: Purpose,
-        dealt: &mut Dealt,
-        w: usize,
-    ) -> Result<Vec<u64>, ChannelError> {
-        let masks = self.with_carol.words(self.instruction, mask, factors.len());
-        let own = xor(factors, &masks);
-        let opened = xor(&own, &self.exchange(&own)?);
-        let shared = dealt.words(products, and::dealt(layer) * w);
-        Ok(and::products(layer, &opened, &masks, &shared, self.lead(), w))
-    }
-
-    /// y = t if t ≥ 0, else 0, for |t| < 2^31.
-    fn select(&mut self, t: &Difference, mut dealt: Dealt) -> Result<Masked, ChannelError> {
+    fn select<R: Ring, S: Source>(data: &mut Data<R, S>, t: Difference) -> Result<Masked, ChannelError> {
         let n = t.p.len();
-        let w = bits::plane_words(n);
-        let m = bits::planes(&t.p, 32);
-        let leaves = compare::leaves(&m, &dealt.words(Purpose::Leaves, compare::LEAVES * w), w, self.lead());
-        let products = self.and(compare::FIRST, &leaves.first_factors(), Purpose::AndMask1, Purpose::Products1, &mut dealt, w)?;
-        let (factors, high) = leaves.second_factors(&products);
-        let product = self.and(compare::SECOND, &factors, Purpose::AndMask2, Purpose::Products2, &mut dealt, w)?;
-        let mut b = xor(&xor(&high, &product), &dealt.words(Purpose::R31, w));
-        if self.lead() {
-            b = b.iter().zip(and::plane(&m, 31, w)).map(|(b, m)| !(b ^ m)).collect();
-        }
-        let rho = dealt.words(Purpose::Rho, n);
-        let own = xor(&b, &bits::planes(&rho, 1));
-        let b = xor(&own, &self.exchange(&own)?);
-        let rho_r = dealt.words(Purpose::RhoR, n);
-        let mut rho_t: Vec<u64> = (0..n).map(|e| rho[e].wrapping_mul(t.p[e]).wrapping_sub(rho_r[e])).collect();
-        if let Some(msb) = &t.msb {
-            let rho_rho_m = dealt.low_bits(Purpose::RhoRhoM, n, msb.width);
-            for e in 0..n {
-                rho_t[e] = rho_t[e].wrapping_add(msb.factor[e].wrapping_mul(rho_rho_m[e]));
-            }
-        }
-        let t = t.share(self.lead());
-        let y: Vec<u64> = (0..n).map(|e| if bits::bit(&b, e) == 1 { t[e].wrapping_sub(rho_t[e]) } else { rho_t[e] }).collect();
-        self.masked(&y)
-    }
+        let tree = Tree::new::<R>();
+        let (count, lead) = (tree.first_factors(), data.lead());
+        let mut scratch = [0u64; bits::room(LEAVES)];
+        let mut buffer = |planes: usize| data.workspace.take(plane_words(n, planes));
+        let (mut kept, mut masks, mut own) = (buffer(KEPT), buffer(count), buffer(count));
+        let (mut second_masks, mut second_own, mut third_own) = (buffer(2), buffer(2), buffer(1));
 
-    /// An output share: a fresh sharing of the same value.
-    fn rerandomized(&self, t: &[u64]) -> Vec<u64> {
-        let zero = self.with_peer.words(self.instruction, Purpose::Zero, t.len());
-        if self.lead() {
-            add(t, &zero)
-        } else {
-            t.iter().zip(zero).map(|(t, z)| t.wrapping_sub(z)).collect()
+        for block in blocks(n) {
+            let words = block.words();
+            let one_hot = data.read(&t.dealt, Purpose::Leaves, block, &mut scratch);
+            let masks = &mut masks[block.planes(count)];
+            data.with_carol.planes(data.tag(Purpose::AndMask1), count, block, masks);
+            let (p, own, kept) = (&t.p[block.range()], &mut own[block.planes(count)], &mut kept[block.planes(KEPT)]);
+            vectorized(
+                #[inline(always)]
+                || {
+                    let mut planes = [0u64; bits::room(32)];
+                    bits::planes(p, R::WINDOW as usize, &mut planes);
+                    let (mut m, mut hot) = ([EMPTY; 32], [EMPTY; LEAVES]);
+                    load(&planes[..R::WINDOW as usize * words], words, &mut m);
+                    load(one_hot, words, &mut hot);
+                    let (mut lt, mut eq) = ([EMPTY; 8], [EMPTY; 8]);
+                    pick::<R>(&m, &hot, lead, &mut lt, &mut eq);
+                    let (low, all) = (tree.digits[1], R::DIGITS.len());
+                    let mut open = [EMPTY; FACTORS];
+                    factors(&tree.first[0], &lt[low..all], &eq[low..all], &mut open);
+                    factors(&tree.first[1], &lt[..low], &eq[..low], &mut open[tree.first[0].factors..]);
+                    store(&open[..count], words, own);
+                    own.iter_mut().zip(masks).for_each(|(own, mask)| *own ^= *mask);
+                    store(&[lt[all - 1], lt[low - 1], eq[all - 1], m[R::WINDOW as usize - 1]], words, kept);
+                },
+            );
         }
+        if count > 0 {
+            let theirs = data.exchange(Step::And1, &own)?;
+            own.iter_mut().zip(&theirs).for_each(|(own, theirs)| *own ^= *theirs);
+            data.recycle(theirs);
+        }
+
+        let sets = tree.first.each_ref().map(|group| &group.dealt[..]);
+        for block in blocks(n) {
+            let words = block.words();
+            let dealt = data.read(&t.dealt, Purpose::Products1, block, &mut scratch);
+            let masks2 = &mut second_masks[block.planes(2)];
+            data.with_carol.planes(data.tag(Purpose::AndMask2), 2, block, masks2);
+            let (opened, masks) = (&own[block.planes(count)], &masks[block.planes(count)]);
+            let (kept, out) = (&mut kept[block.planes(KEPT)], &mut second_own[block.planes(2)]);
+            vectorized(
+                #[inline(always)]
+                || {
+                    let (mut open, mut mask, mut shares) = ([EMPTY; FACTORS], [EMPTY; FACTORS], [EMPTY; PRODUCTS]);
+                    let mut keep = [EMPTY; KEPT];
+                    load(opened, words, &mut open);
+                    load(masks, words, &mut mask);
+                    load(dealt, words, &mut shares);
+                    load(kept, words, &mut keep);
+                    let (split, dealt_split) = (tree.first[0].factors, sets[0].len());
+                    let high = |set: &u8| product(*set, &open[..split], &mask[..split], sets[0], &shares[..dealt_split], lead);
+                    let low = |set: &u8| product(*set, &open[split..], &mask[split..], sets[1], &shares[dealt_split..], lead);
+                    let above = tree.digits[0] - 1;
+                    let l_high = tree.first[0].products.iter().take(above).fold(keep[0], |sum, set| xor(&sum, &high(set)));
+                    let l_low = tree.first[1].products.iter().fold(keep[1], |sum, set| xor(&sum, &low(set)));
+                    let e_high = tree.first[0].products.get(above).map_or(keep[2], high);
+                    keep[0] = l_high;
+                    store(&keep, words, kept);
+                    store(&[e_high, l_low], words, out);
+                    out.iter_mut().zip(masks2).for_each(|(out, mask)| *out ^= *mask);
+                },
+            );
+        }
+        let theirs = data.exchange(Step::And2, &second_own)?;
+        second_own.iter_mut().zip(&theirs).for_each(|(own, theirs)| *own ^= *theirs);
+        data.recycle(theirs);
+
+        let mut rho = data.workspace.take(n);
+        for block in blocks(n) {
+            let words = block.words();
+            let rho = &mut rho[block.range()];
+            let mut scratch = [0u64; BLOCK];
+            rho.copy_from_slice(data.read(&t.dealt, Purpose::Sigma, block, &mut scratch));
+            let (mut dealt, mut top) = ([0u64; PLANE], [0u64; PLANE]);
+            let dealt = data.read(&t.dealt, Purpose::Products2, block, &mut dealt);
+            let top = data.read(&t.dealt, Purpose::TopR, block, &mut top);
+            let (opened, masks, kept) = (&second_own[block.planes(2)], &second_masks[block.planes(2)], &kept[block.planes(KEPT)]);
+            let out = &mut third_own[block.planes(1)];
+            vectorized(
+                #[inline(always)]
+                || {
+                    let (mut open, mut mask, mut keep, mut shares) = ([EMPTY; 2], [EMPTY; 2], [EMPTY; KEPT], [EMPTY; 2]);
+                    load(opened, words, &mut open);
+                    load(masks, words, &mut mask);
+                    load(kept, words, &mut keep);
+                    load(dealt, words, &mut shares);
+                    load(top, words, &mut shares[1..]);
+                    let lt = xor(&keep[0], &product(0b11, &open, &mask, &tree.second.dealt, &shares[..1], lead));
+                    // b = [t ≥ 0] = 1 ⊕ M_top ⊕ R_top ⊕ [M < R]
+                    let mut b = xor(&lt, &shares[1]);
+                    if lead {
+                        b.iter_mut().zip(&keep[3]).for_each(|(b, m)| *b = !(*b ^ m));
+                    }
+                    bits::plane(rho, 0, out);
+                    out.iter_mut().zip(&b).for_each(|(out, b)| *out ^= b);
+                },
+            );
+        }
+        let theirs = data.exchange(Step::Bit, &third_own)?;
+        third_own.iter_mut().zip(&theirs).for_each(|(own, theirs)| *own ^= *theirs);
+        data.recycle(theirs);
+
+        let y = selection::select(data, &t, &third_own, &t.dealt, Some(&rho));
+        [kept, masks, own, second_masks, second_own, third_own, rho].into_iter().for_each(|buffer| data.workspace.give(buffer));
+        data.finish(t);
+        data.remask(y)
     }
 }
 
-impl Protocol for Data<'_> {
-    fn begin(&mut self, instruction: u32) {
-        self.instruction = instruction;
-        self.step = DEAL;
-    }
-
-    fn input(&mut self, share: Option<Vec<u64>>, n: usize) -> Result<Masked, ChannelError> {
-        match share {
-            Some(share) if share.len() == n => self.masked(&share),
-            _ => Err(ChannelError::Protocol(self.role, format!("an input share of {n} elements is needed"))),
-        }
-    }
-
-    fn bilinear(&self, x: &Masked, w: &Weight, n: usize, apply: Bilinear) -> Product {
-        let mut z = vec![0; n];
-        if let Weight::Data { with_m, with_lambda } = w {
-            apply(&mut z, &x.m, with_m);
-            apply(&mut z, &x.l, with_lambda);
-        }
-        Product(z)
-    }
-
-    fn scale(&self, x: &Masked, factor: u64) -> Product {
-        let m = |e: usize| if self.lead() { x.m[e] } else { 0 };
-        Product(x.l.iter().enumerate().map(|(e, l)| factor.wrapping_mul(m(e).wrapping_sub(*l))).collect())
-    }
-
-    fn truncate(&mut self, z: Product, shift: u32) -> Result<Masked, ChannelError> {
-        let opened = self.open(z)?;
-        let mut dealt = self.dealt(truncation_len(opened.len(), shift))?;
-        let t = self.truncated(&opened, shift, &mut dealt).share(self.lead());
-        self.masked(&t)
-    }
-
-    fn relu(&mut self, x: Masked) -> Result<Masked, ChannelError> {
-        let dealt = self.dealt(selection_len(x.m.len()))?;
-        self.select(&Difference { p: x.m, r: x.l, msb: None }, dealt)
-    }
-
-    fn truncate_relu(&mut self, z: Product, shift: u32) -> Result<Masked, ChannelError> {
-        let opened = self.open(z)?;
-        let n = opened.len();
-        let mut dealt = self.dealt(truncation_len(n, shift) + selection_len(n) + bits::packed_len(n, shift + 1))?;
-        let t = self.truncated(&opened, shift, &mut dealt);
-        self.select(&t, dealt)
-    }
-
-    fn output(&mut self, x: Masked) -> Option<Vec<u64>> {
-        let t = Difference { p: x.m, r: x.l, msb: None }.share(self.lead());
-        Some(self.rerandomized(&t))
-    }
-
-    fn truncate_output(&mut self, z: Product, shift: u32) -> Result<Option<Vec<u64>>, ChannelError> {
-        let opened = self.open(z)?;
-        let mut dealt = self.dealt(truncation_len(opened.len(), shift))?;
-        let t = self.truncated(&opened, shift, &mut dealt).share(self.lead());
-        Ok(Some(self.rerandomized(&t)))
-    }
+/// The masks of a level's factors, which carol shares with alice and bob each.
+fn common_masks<R: Ring, S: Source>(helper: &Helper<R, S>, purpose: Purpose, count: usize, block: Block) -> [Plane; FACTORS] {
+    let words = block.words();
+    let (mut alice, mut bob) = ([0u64; bits::room(FACTORS)], [0u64; bits::room(FACTORS)]);
+    let (alice, bob) = (&mut alice[..count * words], &mut bob[..count * words]);
+    helper.with_alice.planes(helper.tag(purpose), count, block, alice);
+    helper.with_bob.planes(helper.tag(purpose), count, block, bob);
+    alice.iter_mut().zip(bob).for_each(|(alice, bob)| *alice ^= *bob);
+    let mut out = [EMPTY; FACTORS];
+    load(alice, words, &mut out);
+    out
 }
 
-/// carol.
-pub(super) struct Helper<'a> {
-    with_alice: Key,
-    with_bob: Key,
-    own: Key,
-    channel: &'a mut dyn Channel,
-    instruction: u32,
-}
-
-impl<'a> Helper<'a> {
-    pub(super) fn new(with_alice: Key, with_bob: Key, own: Key, channel: &'a mut dyn Channel) -> Helper<'a> {
-        Helper { with_alice, with_bob, own, channel, instruction: 0 }
-    }
-
-    /// The sum of a mask of both data players.
-    fn common(&self, purpose: Purpose, n: usize) -> Vec<u64> {
-        add(&self.with_alice.words(self.instruction, purpose, n), &self.with_bob.words(self.instruction, purpose, n))
-    }
-
-    fn fresh(&self, n: usize) -> Masked {
-        Masked { m: vec![], l: self.common(Purpose::Mask, n) }
-    }
-
-    /// Deals what the truncation needs; returns R and ρ_m.
-    fn deal_truncation(&self, Product(kappa): &Product, shift: u32, deal: &mut Deal) -> (Vec<u64>, Vec<u64>) {
-        let r = self.common(Purpose::Gamma, kappa.len());
-        let (high, rho_m): (Vec<u64>, Vec<u64>) =
-            r.iter().zip(kappa).map(|(r, kappa)| r.wrapping_sub(*kappa)).map(|r| ((r & LOW) >> shift, r >> 63)).unzip();
-        deal.words(Purpose::R, &high);
-        deal.low_bits(Purpose::RhoM, &rho_m, shift + 1);
-        (high, rho_m)
-    }
-
-    /// Deals what `Data::select` needs for t = p − R (+ …·ρ_m).
-    fn deal_selection(&self, r: &[u64], msb: Option<(&[u64], u32)>, deal: &mut Deal) {
-        let n = r.len();
-        let w = bits::plane_words(n);
-        deal.planes(Purpose::Leaves, &compare::one_hot(r));
-        for (layer, mask, products) in
-            [(compare::FIRST, Purpose::AndMask1, Purpose::Products1), (compare::SECOND, Purpose::AndMask2, Purpose::Products2)]
-        {
-            let count = and::factors(layer) * w;
-            let masks = xor(&self.with_alice.words(self.instruction, mask, count), &self.with_bob.words(self.instruction, mask, count));
-            deal.planes(products, &and::mask_products(layer, &masks, w));
+/// The mask products of all groups; returns how many.
+fn mask_products(groups: &[Group], masks: &[Plane], out: &mut [Plane]) -> usize {
+    let (mut first, mut count) = (0, 0);
+    for group in groups {
+        for set in &group.dealt {
+            out[count] = conjunction(&masks[first..first + group.factors], *set);
+            count += 1;
         }
-        let sign: Vec<u64> = r.iter().map(|r| r >> 31 & 1).collect();
-        deal.planes(Purpose::R31, &bits::planes(&sign, 1));
-        let draw = self.own.words(self.instruction, Purpose::Own, w);
-        let rho: Vec<u64> = (0..n).map(|e| bits::bit(&draw, e)).collect();
-        let times = |values: &[u64]| -> Vec<u64> { rho.iter().zip(values).map(|(rho, v)| rho * v).collect() };
-        deal.words(Purpose::Rho, &rho);
-        deal.words(Purpose::RhoR, &times(r));
-        if let Some((rho_m, width)) = msb {
-            deal.low_bits(Purpose::RhoRhoM, &times(rho_m), width);
-        }
+        first += group.factors;
     }
-
-    fn send(&mut self, message: &[u8]) -> Result<(), ChannelError> {
-        self.channel.send(Role::Bob, self.instruction, DEAL, message)
-    }
-}
-
-impl Protocol for Helper<'_> {
-    fn begin(&mut self, instruction: u32) {
-        self.instruction = instruction;
-    }
-
-    fn input(&mut self, _: Option<Vec<u64>>, n: usize) -> Result<Masked, ChannelError> {
-        Ok(self.fresh(n))
-    }
-
-    fn bilinear(&self, x: &Masked, w: &Weight, n: usize, apply: Bilinear) -> Product {
-        let mut kappa = vec![0; n];
-        if let Weight::Helper { lambda } = w {
-            apply(&mut kappa, &x.l, lambda);
-        }
-        Product(kappa)
-    }
-
-    fn scale(&self, x: &Masked, _: u64) -> Product {
-        Product(vec![0; x.l.len()])
-    }
-
-    fn truncate(&mut self, z: Product, shift: u32) -> Result<Masked, ChannelError> {
-        let mut deal = Deal::new(&self.with_alice, self.instruction);
-        self.deal_truncation(&z, shift, &mut deal);
-        let message = deal.message();
-        self.send(&message)?;
-        Ok(self.fresh(z.0.len()))
-    }
-
-    fn relu(&mut self, x: Masked) -> Result<Masked, ChannelError> {
-        let mut deal = Deal::new(&self.with_alice, self.instruction);
-        self.deal_selection(&x.l, None, &mut deal);
-        let message = deal.message();
-        self.send(&message)?;
-        Ok(self.fresh(x.l.len()))
-    }
-
-    fn truncate_relu(&mut self, z: Product, shift: u32) -> Result<Masked, ChannelError> {
-        let mut deal = Deal::new(&self.with_alice, self.instruction);
-        let (r, rho_m) = self.deal_truncation(&z, shift, &mut deal);
-        self.deal_selection(&r, Some((&rho_m, shift + 1)), &mut deal);
-        let message = deal.message();
-        self.send(&message)?;
-        Ok(self.fresh(z.0.len()))
-    }
-
-    fn output(&mut self, _: Masked) -> Option<Vec<u64>> {
-        None
-    }
-
-    fn truncate_output(&mut self, z: Product, shift: u32) -> Result<Option<Vec<u64>>, ChannelError> {
-        let mut deal = Deal::new(&self.with_alice, self.instruction);
-        self.deal_truncation(&z, shift, &mut deal);
-        let message = deal.message();
-        self.send(&message)?;
-        Ok(None)
-    }
+    count
 }

@@ -1,91 +1,100 @@
-//! Bit vectors (64 elements a word), bit planes of words, and values packed to the bit.
+//! Bit planes of a block: plane b holds bit b of every element, element e at bit e mod 64 of word ⌊e / 64⌋.
 
-/// Words that hold one bit of each of `n` elements.
-pub fn plane_words(n: usize) -> usize {
-    n.div_ceil(64)
-}
+use super::block::{BLOCK, PLANE};
 
-/// The lowest `count` bit planes of `values`, plane after plane; bits past the last element are zero.
-pub fn planes(values: &[u64], count: usize) -> Vec<u64> {
-    let w = plane_words(values.len());
-    let mut out = vec![0u64; count * w];
-    let mut block = [0u64; 64];
-    for (i, chunk) in values.chunks(64).enumerate() {
-        block[..chunk.len()].copy_from_slice(chunk);
-        block[chunk.len()..].fill(0);
-        transpose(&mut block);
-        for (plane, bits) in block.iter().take(count).enumerate() {
-            out[plane * w + i] = *bits;
+/// 64 rows of words side by side: eight 64 x 64 bit matrices, one a word of the planes.
+type Matrices = [[u64; PLANE]; 64];
+
+/// The lowest `count` bit planes of up to BLOCK values; bits past the last element are zero.
+#[inline(always)]
+pub(super) fn planes(values: &[u64], count: usize, out: &mut [u64]) {
+    let mut rows: Matrices = [[0; PLANE]; 64];
+    for (j, chunk) in values.chunks(64).enumerate() {
+        for (row, value) in rows.iter_mut().zip(chunk) {
+            row[j] = *value;
         }
     }
-    out
-}
-
-/// Element e's bit.
-pub fn bit(plane: &[u64], e: usize) -> u64 {
-    plane[e / 64] >> (e % 64) & 1
-}
-
-/// A 64 x 64 bit matrix, transposed in place: bit j of word i becomes bit i of word j (Hacker's Delight, section 7-3, mirrored).
-fn transpose(a: &mut [u64; 64]) {
-    let mut width = 32;
-    let mut mask = 0x0000_0000_ffff_ffff_u64;
-    while width != 0 {
-        let mut i = 0;
-        while i < 64 {
-            let t = (a[i] >> width ^ a[i + width]) & mask;
-            a[i] ^= t << width;
-            a[i + width] ^= t;
-            i = (i + width + 1) & !width;
-        }
-        width /= 2;
-        mask ^= mask << width;
+    for width in [32, 16, 8, 4, 2, 1] {
+        swap(&mut rows, width, count);
+    }
+    let words = values.len().div_ceil(64);
+    for (plane, row) in out.chunks_exact_mut(words).zip(&rows).take(count) {
+        plane.copy_from_slice(&row[..words]);
     }
 }
 
-/// Bytes that `n` values of `bits` bits take.
-pub fn packed_len(n: usize, bits: u32) -> usize {
-    (n * bits as usize).div_ceil(8)
-}
-
-/// Appends the low `bits` bits of each value, back to back, low bits first, padded to a byte.
-pub fn pack(values: impl Iterator<Item = u64>, bits: u32, out: &mut Vec<u8>) {
-    let (mut acc, mut held) = (0u128, 0);
-    for v in values {
-        acc |= u128::from(v & low_mask(bits)) << held;
-        held += bits;
-        while held >= 8 {
-            out.push(acc as u8);
-            acc >>= 8;
-            held -= 8;
+/// The inverse of `planes`: values below 2^count.
+#[inline(always)]
+pub(super) fn values(planes: &[u64], count: usize, out: &mut [u64]) {
+    let mut rows: Matrices = [[0; PLANE]; 64];
+    let words = out.len().div_ceil(64);
+    for (row, plane) in rows.iter_mut().zip(planes.chunks_exact(words)).take(count) {
+        row[..words].copy_from_slice(plane);
+    }
+    for width in [1, 2, 4, 8, 16, 32] {
+        swap(&mut rows, width, count);
+    }
+    for (j, chunk) in out.chunks_mut(64).enumerate() {
+        for (value, row) in chunk.iter_mut().zip(&rows) {
+            *value = row[j];
         }
     }
-    if held > 0 {
-        out.push(acc as u8);
-    }
 }
 
-/// The inverse of `pack`; `bytes` holds `packed_len(n, bits)` bytes.
-pub fn unpack(bytes: &[u8], n: usize, bits: u32) -> Vec<u64> {
-    let (mut acc, mut held) = (0u128, 0);
-    let mut bytes = bytes.iter();
-    (0..n)
-        .map(|_| {
-            while held < bits {
-                acc |= u128::from(*bytes.next().unwrap_or(&0)) << held;
-                held += 8;
+/// One step of transposing a 64 x 64 bit matrix: the off-diagonal squares of that width change places (Hacker's Delight, section 7-3, mirrored). Rows from `count` on
+/// are not wanted, or are zero.
+#[inline(always)]
+fn swap(rows: &mut Matrices, width: usize, count: usize) {
+    const MASKS: [u64; 6] =
+        [0x5555_5555_5555_5555, 0x3333_3333_3333_3333, 0x0f0f_0f0f_0f0f_0f0f, 0x00ff_00ff_00ff_00ff, 0x0000_ffff_0000_ffff, 0x0000_0000_ffff_ffff];
+    let mask = MASKS[width.trailing_zeros() as usize];
+    for group in rows.chunks_exact_mut(2 * width).take(count.div_ceil(2 * width)) {
+        let (low, high) = group.split_at_mut(width);
+        for (low, high) in low.iter_mut().zip(high) {
+            for (a, b) in low.iter_mut().zip(high) {
+                let t = (*a >> width ^ *b) & mask;
+                *a ^= t << width;
+                *b ^= t;
             }
-            let v = acc as u64 & low_mask(bits);
-            acc >>= bits;
-            held -= bits;
-            v
-        })
-        .collect()
+        }
+    }
 }
 
-/// The lowest `bits` bits set, 1 ≤ bits ≤ 64.
-pub fn low_mask(bits: u32) -> u64 {
-    u64::MAX >> (64 - bits)
+/// The plane of the values' bit `at`.
+#[inline(always)]
+pub(super) fn plane(values: &[u64], at: u32, out: &mut [u64]) {
+    for (word, chunk) in out.iter_mut().zip(values.chunks(64)) {
+        *word = chunk.iter().enumerate().fold(0, |acc, (e, v)| acc | (v >> at & 1) << e);
+    }
+}
+
+/// All ones where the plane's bit is set, for each element.
+#[inline(always)]
+pub(super) fn masks(plane: &[u64], out: &mut [u64]) {
+    for (word, chunk) in plane.iter().zip(out.chunks_mut(64)) {
+        for (e, mask) in chunk.iter_mut().enumerate() {
+            *mask = (word >> e & 1).wrapping_neg();
+        }
+    }
+}
+
+/// bit − a modulo 2^count, where `a` has `count` planes and `bit` is one: a borrow that ripples through the planes.
+#[inline(always)]
+pub(super) fn subtract(bit: &[u64], a: &[u64], out: &mut [u64]) {
+    let words = bit.len();
+    let mut borrow = [0u64; PLANE];
+    for (i, (plane, result)) in a.chunks_exact(words).zip(out.chunks_exact_mut(words)).enumerate() {
+        for j in 0..words {
+            let minuend = if i == 0 { bit[j] } else { 0 };
+            result[j] = minuend ^ plane[j] ^ borrow[j];
+            borrow[j] = !minuend & (plane[j] | borrow[j]) | minuend & plane[j] & borrow[j];
+        }
+    }
+}
+
+/// Words for `count` planes of a block.
+pub(super) const fn room(count: usize) -> usize {
+    count * BLOCK / 64
 }
 
 #[cfg(test)]
@@ -95,23 +104,35 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_plane_holds_that_bit_of_each_element(values in prop::collection::vec(any::<u64>(), 1..200)) {
-            let w = plane_words(values.len());
-            let all = planes(&values, 64);
+        fn a_plane_holds_that_bit_of_each_element(values in prop::collection::vec(any::<u64>(), 1..=BLOCK), count in 1usize..=64) {
+            let words = values.len().div_ceil(64);
+            let mut all = vec![0; count * words];
+            planes(&values, count, &mut all);
             for (e, v) in values.iter().enumerate() {
-                for b in 0..64 {
-                    prop_assert_eq!(bit(&all[b * w..(b + 1) * w], e), v >> b & 1);
+                for b in 0..count {
+                    prop_assert_eq!(all[b * words + e / 64] >> (e % 64) & 1, v >> b & 1);
                 }
             }
+            let mut one = vec![0; words];
+            plane(&values, count as u32 - 1, &mut one);
+            prop_assert_eq!(&all[(count - 1) * words..], &one[..]);
+            let mut back = vec![0; values.len()];
+            super::values(&all, count, &mut back);
+            prop_assert_eq!(back, values.iter().map(|v| v & u64::MAX >> (64 - count)).collect::<Vec<_>>());
         }
 
         #[test]
-        fn what_is_packed_unpacks(values in prop::collection::vec(any::<u64>(), 1..50), bits in 1u32..=64) {
-            let mut bytes = Vec::new();
-            pack(values.iter().copied(), bits, &mut bytes);
-            prop_assert_eq!(bytes.len(), packed_len(values.len(), bits));
-            let low: Vec<u64> = values.iter().map(|v| v & low_mask(bits)).collect();
-            prop_assert_eq!(unpack(&bytes, values.len(), bits), low);
+        fn planes_subtract_like_numbers(pairs in prop::collection::vec((any::<bool>(), any::<u64>()), 1..=BLOCK), count in 1usize..=32) {
+            let words = pairs.len().div_ceil(64);
+            let (bits, a): (Vec<u64>, Vec<u64>) = pairs.iter().map(|(bit, a)| (u64::from(*bit), *a)).unzip();
+            let (mut bit, mut a_planes, mut out) = (vec![0; words], vec![0; count * words], vec![0; count * words]);
+            plane(&bits, 0, &mut bit);
+            planes(&a, count, &mut a_planes);
+            subtract(&bit, &a_planes, &mut out);
+            let mut result = vec![0; pairs.len()];
+            values(&out, count, &mut result);
+            let mask = u64::MAX >> (64 - count);
+            prop_assert_eq!(result, bits.iter().zip(&a).map(|(b, a)| b.wrapping_sub(*a) & mask).collect::<Vec<_>>());
         }
     }
 }

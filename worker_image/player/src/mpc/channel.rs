@@ -15,8 +15,12 @@ pub enum ChannelError {
 
 /// Messages of one batch. `instruction` and `step` are the tag that both ends derive from the program.
 pub trait Channel {
-    fn send(&mut self, to: Role, instruction: u32, step: u8, payload: &[u8]) -> Result<(), ChannelError>;
+    /// Sends a message; at the latest when this party next waits in `recv` it is on its way.
+    fn send(&mut self, to: Role, instruction: u32, step: u8, words: &[u64]) -> Result<(), ChannelError>;
 
-    /// The message with this tag, exactly `len` bytes long.
-    fn recv(&mut self, from: Role, instruction: u32, step: u8, len: usize) -> Result<Vec<u8>, ChannelError>;
+    /// The message with this tag, exactly `words` words long.
+    fn recv(&mut self, from: Role, instruction: u32, step: u8, words: usize) -> Result<Vec<u64>, ChannelError>;
+
+    /// Gives the buffer of a message from this party back for another one.
+    fn recycle(&mut self, from: Role, buffer: Vec<u64>);
 }

@@ -1,28 +1,33 @@
-//! Linear algebra in the ring: the one place where the players' time goes that is not waiting.
+//! Linear algebra in the ring: the one place where the players' time goes that is neither randomness nor waiting.
 //!
-//! A matrix is packed into panels of four columns, padded with zeros; an input row is a run of ring elements anywhere in a tensor. A convolution is one
-//! accumulation a kernel row (`conv2d`), because a window's row of pixels is contiguous in (H, W, C) order.
+//! A matrix is packed into panels of eight columns, padded with zeros. An output row is the product of a matrix with a window of the input: a few runs of ring
+//! elements, equally far apart (the rows of a convolution's window in (H, W, C) order; for a matrix product one run).
 
-use super::simd;
+#[cfg(target_arch = "x86_64")]
+use super::simd::x86;
+use super::simd::{vectorized, Lanes, Level};
 
-/// Columns of a panel: the 64-bit lanes of one AVX2 register.
-pub(super) const LANES: usize = 4;
+/// Columns of a panel: the 64-bit lanes of one AVX-512 register, or two of AVX2.
+const LANES: usize = 8;
+/// Output rows handled together, so that a load of the matrix serves several.
+const ROWS: usize = 4;
 
 /// A (k, n) matrix of ring elements, packed for `accumulate`.
 #[derive(Clone)]
 pub struct Matrix {
     pub k: usize,
     pub n: usize,
-    pub(super) panels: Vec<u64>,
+    /// Panel after panel, row after row.
+    panels: Vec<[u64; LANES]>,
 }
 
 impl Matrix {
     /// From k·n values in row-major order.
     pub fn new(values: &[u64], k: usize, n: usize) -> Matrix {
         assert_eq!(values.len(), k * n, "a {k} x {n} matrix");
-        let mut panels = vec![0; n.div_ceil(LANES) * k * LANES];
-        for (j, panel) in panels.chunks_exact_mut((k * LANES).max(1)).enumerate() {
-            for (row, lanes) in panel.chunks_exact_mut(LANES).enumerate() {
+        let mut panels = vec![[0; LANES]; n.div_ceil(LANES) * k];
+        for (j, panel) in panels.chunks_exact_mut(k.max(1)).enumerate() {
+            for (row, lanes) in panel.iter_mut().enumerate() {
                 let start = row * n + j * LANES;
                 let count = LANES.min(n - j * LANES);
                 lanes[..count].copy_from_slice(&values[start..start + count]);
@@ -32,86 +37,162 @@ impl Matrix {
     }
 }
 
-/// out[r, :] += x[rows[r] .. rows[r] + k] · matrix for every r; `out` is (rows.len(), n).
-pub fn accumulate(out: &mut [u64], x: &[u64], rows: &[usize], matrix: &Matrix) {
-    assert_eq!(out.len(), rows.len() * matrix.n);
-    assert!(rows.iter().all(|r| r.checked_add(matrix.k).is_some_and(|end| end <= x.len())), "an input row ends outside its tensor");
-    if simd::accumulate(out, x, rows, matrix) {
-        return;
-    }
-    portable(out, x, rows, matrix);
+/// Where the input of each output row is: `runs` runs of `run` elements, `pitch` apart; `starts` has the first of each row.
+pub struct Windows<'a> {
+    pub starts: &'a [usize],
+    pub runs: usize,
+    pub run: usize,
+    pub pitch: usize,
 }
 
-/// The definition; the vector kernels are tested against it.
-pub(super) fn portable(out: &mut [u64], x: &[u64], rows: &[usize], matrix: &Matrix) {
-    for (panel, lanes) in matrix.panels.chunks_exact((matrix.k * LANES).max(1)).enumerate() {
-        let first = panel * LANES;
-        let count = LANES.min(matrix.n - first);
-        for (r, start) in rows.iter().enumerate() {
-            let mut sum = [0u64; LANES];
-            for (v, w) in x[*start..start + matrix.k].iter().zip(lanes.chunks_exact(LANES)) {
-                for lane in 0..LANES {
-                    sum[lane] = sum[lane].wrapping_add(v.wrapping_mul(w[lane]));
+/// out[r, :] = Σ over (x, matrix) in `terms`: window r of x · matrix; `out` is (starts.len(), n).
+pub fn accumulate(out: &mut [u64], terms: &[(&[u64], &Matrix)], windows: &Windows) {
+    accumulate_with(Level::best(), out, terms, windows);
+}
+
+fn accumulate_with(level: Level, out: &mut [u64], terms: &[(&[u64], &Matrix)], windows: &Windows) {
+    let Some((_, first)) = terms.first() else { return };
+    let span = windows.runs.saturating_sub(1) * windows.pitch + windows.run;
+    let last = windows.starts.iter().max().copied().unwrap_or(0);
+    for (x, matrix) in terms {
+        assert_eq!((matrix.k, matrix.n), (windows.runs * windows.run, first.n));
+        assert!(windows.starts.is_empty() || last + span <= x.len(), "a window ends outside its tensor");
+    }
+    assert_eq!(out.len(), windows.starts.len() * first.n);
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 if level.is_available() => level.run(
+            #[inline(always)]
+            || all_rows::<x86::Avx512>(out, terms, windows, first.n),
+        ),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 if level.is_available() => level.run(
+            #[inline(always)]
+            || all_rows::<x86::Avx2>(out, terms, windows, first.n),
+        ),
+        _ => all_rows::<[u64; LANES]>(out, terms, windows, first.n),
+    }
+}
+
+#[inline(always)]
+fn all_rows<L: Lanes>(out: &mut [u64], terms: &[(&[u64], &Matrix)], windows: &Windows, n: usize) {
+    let mut r = 0;
+    while r + ROWS <= windows.starts.len() {
+        rows::<L, ROWS>(out, terms, windows, r, n);
+        r += ROWS;
+    }
+    while r < windows.starts.len() {
+        rows::<L, 1>(out, terms, windows, r, n);
+        r += 1;
+    }
+}
+
+/// R output rows from row `r` on.
+#[inline(always)]
+fn rows<L: Lanes, const R: usize>(out: &mut [u64], terms: &[(&[u64], &Matrix)], windows: &Windows, r: usize, n: usize) {
+    for panel in 0..n.div_ceil(LANES) {
+        let mut sums = [L::load(&L::ZERO); R];
+        for (x, matrix) in terms {
+            let panel = &matrix.panels[panel * matrix.k..][..matrix.k];
+            for (segment, panel) in panel.chunks_exact(windows.run).enumerate() {
+                let mut inputs: [&[u64]; R] = [&[]; R];
+                for (input, start) in inputs.iter_mut().zip(&windows.starts[r..]) {
+                    *input = &x[start + segment * windows.pitch..][..windows.run];
                 }
-            }
-            let at = r * matrix.n + first;
-            for (o, s) in out[at..at + count].iter_mut().zip(sum) {
-                *o = o.wrapping_add(s);
-            }
-        }
-    }
-}
-
-/// out += x ∗ w: x (batch, H, W, C), w one matrix a kernel row, valid padding; `image` and `result` are shapes of one row of the batch.
-pub fn conv2d(out: &mut [u64], x: &[u64], image: &[usize], result: &[usize], kernel: &[Matrix], stride: [usize; 2]) {
-    let (height, width, channels) = (image[0], image[1], image[2]);
-    let batch = x.len() / (height * width * channels);
-    let mut rows = Vec::with_capacity(batch * result[0] * result[1]);
-    for (ky, matrix) in kernel.iter().enumerate() {
-        rows.clear();
-        for b in 0..batch {
-            for y in 0..result[0] {
-                let line = (b * height + y * stride[0] + ky) * width;
-                rows.extend((0..result[1]).map(|column| (line + column * stride[1]) * channels));
-            }
-        }
-        accumulate(out, x, &rows, matrix);
-    }
-}
-
-/// out += x · w: x (batch, k), w (k, n).
-pub fn matmul(out: &mut [u64], x: &[u64], w: &Matrix) {
-    let rows: Vec<usize> = (0..x.len() / w.k).map(|b| b * w.k).collect();
-    accumulate(out, x, &rows, w);
-}
-
-/// Sums over windows: x (batch, H, W, C) to (batch, H', W', C).
-pub fn sum_pool(x: &[u64], image: &[usize], result: &[usize], window: [usize; 2], dilation: [usize; 2], stride: [usize; 2]) -> Vec<u64> {
-    let (height, width, channels) = (image[0], image[1], image[2]);
-    let batch = x.len() / (height * width * channels);
-    let mut out = vec![0u64; batch * result[0] * result[1] * channels];
-    let mut pixels = out.chunks_exact_mut(channels);
-    for b in 0..batch {
-        for y in 0..result[0] {
-            for column in 0..result[1] {
-                let Some(pixel) = pixels.next() else { return out };
-                for dy in 0..window[0] {
-                    for dx in 0..window[1] {
-                        let line = b * height + y * stride[0] + dy * dilation[0];
-                        let from = (line * width + column * stride[1] + dx * dilation[1]) * channels;
-                        for (p, v) in pixel.iter_mut().zip(&x[from..from + channels]) {
-                            *p = p.wrapping_add(*v);
-                        }
+                for (i, w) in panel.iter().enumerate() {
+                    let w = L::load(w);
+                    for (sum, input) in sums.iter_mut().zip(&inputs) {
+                        *sum = sum.add_product(input[i], w);
                     }
                 }
             }
         }
+        let first = panel * LANES;
+        let count = LANES.min(n - first);
+        for (i, sum) in sums.iter().enumerate() {
+            out[(r + i) * n + first..][..count].copy_from_slice(&sum.store()[..count]);
+        }
     }
-    out
+}
+
+/// The windows of a convolution, valid padding: `image` (H, W, C) and `result` (H', W', O) are shapes of one row of the batch. Writes where they start.
+pub fn convolution<'a>(
+    image: &[usize],
+    result: &[usize],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    rows: usize,
+    starts: &'a mut Vec<usize>,
+) -> Windows<'a> {
+    let (height, width, channels) = (image[0], image[1], image[2]);
+    starts.clear();
+    for row in 0..rows {
+        for y in 0..result[0] {
+            let line = (row * height + y * stride[0]) * width;
+            starts.extend((0..result[1]).map(|column| (line + column * stride[1]) * channels));
+        }
+    }
+    Windows { starts, runs: kernel[0], run: kernel[1] * channels, pitch: width * channels }
+}
+
+/// The windows of a matrix product with rows of `k` elements.
+pub fn rows_of(k: usize, rows: usize, starts: &mut Vec<usize>) -> Windows<'_> {
+    starts.clear();
+    starts.extend((0..rows).map(|row| row * k));
+    Windows { starts, runs: 1, run: k, pitch: 0 }
+}
+
+/// A window over the pixels of (H, W, C) images: for sums and maxima.
+#[derive(Clone, Copy)]
+pub struct Pooling {
+    pub image: [usize; 3],
+    /// H', W'
+    pub result: [usize; 2],
+    pub dilation: [usize; 2],
+    pub stride: [usize; 2],
+}
+
+impl Pooling {
+    /// For every pixel of the result: `visit(from, to)` with the first element of the input's pixel (dy, dx) of its window and of the result's pixel.
+    #[inline(always)]
+    fn pixels(&self, x: usize, [dy, dx]: [usize; 2], mut visit: impl FnMut(usize, usize)) {
+        let [height, width, channels] = self.image;
+        let mut to = 0;
+        for row in 0..x / (height * width * channels) {
+            for y in 0..self.result[0] {
+                let line = row * height + y * self.stride[0] + dy * self.dilation[0];
+                for column in 0..self.result[1] {
+                    visit((line * width + column * self.stride[1] + dx * self.dilation[1]) * channels, to);
+                    to += channels;
+                }
+            }
+        }
+    }
+
+    /// Adds pixel (dy, dx) of every window of x (batch, H, W, C) to `out` (batch, H', W', C).
+    pub fn add(&self, x: &[u64], offset: [usize; 2], out: &mut [u64]) {
+        let channels = self.image[2];
+        vectorized(
+            #[inline(always)]
+            || {
+                self.pixels(x.len(), offset, |from, to| {
+                    for (o, v) in out[to..to + channels].iter_mut().zip(&x[from..from + channels]) {
+                        *o = o.wrapping_add(*v);
+                    }
+                });
+            },
+        );
+    }
+
+    /// Pixel (dy, dx) of every window.
+    pub fn pick(&self, x: &[u64], offset: [usize; 2], out: &mut [u64]) {
+        let channels = self.image[2];
+        self.pixels(x.len(), offset, |from, to| out[to..to + channels].copy_from_slice(&x[from..from + channels]));
+    }
 }
 
 /// The axes of each row permuted: result axis i is axis `perm[i]` of `shape`.
-pub fn transpose(x: &[u64], shape: &[usize], perm: &[usize]) -> Vec<u64> {
+pub fn transpose(x: &[u64], shape: &[usize], perm: &[usize], out: &mut [u64]) {
     let mut strides = vec![1; shape.len()];
     for axis in (0..shape.len().saturating_sub(1)).rev() {
         strides[axis] = strides[axis + 1] * shape[axis + 1];
@@ -120,7 +201,9 @@ pub fn transpose(x: &[u64], shape: &[usize], perm: &[usize]) -> Vec<u64> {
     for p in perm {
         order = order.iter().flat_map(|base| (0..shape[*p]).map(move |i| (base, i))).map(|(base, i)| base + i * strides[*p]).collect();
     }
-    x.chunks_exact(order.len()).flat_map(|row| order.iter().map(|i| row[*i])).collect()
+    for (row, out) in x.chunks_exact(order.len()).zip(out.chunks_exact_mut(order.len())) {
+        out.iter_mut().zip(&order).for_each(|(o, from)| *o = row[*from]);
+    }
 }
 
 #[cfg(test)]
@@ -130,23 +213,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn vector_and_portable_kernels_are_equal(k in 1usize..40, n in 1usize..23, count in 1usize..11, seed in any::<u64>()) {
+        fn all_levels_are_equal_and_right(run in 1usize..20, runs in 1usize..4, n in 1usize..23, count in 1usize..11, seed in any::<u64>()) {
             let mut state = seed | 1;
             let mut next = || { state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1); state ^ state >> 29 };
-            let x: Vec<u64> = (0..k + 3 * count).map(|_| next()).collect();
-            let values: Vec<u64> = (0..k * n).map(|_| next()).collect();
-            let rows: Vec<usize> = (0..count).map(|r| 3 * r).collect();
-            let matrix = Matrix::new(&values, k, n);
-            let start: Vec<u64> = (0..count * n).map(|_| next()).collect();
-            let (mut a, mut b) = (start.clone(), start);
-            portable(&mut a, &x, &rows, &matrix);
-            accumulate(&mut b, &x, &rows, &matrix);
-            prop_assert_eq!(&a, &b);
-            let (r, j) = (count - 1, n - 1);
-            let expected = (0..k).fold(0u64, |s, i| s.wrapping_add(x[rows[r] + i].wrapping_mul(values[i * n + j])));
-            let mut alone = vec![0; count * n];
-            accumulate(&mut alone, &x, &rows, &matrix);
-            prop_assert_eq!(alone[r * n + j], expected);
+            let (k, pitch) = (runs * run, run + 2);
+            let mut random = |n: usize| -> Vec<u64> { (0..n).map(|_| next()).collect() };
+            let (x, y) = (random(3 * count + runs * pitch), random(3 * count + runs * pitch));
+            let (a, b) = (random(k * n), random(k * n));
+            let starts: Vec<usize> = (0..count).map(|r| 3 * r).collect();
+            let windows = Windows { starts: &starts, runs, run, pitch };
+            let (first, second) = (Matrix::new(&a, k, n), Matrix::new(&b, k, n));
+            for level in Level::ALL {
+                let mut out = vec![1; count * n];
+                accumulate_with(*level, &mut out, &[(&x, &first), (&y, &second)], &windows);
+                for (at, got) in out.iter().enumerate() {
+                    let (r, j) = (at / n, at % n);
+                    let sum = |x: &[u64], w: &[u64]| (0..k).fold(0u64, |s, i| s.wrapping_add(x[starts[r] + i / run * pitch + i % run].wrapping_mul(w[i * n + j])));
+                    prop_assert_eq!(*got, sum(&x, &a).wrapping_add(sum(&y, &b)), "{:?}", level);
+                }
+            }
         }
     }
 
@@ -154,9 +239,9 @@ mod tests {
     fn a_convolution_sums_products_over_the_window() {
         let image: Vec<u64> = (0..2 * 4 * 4 * 2).collect(); // batch 2, 4 x 4, 2 channels
         let kernel: Vec<u64> = (0..3 * 2 * 2 * 3).map(|v| v * v + 1).collect(); // 3 x 2, 2 in, 3 out
-        let rows: Vec<Matrix> = kernel.chunks(2 * 2 * 3).map(|row| Matrix::new(row, 4, 3)).collect();
-        let mut out = vec![0; 2 * 2 * 2 * 3];
-        conv2d(&mut out, &image, &[4, 4, 2], &[2, 2, 3], &rows, [1, 2]);
+        let (mut out, mut starts) = (vec![0; 2 * 2 * 2 * 3], vec![]);
+        let windows = convolution(&[4, 4, 2], &[2, 2, 3], [3, 2], [1, 2], 2, &mut starts);
+        accumulate(&mut out, &[(&image, &Matrix::new(&kernel, 12, 3))], &windows);
         for (index, got) in out.iter().enumerate() {
             let (b, y, x, o) = (index / 12, index / 6 % 2, index / 3 % 2, index % 3);
             let mut want = 0;
@@ -170,9 +255,16 @@ mod tests {
     #[test]
     fn pooling_and_transposing_follow_their_shapes() {
         let image: Vec<u64> = (0..9).collect();
-        assert_eq!(sum_pool(&image, &[3, 3, 1], &[2, 2, 1], [2, 2], [1, 1], [1, 1]), [8, 12, 20, 24]);
-        assert_eq!(sum_pool(&image, &[3, 3, 1], &[1, 1, 1], [2, 2], [2, 2], [1, 1]), [16]);
+        let sums = |result: [usize; 2], dilation: [usize; 2]| {
+            let mut out = vec![0; result[0] * result[1]];
+            let pooling = Pooling { image: [3, 3, 1], result, dilation, stride: [1, 1] };
+            [[0, 0], [0, 1], [1, 0], [1, 1]].into_iter().for_each(|offset| pooling.add(&image, offset, &mut out));
+            out
+        };
+        assert_eq!((sums([2, 2], [1, 1]), sums([1, 1], [2, 2])), (vec![8, 12, 20, 24], vec![16]));
         let x: Vec<u64> = (0..12).collect(); // two rows of (2, 3)
-        assert_eq!(transpose(&x, &[2, 3], &[1, 0]), [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11]);
+        let mut turned = vec![0; 12];
+        transpose(&x, &[2, 3], &[1, 0], &mut turned);
+        assert_eq!(turned, [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11]);
     }
 }

@@ -1,83 +1,182 @@
-//! The AVX2 form of the matrix kernel, chosen at run time, bit-equal to the portable one. The crate's only `unsafe`.
+//! Chooses vector instructions at run time. The passes are plain Rust, compiled once for each level: bit-equal by construction, and tested to be.
+//!
+//! The crate's only `unsafe`: calling what was compiled for instructions that the machine was found to have.
+#![allow(unsafe_code)]
 
-use super::kernels::Matrix;
+/// Vector instructions that passes are compiled for. On aarch64 portable code has NEON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
 
-/// Does the work of `kernels::accumulate` if this machine has the instructions; false: nothing was done. The caller has checked all bounds.
-#[cfg(target_arch = "x86_64")]
-pub(super) fn accumulate(out: &mut [u64], x: &[u64], rows: &[usize], matrix: &Matrix) -> bool {
-    if !std::arch::is_x86_feature_detected!("avx2") {
-        return false;
+impl Level {
+    pub const ALL: &'static [Level] = &[
+        Level::Portable,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512,
+    ];
+
+    /// Whether this machine has the instructions.
+    pub fn is_available(self) -> bool {
+        match self {
+            Level::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => std::is_x86_feature_detected!("avx2"),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => {
+                std::is_x86_feature_detected!("avx2")
+                    && std::is_x86_feature_detected!("avx512f")
+                    && std::is_x86_feature_detected!("avx512bw")
+                    && std::is_x86_feature_detected!("avx512dq")
+                    && std::is_x86_feature_detected!("avx512vl")
+            }
+        }
     }
-    // SAFETY: the instructions are there; `accumulate_avx2` only needs that besides what it asserts.
-    unsafe { x86::accumulate_avx2(out, x, rows, matrix) };
-    true
+
+    /// The strongest that this machine has.
+    pub fn best() -> Level {
+        Level::ALL.iter().rev().copied().find(|level| level.is_available()).unwrap_or(Level::Portable)
+    }
+
+    /// Runs `pass` with these instructions, or portably if the machine lacks them. `pass` is a closure marked `#[inline(always)]`, so that it is compiled into each of the functions below;
+    /// what it calls has to be inlined too, which iterator adapters are and `std::array::from_fn` is not.
+    #[inline(always)]
+    pub(super) fn run<T>(self, pass: impl FnOnce() -> T) -> T {
+        if !self.is_available() {
+            return pass();
+        }
+        match self {
+            Level::Portable => pass(),
+            // SAFETY: `is_available` has asked the machine for every instruction set that the function is compiled for.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { avx2(pass) },
+            // SAFETY: likewise.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { avx512(pass) },
+        }
+    }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-pub(super) fn accumulate(_: &mut [u64], _: &[u64], _: &[usize], _: &Matrix) -> bool {
-    false
+/// Runs `pass` with the strongest instructions of this machine.
+#[inline(always)]
+pub(super) fn vectorized<T>(pass: impl FnOnce() -> T) -> T {
+    Level::best().run(pass)
 }
 
 #[cfg(target_arch = "x86_64")]
-mod x86 {
+#[target_feature(enable = "avx2")]
+fn avx2<T>(pass: impl FnOnce() -> T) -> T {
+    pass()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512dq,avx512vl")]
+fn avx512<T>(pass: impl FnOnce() -> T) -> T {
+    pass()
+}
+
+/// Eight ring elements in registers, for the one loop that compilers do not turn into good vector code by themselves. Methods are called inside `Level::run` of their level.
+pub(super) trait Lanes: Copy {
+    const ZERO: [u64; 8] = [0; 8];
+
+    fn load(values: &[u64; 8]) -> Self;
+    /// self + v·w
+    fn add_product(self, v: u64, w: Self) -> Self;
+    fn store(self) -> [u64; 8];
+}
+
+impl Lanes for [u64; 8] {
+    #[inline(always)]
+    fn load(values: &[u64; 8]) -> Self {
+        *values
+    }
+
+    #[inline(always)]
+    fn add_product(mut self, v: u64, w: Self) -> Self {
+        for (sum, w) in self.iter_mut().zip(&w) {
+            *sum = sum.wrapping_add(v.wrapping_mul(*w));
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn store(self) -> [u64; 8] {
+        self
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod x86 {
     use std::arch::x86_64::*;
 
-    use super::super::kernels::{Matrix, LANES};
+    use super::Lanes;
 
-    /// Input rows handled together, so that a load of the matrix serves several.
-    const ROWS: usize = 4;
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Avx512(__m512i);
 
-    #[target_feature(enable = "avx2")]
-    pub(super) unsafe fn accumulate_avx2(out: &mut [u64], x: &[u64], rows: &[usize], matrix: &Matrix) {
-        let (k, n) = (matrix.k, matrix.n);
-        for (panel, lanes) in matrix.panels.chunks_exact((k * LANES).max(1)).enumerate() {
-            let first = panel * LANES;
-            let count = LANES.min(n - first);
-            let mut store = |r: usize, sums: &[__m256i]| {
-                for (i, sum) in sums.iter().enumerate() {
-                    let mut values = [0u64; LANES];
-                    // SAFETY: `values` has room for one register.
-                    unsafe { _mm256_storeu_si256(values.as_mut_ptr().cast(), *sum) };
-                    let at = (r + i) * n + first;
-                    for (o, v) in out[at..at + count].iter_mut().zip(values) {
-                        *o = o.wrapping_add(v);
-                    }
-                }
-            };
-            let mut r = 0;
-            while r + ROWS <= rows.len() {
-                let inputs: [&[u64]; ROWS] = std::array::from_fn(|i| &x[rows[r + i]..rows[r + i] + k]);
-                // SAFETY: AVX2 is there; every input has k elements, `lanes` k registers.
-                store(r, &unsafe { products(inputs, lanes, k) });
-                r += ROWS;
-            }
-            while r < rows.len() {
-                // SAFETY: as above.
-                store(r, &unsafe { products([&x[rows[r]..rows[r] + k]], lanes, k) });
-                r += 1;
-            }
+    impl Lanes for Avx512 {
+        #[inline(always)]
+        fn load(values: &[u64; 8]) -> Self {
+            // SAFETY: used inside `Level::run` of Avx512 alone; `values` has eight elements.
+            Avx512(unsafe { _mm512_loadu_si512(values.as_ptr().cast()) })
+        }
+
+        #[inline(always)]
+        fn add_product(self, v: u64, w: Self) -> Self {
+            // SAFETY: used inside `Level::run` of Avx512 alone.
+            Avx512(unsafe { _mm512_add_epi64(self.0, _mm512_mullo_epi64(_mm512_set1_epi64(v as i64), w.0)) })
+        }
+
+        #[inline(always)]
+        fn store(self) -> [u64; 8] {
+            let mut out = Self::ZERO;
+            // SAFETY: used inside `Level::run` of Avx512 alone; `out` has eight elements.
+            unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), self.0) };
+            out
         }
     }
 
-    /// The products of R input rows with one panel. A 64-bit product modulo 2^64 is lo·lo + 2^32·(lo·hi + hi·lo); the two sums are kept apart until the end.
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    unsafe fn products<const R: usize>(inputs: [&[u64]; R], lanes: &[u64], k: usize) -> [__m256i; R] {
-        let mut low = [_mm256_setzero_si256(); R];
-        let mut cross = [_mm256_setzero_si256(); R];
-        for i in 0..k {
-            // SAFETY: `lanes` holds k·LANES elements.
-            let w = unsafe { _mm256_loadu_si256(lanes.as_ptr().add(i * LANES).cast()) };
-            let w_high = _mm256_srli_epi64(w, 32);
-            for row in 0..R {
-                // SAFETY: every input has k elements.
-                let v = _mm256_set1_epi64x(unsafe { *inputs[row].get_unchecked(i) } as i64);
-                let v_high = _mm256_srli_epi64(v, 32);
-                low[row] = _mm256_add_epi64(low[row], _mm256_mul_epu32(v, w));
-                let mixed = _mm256_add_epi64(_mm256_mul_epu32(v, w_high), _mm256_mul_epu32(v_high, w));
-                cross[row] = _mm256_add_epi64(cross[row], mixed);
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Avx2([__m256i; 2]);
+
+    impl Lanes for Avx2 {
+        #[inline(always)]
+        fn load(values: &[u64; 8]) -> Self {
+            // SAFETY: used inside `Level::run` of Avx2 alone; `values` has eight elements, four a half.
+            Avx2([0, 4].map(|first| unsafe { _mm256_loadu_si256(values.as_ptr().add(first).cast()) }))
+        }
+
+        /// A 64-bit product modulo 2^64 is low·low + 2^32·(low·high + high·low).
+        #[inline(always)]
+        fn add_product(self, v: u64, w: Self) -> Self {
+            // SAFETY: used inside `Level::run` of Avx2 alone.
+            unsafe {
+                let v_low = _mm256_set1_epi64x(v as i64);
+                let v_high = _mm256_srli_epi64(v_low, 32);
+                let mut sums = self.0;
+                for (sum, w) in sums.iter_mut().zip(w.0) {
+                    let cross = _mm256_add_epi64(_mm256_mul_epu32(v_low, _mm256_srli_epi64(w, 32)), _mm256_mul_epu32(v_high, w));
+                    let product = _mm256_add_epi64(_mm256_mul_epu32(v_low, w), _mm256_slli_epi64(cross, 32));
+                    *sum = _mm256_add_epi64(*sum, product);
+                }
+                Avx2(sums)
             }
         }
-        std::array::from_fn(|row| _mm256_add_epi64(low[row], _mm256_slli_epi64(cross[row], 32)))
+
+        #[inline(always)]
+        fn store(self) -> [u64; 8] {
+            let mut out = Self::ZERO;
+            for (half, values) in self.0.iter().zip(out.chunks_exact_mut(4)) {
+                // SAFETY: used inside `Level::run` of Avx2 alone; `values` has four elements.
+                unsafe { _mm256_storeu_si256(values.as_mut_ptr().cast(), *half) };
+            }
+            out
+        }
     }
 }

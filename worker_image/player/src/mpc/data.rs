@@ -1,0 +1,352 @@
+//! alice and bob: masked sharing (docs/protocol.md). Formulas there, in the same names; here their order, block by block.
+
+use std::marker::PhantomData;
+
+use super::block::{blocks, Block, Layout, Part, BLOCK};
+use super::prg::{Purpose, Source, Tag};
+use super::ring::Ring;
+use super::simd::vectorized;
+use super::{bits, kernels, truncation, Channel, ChannelError, Comparison, Input, Linear, Masked, Product, Protocol, Step, Workspace};
+use crate::role::Role;
+use crate::shares::Weight;
+
+/// A data player in one batch.
+pub(super) struct Data<'a, R, S> {
+    pub role: Role,
+    pub with_carol: S,
+    pub with_peer: S,
+    pub channel: &'a mut dyn Channel,
+    pub workspace: &'a mut Workspace,
+    pub instruction: u32,
+    pub level: u16,
+    pub ring: PhantomData<R>,
+}
+
+/// What carol dealt: alice reads her part from the common stream, bob has it as a message.
+pub(super) struct Dealt {
+    layout: Layout,
+    message: Option<Vec<u64>>,
+}
+
+impl Dealt {
+    /// bob's part; empty for alice.
+    pub(super) fn bobs(&self, purpose: Purpose, block: Block) -> &[u64] {
+        self.message.as_ref().map_or(&[], |message| &message[self.layout.at(purpose, block)])
+    }
+}
+
+/// t = P − R + f·ρ_m: P is public to the data players, R and ρ_m are shared.
+pub(super) struct Difference {
+    pub p: Vec<u64>,
+    /// The share of R, if it was not dealt.
+    r: Option<Vec<u64>>,
+    msb: Option<Msb>,
+    pub dealt: Dealt,
+}
+
+/// The correction of a truncation by the opened most significant bit: f = k·(1 − 2c), k = 2^(SIGN − shift).
+struct Msb {
+    /// The planes of c.
+    c: Vec<u64>,
+    shift: u32,
+}
+
+impl Difference {
+    pub(super) fn shift(&self) -> Option<u32> {
+        self.msb.as_ref().map(|msb| msb.shift)
+    }
+}
+
+impl<R: Ring, S: Source> Data<'_, R, S> {
+    /// Whether this player adds what is public.
+    pub(super) fn lead(&self) -> bool {
+        self.role == Role::Alice
+    }
+
+    fn peer(&self) -> Role {
+        if self.lead() {
+            Role::Bob
+        } else {
+            Role::Alice
+        }
+    }
+
+    pub(super) fn tag(&self, purpose: Purpose) -> Tag {
+        Tag { instruction: self.instruction, level: self.level, purpose }
+    }
+
+    pub(super) fn send(&mut self, to: Role, step: Step, words: &[u64]) -> Result<(), ChannelError> {
+        self.channel.send(to, self.instruction, step.at(self.level), words)
+    }
+
+    /// Sends words to the other data player and gets as many back: one hop.
+    pub(super) fn exchange(&mut self, step: Step, words: &[u64]) -> Result<Vec<u64>, ChannelError> {
+        let peer = self.peer();
+        self.send(peer, step, words)?;
+        self.channel.recv(peer, self.instruction, step.at(self.level), words.len())
+    }
+
+    /// Gives a message of the other data player's back.
+    pub(super) fn recycle(&mut self, theirs: Vec<u64>) {
+        self.channel.recycle(self.peer(), theirs);
+    }
+
+    /// carol's message for `n` elements.
+    pub(super) fn dealt(&mut self, step: Step, layout: Layout, n: usize) -> Result<Dealt, ChannelError> {
+        let message = match self.role {
+            Role::Alice => None,
+            _ => Some(self.channel.recv(Role::Carol, self.instruction, step.at(self.level), layout.words(n))?),
+        };
+        Ok(Dealt { layout, message })
+    }
+
+    /// This player's part of what carol dealt for a block; `scratch` has room for it.
+    pub(super) fn read<'s>(&self, dealt: &'s Dealt, purpose: Purpose, block: Block, scratch: &'s mut [u64]) -> &'s [u64] {
+        if dealt.message.is_some() {
+            return dealt.bobs(purpose, block);
+        }
+        match dealt.layout.part(purpose) {
+            Part::Planes(count) => {
+                let out = &mut scratch[..count * block.words()];
+                self.with_carol.planes(self.tag(purpose), count, block, out);
+                out
+            }
+            _ => {
+                let out = &mut scratch[..block.len];
+                self.with_carol.words(self.tag(purpose), block.first, out);
+                out
+            }
+        }
+    }
+
+    pub(super) fn discard(&mut self, dealt: Dealt) {
+        dealt.message.into_iter().for_each(|message| self.channel.recycle(Role::Carol, message));
+    }
+
+    pub(super) fn finish(&mut self, t: Difference) {
+        self.discard(t.dealt);
+        [Some(t.p), t.r, t.msb.map(|msb| msb.c)].into_iter().flatten().for_each(|buffer| self.workspace.give(buffer));
+    }
+
+    /// A share becomes a masked value: fresh λ, one exchange.
+    pub(super) fn remask(&mut self, mut share: Vec<u64>) -> Result<Masked, ChannelError> {
+        let mut l = self.workspace.take(share.len());
+        for block in blocks(share.len()) {
+            let (share, l) = (&mut share[block.range()], &mut l[block.range()]);
+            self.with_carol.words(self.tag(Purpose::Mask), block.first, l);
+            vectorized(
+                #[inline(always)]
+                || add_into::<R>(share, l),
+            );
+        }
+        let theirs = self.exchange(Step::Mask, &share)?;
+        vectorized(
+            #[inline(always)]
+            || add_into::<R>(&mut share, &theirs),
+        );
+        self.recycle(theirs);
+        Ok(Masked { m: share, l })
+    }
+
+    /// Opens o = z + r + OFFSET, and what follows from it: t = ⌊z / 2^shift⌋ (or one more) as a difference.
+    fn open(&mut self, Product(mut z): Product, shift: u32, more: Vec<(Purpose, Part)>) -> Result<Difference, ChannelError> {
+        let n = z.len();
+        let mut gamma = [0u64; BLOCK];
+        for block in blocks(n) {
+            let (z, gamma) = (&mut z[block.range()], &mut gamma[..block.len]);
+            self.with_carol.words(self.tag(Purpose::Gamma), block.first, gamma);
+            vectorized(
+                #[inline(always)]
+                || add_into::<R>(z, gamma),
+            );
+        }
+        let theirs = self.exchange(Step::Open, &z)?;
+        let mut c = self.workspace.take(super::block::plane_words(n, 1));
+        let k = 1u64 << (R::SIGN - shift);
+        for block in blocks(n) {
+            let (p, theirs, c) = (&mut z[block.range()], &theirs[block.range()], &mut c[block.planes(1)]);
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (p, theirs) in p.iter_mut().zip(theirs) {
+                        *p = R::add(p.wrapping_add(*theirs), R::OFFSET);
+                    }
+                    bits::plane(p, R::SIGN, c);
+                    for p in p.iter_mut() {
+                        let msb = *p >> R::SIGN;
+                        *p = R::add(((*p & R::LOW) >> shift).wrapping_sub(R::OFFSET >> shift), k.wrapping_mul(msb));
+                    }
+                },
+            );
+        }
+        self.recycle(theirs);
+        let dealt = self.dealt(Step::Deal, Layout::new(truncation::parts(shift).into_iter().chain(more)), n)?;
+        Ok(Difference { p: z, r: None, msb: Some(Msb { c, shift }), dealt })
+    }
+
+    /// ±(ρ << (SIGN − shift)) by the bits of c, added to `out`; `rho`: shares modulo 2^(shift + 1), as planes.
+    fn add_correction(msb: &Msb, block: Block, rho: &[u64], out: &mut [u64]) {
+        let (mut values, mut c) = ([0u64; BLOCK], [0u64; BLOCK]);
+        let (values, c) = (&mut values[..block.len], &mut c[..block.len]);
+        vectorized(
+            #[inline(always)]
+            || {
+                bits::values(rho, msb.shift as usize + 1, values);
+                bits::masks(&msb.c[block.planes(1)], c);
+                for ((out, value), c) in out.iter_mut().zip(values).zip(c) {
+                    let term = *value << (R::SIGN - msb.shift);
+                    *out = R::add(*out, (term ^ *c).wrapping_sub(*c));
+                }
+            },
+        );
+    }
+
+    /// This player's additive share of t.
+    pub(super) fn share(&self, t: &Difference, block: Block, out: &mut [u64]) {
+        let mut scratch = [0u64; BLOCK];
+        let r = match &t.r {
+            Some(r) => &r[block.range()],
+            None => self.read(&t.dealt, Purpose::R, block, &mut scratch),
+        };
+        let (lead, p) = (self.lead(), &t.p[block.range()]);
+        vectorized(
+            #[inline(always)]
+            || {
+                for ((out, r), p) in out.iter_mut().zip(r).zip(p) {
+                    *out = R::sub(if lead { *p } else { 0 }, *r);
+                }
+            },
+        );
+        if let Some(msb) = &t.msb {
+            let mut scratch = [0u64; bits::room(32)];
+            Self::add_correction(msb, block, self.read(&t.dealt, Purpose::RhoM, block, &mut scratch), out);
+        }
+    }
+
+    /// This player's additive share of s·t, from what carol dealt of s.
+    pub(super) fn share_of_product(&self, t: &Difference, second: &Dealt, s: &[u64], block: Block, out: &mut [u64]) {
+        let mut scratch = [0u64; BLOCK];
+        let s_r = self.read(second, Purpose::SigmaR, block, &mut scratch);
+        let p = &t.p[block.range()];
+        vectorized(
+            #[inline(always)]
+            || {
+                for (((out, s), p), s_r) in out.iter_mut().zip(s).zip(p).zip(s_r) {
+                    *out = R::sub(s.wrapping_mul(*p), *s_r);
+                }
+            },
+        );
+        if let Some(msb) = &t.msb {
+            let mut scratch = [0u64; bits::room(32)];
+            Self::add_correction(msb, block, self.read(second, Purpose::SigmaRhoM, block, &mut scratch), out);
+        }
+    }
+
+    /// An additive share of t, for all elements.
+    fn shares(&mut self, t: Difference) -> Vec<u64> {
+        let mut out = self.workspace.take(t.p.len());
+        for block in blocks(t.p.len()) {
+            self.share(&t, block, &mut out[block.range()]);
+        }
+        self.finish(t);
+        out
+    }
+
+    /// An output share: a fresh sharing of the same value.
+    fn rerandomized(&mut self, mut t: Vec<u64>) -> Vec<u64> {
+        let (lead, mut zero) = (self.lead(), [0u64; BLOCK]);
+        for block in blocks(t.len()) {
+            let (t, zero) = (&mut t[block.range()], &mut zero[..block.len]);
+            self.with_peer.words(self.tag(Purpose::Zero), block.first, zero);
+            for (t, zero) in t.iter_mut().zip(zero) {
+                *t = if lead { R::add(*t, *zero) } else { R::sub(*t, *zero) };
+            }
+        }
+        t
+    }
+}
+
+#[inline(always)]
+fn add_into<R: Ring>(a: &mut [u64], b: &[u64]) {
+    for (a, b) in a.iter_mut().zip(b) {
+        *a = R::add(*a, *b);
+    }
+}
+
+impl<R: Ring, S: Source, C: Comparison> Protocol<C> for Data<'_, R, S> {
+    fn begin(&mut self, instruction: u32, level: u16) {
+        (self.instruction, self.level) = (instruction, level);
+    }
+
+    fn workspace(&mut self) -> &mut Workspace {
+        self.workspace
+    }
+
+    /// alice knows bob's masked share already, and sends hers; bob has sent his with the word that the request came.
+    fn input(&mut self, input: Input, n: usize) -> Result<Masked, ChannelError> {
+        match input {
+            Input::Alice { share: mut m, bob } if m.len() == n && bob.len() == n => {
+                let mut l = self.workspace.take(n);
+                self.with_carol.words(self.tag(Purpose::Mask), 0, &mut l);
+                add_into::<R>(&mut m, &l);
+                self.send(Role::Bob, Step::Mask, &m)?;
+                add_into::<R>(&mut m, &bob);
+                self.workspace.give(bob);
+                Ok(Masked { m, l })
+            }
+            Input::Bob { masked: mut m, mask: l } if m.len() == n && l.len() == n => {
+                let theirs = self.channel.recv(Role::Alice, self.instruction, Step::Mask.at(self.level), n)?;
+                add_into::<R>(&mut m, &theirs);
+                self.recycle(theirs);
+                Ok(Masked { m, l })
+            }
+            _ => Err(ChannelError::Protocol(self.role, format!("an input of {n} elements, as {} has it, is needed", self.role))),
+        }
+    }
+
+    fn linear(&mut self, x: &Masked, w: &Weight, n: usize, map: Linear) -> Product {
+        let mut z = self.workspace.take(n);
+        if let Weight::Data { with_m, with_lambda } = w {
+            let windows = map.windows(x.m.len(), &mut self.workspace.starts);
+            kernels::accumulate(&mut z, &[(&x.m, with_m), (&x.l, with_lambda)], &windows);
+        }
+        Product(z)
+    }
+
+    fn scale(&mut self, x: &Masked, factor: u64) -> Product {
+        let mut z = self.workspace.take(x.l.len());
+        let lead = self.lead();
+        for ((z, m), l) in z.iter_mut().zip(&x.m).zip(&x.l) {
+            *z = factor.wrapping_mul((if lead { *m } else { 0 }).wrapping_sub(*l));
+        }
+        Product(z)
+    }
+
+    fn truncate(&mut self, z: Product, shift: u32) -> Result<Masked, ChannelError> {
+        let t = self.open(z, shift, vec![])?;
+        let share = self.shares(t);
+        self.remask(share)
+    }
+
+    fn relu(&mut self, x: Masked) -> Result<Masked, ChannelError> {
+        let dealt = self.dealt(Step::Deal, Layout::new(C::parts::<R>(None)), x.m.len())?;
+        C::select(self, Difference { p: x.m, r: Some(x.l), msb: None, dealt })
+    }
+
+    fn truncate_relu(&mut self, z: Product, shift: u32) -> Result<Masked, ChannelError> {
+        let t = self.open(z, shift, C::parts::<R>(Some(shift)))?;
+        C::select(self, t)
+    }
+
+    fn output(&mut self, x: Masked) -> Option<Vec<u64>> {
+        let dealt = Dealt { layout: Layout::new([]), message: None };
+        let t = self.shares(Difference { p: x.m, r: Some(x.l), msb: None, dealt });
+        Some(self.rerandomized(t))
+    }
+
+    fn truncate_output(&mut self, z: Product, shift: u32) -> Result<Option<Vec<u64>>, ChannelError> {
+        let t = self.open(z, shift, vec![])?;
+        let share = self.shares(t);
+        Ok(Some(self.rerandomized(share)))
+    }
+}

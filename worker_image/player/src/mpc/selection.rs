@@ -1,0 +1,78 @@
+//! y = b·t from b = b_public ⊕ s, where carol knows s and the data players b_public (docs/protocol.md, Selection). Both protocols end so.
+
+use super::bits;
+use super::block::{blocks, Block, Layout, Part, BLOCK};
+use super::data::{Data, Dealt, Difference};
+use super::helper::Helper;
+use super::prg::{Purpose, Source};
+use super::ring::Ring;
+use super::simd::vectorized;
+
+/// ⟨s⟩, ⟨s·R⟩ and, after a truncation by `shift` bits, ⟨s·ρ_m⟩ modulo 2^(shift + 1).
+pub(super) fn parts(shift: Option<u32>) -> Vec<(Purpose, Part)> {
+    let mut parts = vec![(Purpose::Sigma, Part::Words), (Purpose::SigmaR, Part::Words)];
+    parts.extend(shift.map(|shift| (Purpose::SigmaRhoM, Part::Planes(shift as usize + 1))));
+    parts
+}
+
+/// carol's part for a block; `s` is its plane, `r` and `msb` are the whole tensor's.
+pub(super) fn deal<R: Ring, S: Source>(
+    helper: &Helper<R, S>,
+    s: &[u64],
+    r: &[u64],
+    msb: Option<(&[u64], u32)>,
+    block: Block,
+    layout: &Layout,
+    message: &mut [u64],
+) {
+    let (mut bit, mut product) = ([0u64; BLOCK], [0u64; BLOCK]);
+    let (bit, product) = (&mut bit[..block.len], &mut product[..block.len]);
+    let r = &r[block.range()];
+    vectorized(
+        #[inline(always)]
+        || {
+            bits::masks(s, bit);
+            for ((bit, product), r) in bit.iter_mut().zip(product.iter_mut()).zip(r) {
+                *product = *r & *bit;
+                *bit &= 1;
+            }
+        },
+    );
+    helper.deal_words(Purpose::Sigma, block.first, bit, &mut message[layout.at(Purpose::Sigma, block)]);
+    helper.deal_words(Purpose::SigmaR, block.first, product, &mut message[layout.at(Purpose::SigmaR, block)]);
+    if let Some((rho_m, shift)) = msb {
+        let (mut both, mut alice) = ([0u64; bits::room(1)], [0u64; bits::room(32)]);
+        let (both, alice) = (&mut both[..block.words()], &mut alice[..(shift as usize + 1) * block.words()]);
+        both.iter_mut().zip(s).zip(&rho_m[block.planes(1)]).for_each(|((both, s), rho_m)| *both = s & rho_m);
+        helper.with_alice.planes(helper.tag(Purpose::SigmaRhoM), shift as usize + 1, block, alice);
+        bits::subtract(both, alice, &mut message[layout.at(Purpose::SigmaRhoM, block)]);
+    }
+}
+
+/// A data player's share of y. `s`: its share of ⟨s⟩, or nothing if that is still to be read from `second`.
+pub(super) fn select<R: Ring, S: Source>(data: &mut Data<R, S>, t: &Difference, b_public: &[u64], second: &Dealt, s: Option<&[u64]>) -> Vec<u64> {
+    let n = t.p.len();
+    let mut y = data.workspace.take(n);
+    let (mut share, mut scratch, mut mask) = ([0u64; BLOCK], [0u64; BLOCK], [0u64; BLOCK]);
+    for block in blocks(n) {
+        let (y, share, mask) = (&mut y[block.range()], &mut share[..block.len], &mut mask[..block.len]);
+        let s = match s {
+            Some(s) => &s[block.range()],
+            None => data.read(second, Purpose::Sigma, block, &mut scratch),
+        };
+        data.share_of_product(t, second, s, block, y);
+        data.share(t, block, share);
+        let b = &b_public[block.planes(1)];
+        vectorized(
+            #[inline(always)]
+            || {
+                bits::masks(b, mask);
+                for ((y, share), b) in y.iter_mut().zip(share).zip(mask) {
+                    // b ? t − s·t : s·t
+                    *y = R::add((*y ^ *b).wrapping_sub(*b), *share & *b);
+                }
+            },
+        );
+    }
+    y
+}
