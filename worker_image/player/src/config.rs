@@ -32,6 +32,9 @@ pub struct Args {
     /// Most rows of one batch, and of one request
     #[arg(long, env = "SECUREMODEL_MAX_ROWS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub max_rows: u32,
+    /// How long a request may wait for others to share its batch, in milliseconds (alice)
+    #[arg(long, env = "SECUREMODEL_BATCH_DELAY_MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1000))]
+    pub batch_delay_ms: u64,
     /// Log filter: error, warn, info, debug, or a tracing filter
     #[arg(long, env = "SECUREMODEL_LOG", default_value = "info")]
     pub log: String,
@@ -54,6 +57,8 @@ pub enum ConfigError {
     Tls { path: String, why: String },
     #[error("cannot listen on {address}: {why}")]
     Listen { address: SocketAddr, why: std::io::Error },
+    #[error("cannot make an eventfd: {0}")]
+    Waker(std::io::Error),
     #[error("cannot handle signals: {0}")]
     Signals(std::io::Error),
 }

@@ -1,67 +1,59 @@
 //! Runs batches, one after the other, on one thread. alice forms and announces them; bob and carol follow.
 
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tracing::{debug, warn};
+use tracing::debug;
 
-use crate::counters::Counters;
 use crate::loaded::Loaded;
-use crate::mpc::{self, Channel, ChannelError};
-use crate::net::epoch::KeyChain;
+use crate::mpc::{self, Channel, ChannelError, Input, Workspace};
+use crate::net::announce::{announcement, parse_announcement, waiting, Entry};
+use crate::net::epoch::{KeyChain, RequestKeys};
 use crate::net::frame::{Frame, Header, Kind};
 use crate::net::mesh::Epoch;
 use crate::player::Player;
 use crate::role::Role;
 use crate::serve::error::ApiError;
-use crate::serve::requests::{Answer, Request, RequestId};
+use crate::serve::requests::{Answer, Masked, Next, Request, Sent};
 
 /// How often an idle engine looks whether its epoch is still there.
 const IDLE: Duration = Duration::from_millis(200);
 /// The hop of bob's WAITING; the client's request is 1.
 const WAITING_HOP: u16 = 2;
-/// A request in a WAITING or ANNOUNCE frame: id and rows.
-const ENTRY: usize = 20;
 
 /// Serves epoch after epoch, for as long as the process lives.
 pub fn run(player: &Player) {
     loop {
         let Some((epoch, loaded)) = player.mesh.serving(IDLE) else { continue };
         let keys = KeyChain::new(player.role, &epoch.id, epoch.links.each_ref().map(|link| &link.secret));
-        let mut session = Session { player, epoch, loaded, keys };
+        let requests = epoch.link(Role::Bob).ok().filter(|_| player.role == Role::Carol).map(|bob| RequestKeys::new(&epoch.id, &bob.secret));
+        let mut session = Session { player, epoch, loaded, keys, requests, workspace: Workspace::default(), busy: Instant::now() };
         let ended = session.serve();
-        player.mesh.end_epoch(&session.epoch.id, &ended.to_string());
+        player.mesh.end_epoch(&session.epoch.id, &ended);
     }
 }
 
-/// Tells alice, as bob, which shares have come. Runs on a thread of its own, so that alice hears of them while a batch runs.
-pub fn report_waiting(player: &Player) {
+/// Sends alice, as bob, his masked shares as they come, each under a number and a mask of its own. Runs on a thread of its own, so that alice has them while a batch
+/// runs.
+pub fn send_masked(player: &Player) {
     loop {
-        let ids = player.requests.take_untold(IDLE);
-        if let (false, Some(epoch)) = (ids.is_empty(), player.mesh.epoch()) {
-            let header = Header { hop: WAITING_HOP, ..Header::control(Kind::Waiting) };
-            // when the link is lost, the epoch ends, and with it these requests
-            let _ = epoch.link(Role::Alice).and_then(|link| link.send(&header, &entries(ids.into_iter())));
+        let Some((epoch, loaded)) = player.mesh.serving(IDLE) else { continue };
+        let (Ok(alice), Ok(carol)) = (epoch.link(Role::Alice), epoch.link(Role::Carol)) else { continue };
+        // a closed link stays closed, so the numbers of an epoch are never begun again
+        let mut keys = RequestKeys::new(&epoch.id, &carol.secret);
+        while !epoch.links.iter().any(|link| link.is_closed()) {
+            for (id, rows, share) in player.requests.take_untold(&epoch.id, IDLE) {
+                let (number, key) = keys.take(&loaded.shares.digest, &loaded.shares.generation);
+                let mask = mpc::request_mask(&key, share.len());
+                let share: Vec<u64> = share.iter().zip(&mask).map(|(x, mask)| x.wrapping_add(*mask)).collect();
+                let payload = waiting(&Entry { id, rows, number }, &share);
+                // first: alice may announce it before `send` returns
+                player.requests.sending(&epoch.id, id, Sent { masked: Masked { number, rows, share }, mask });
+                // when the link is lost, the epoch ends, and with it these requests
+                let _ = alice.send(&Header { hop: WAITING_HOP, ..Header::control(Kind::Waiting) }, &payload);
+            }
         }
     }
-}
-
-fn entries(requests: impl Iterator<Item = (RequestId, usize)>) -> Vec<u8> {
-    requests.flat_map(|(id, rows)| id.into_iter().chain((rows as u32).to_le_bytes())).collect()
-}
-
-/// The requests in a WAITING frame, or in an ANNOUNCE frame after its count.
-pub fn entries_of(list: &[u8]) -> Result<impl Iterator<Item = (RequestId, usize)> + '_, String> {
-    if list.len() % ENTRY != 0 {
-        return Err(format!("a list of {} bytes; its entries have {ENTRY}", list.len()));
-    }
-    Ok(list.chunks_exact(ENTRY).map(|entry| {
-        let (mut id, mut rows) = ([0; 16], [0; 4]);
-        id.copy_from_slice(&entry[..16]);
-        rows.copy_from_slice(&entry[16..]);
-        (id, u32::from_le_bytes(rows) as usize)
-    }))
 }
 
 /// Some rows of a batch, and who waits for them here, if anybody.
@@ -76,6 +68,11 @@ struct Session<'a> {
     epoch: Arc<Epoch>,
     loaded: Arc<Loaded>,
     keys: KeyChain,
+    /// carol's end of bob's request keys.
+    requests: Option<RequestKeys>,
+    workspace: Workspace,
+    /// When a batch last ran.
+    busy: Instant,
 }
 
 impl Session<'_> {
@@ -93,57 +90,79 @@ impl Session<'_> {
     }
 
     fn lead(&mut self) -> Result<(), ChannelError> {
-        let batch = self.player.requests.take_batch(&self.epoch.id, self.loaded.max_rows, IDLE);
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let rows: usize = batch.iter().map(|request| request.rows).sum();
-        let mut payload = (rows as u32).to_le_bytes().to_vec();
-        payload.extend(entries(batch.iter().map(|request| (request.id, request.rows))));
+        let requests = &self.player.requests;
+        let batch = match requests.next_batch(&self.epoch.id, self.loaded.max_rows, self.player.batch_delay) {
+            Next::Batch(batch) => batch,
+            Next::Wait(due) => {
+                self.rest();
+                let wait = due.map_or(IDLE, |due| due.saturating_duration_since(Instant::now()).min(IDLE));
+                return self.epoch.links.wait(&requests.arrival, wait);
+            }
+        };
+        let rows = batch.iter().map(|(request, _)| request.rows).sum();
+        let payload = announcement(rows, batch.iter().map(|(request, masked)| Entry { id: request.id, rows: request.rows, number: masked.number }));
         let channel = self.channel(WAITING_HOP);
         let header = Header { kind: Kind::Announce, step: 0, hop: channel.next_hop(), instruction: 0, batch: channel.batch };
-        let announced = self.epoch.links.iter().try_for_each(|link| link.send(&header, &payload));
-        let input = batch.iter().flat_map(|request| request.share.iter().copied()).collect();
-        let places = batch.into_iter().map(|request| Place { rows: request.rows, request: Some(request) }).collect();
-        self.compute(channel, rows, Some(input), places, announced)
+        let announced = self.epoch.links.iter().try_for_each(|link| self.epoch.links.send(link.peer, &header, &payload));
+        let (mut share, mut bob) = (self.tensor(rows), self.tensor(rows));
+        let mut places = Vec::with_capacity(batch.len());
+        for (request, masked) in batch {
+            share.extend_from_slice(&request.share);
+            bob.extend_from_slice(&masked.share);
+            places.push(Place { rows: request.rows, request: Some(request) });
+        }
+        self.compute(channel, rows, Input::Alice { share, bob }, places, announced)
     }
 
     fn follow(&mut self) -> Result<(), ChannelError> {
-        let Some(frame) = self.epoch.link(Role::Alice)?.recv_within(IDLE)? else { return Ok(()) };
-        let (rows, ids) = self.announcement(&frame).map_err(|why| ChannelError::Protocol(Role::Alice, why))?;
+        let Some(frame) = self.epoch.links.recv_within(Role::Alice, IDLE)? else {
+            self.rest();
+            return Ok(());
+        };
+        let refuse = |why| ChannelError::Protocol(Role::Alice, why);
+        let (rows, entries) = self.announced(&frame).map_err(refuse)?;
         let channel = self.channel(frame.header.hop);
-        if self.player.role == Role::Carol {
-            return self.compute(channel, rows, None, vec![], Ok(()));
-        }
-        let mut input = Vec::with_capacity(rows * self.loaded.input);
-        let mut places = Vec::with_capacity(ids.len());
-        for (id, rows) in ids {
-            // None: given up meanwhile, its client has had its error; zeros keep the others' rows in place
-            let request = self.player.requests.take(&self.epoch.id, &id).filter(|request| request.rows == rows);
-            match &request {
-                Some(request) => input.extend_from_slice(&request.share),
-                None => input.resize(input.len() + rows * self.loaded.input, 0),
+        let mut mask = self.tensor(rows);
+        if let Some(keys) = &mut self.requests {
+            let shares = &self.loaded.shares;
+            keys.reach(entries.iter().map(|entry| entry.number)).map_err(refuse)?;
+            for entry in entries {
+                let key = keys.find(entry.number, &shares.digest, &shares.generation).map_err(refuse)?;
+                mask.extend(mpc::request_mask(&key, entry.rows * self.loaded.input));
             }
-            places.push(Place { rows, request });
+            return self.compute(channel, rows, Input::Carol { mask }, vec![], Ok(()));
         }
-        self.compute(channel, rows, Some(input), places, Ok(()))
+        let mut masked = self.tensor(rows);
+        let mut places = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let (sent, request) = self.player.requests.take(&self.epoch.id, &entry).map_err(refuse)?;
+            masked.extend_from_slice(&sent.masked.share);
+            mask.extend_from_slice(&sent.mask);
+            places.push(Place { rows: entry.rows, request });
+        }
+        self.compute(channel, rows, Input::Bob { masked, mask }, places, Ok(()))
     }
 
-    fn announcement(&self, frame: &Frame) -> Result<(usize, Vec<(RequestId, usize)>), String> {
+    fn announced(&self, frame: &Frame) -> Result<(usize, Vec<Entry>), String> {
         if frame.header.kind != Kind::Announce {
             return Err("data outside a batch".into());
         }
         if frame.header.batch != self.keys.next() {
             return Err(format!("batch {} announced, {} is next", frame.header.batch, self.keys.next()));
         }
-        let (rows, list) = frame.payload.split_first_chunk::<4>().ok_or("a short announcement")?;
-        let rows = u32::from_le_bytes(*rows) as usize;
-        let ids: Vec<(RequestId, usize)> = entries_of(list)?.collect();
-        let sum = ids.iter().try_fold(0usize, |sum, (_, rows)| sum.checked_add(*rows).filter(|_| *rows > 0));
-        if sum != Some(rows) || !(1..=self.loaded.max_rows).contains(&rows) {
-            return Err(format!("an announcement of {rows} rows; 1 to {} are served, give all players the same --max-rows", self.loaded.max_rows));
+        parse_announcement(&frame.payload, self.loaded.max_rows)
+    }
+
+    /// Room for the input of so many rows.
+    fn tensor(&self, rows: usize) -> Vec<u64> {
+        Vec::with_capacity(rows * self.loaded.input)
+    }
+
+    /// A player that has been idle for a while is a small one.
+    fn rest(&mut self) {
+        if self.busy.elapsed() >= IDLE {
+            self.workspace = Workspace::default();
         }
-        Ok((rows, ids))
     }
 
     fn channel(&self, hop: u16) -> BatchChannel {
@@ -155,25 +174,25 @@ impl Session<'_> {
         &mut self,
         mut channel: BatchChannel,
         rows: usize,
-        input: Option<Vec<u64>>,
+        input: Input,
         places: Vec<Place>,
         announced: Result<(), ChannelError>,
     ) -> Result<(), ChannelError> {
         let shares = &self.loaded.shares;
         let keys = self.keys.take(&shares.digest, &shares.generation);
-        match announced.and_then(|()| mpc::run(shares, &keys, rows, input, &mut channel)) {
+        let begin = Instant::now();
+        let result = announced.and_then(|()| mpc::run(shares, &keys, rows, input, &mut channel, &mut self.workspace));
+        self.busy = Instant::now();
+        match result {
             Ok(output) => {
                 let hops = channel.next_hop();
-                let counters = &self.player.counters;
-                Counters::add(&counters.batches, 1);
-                Counters::add(&counters.rows, rows);
-                counters.hops.store(u64::from(hops), Ordering::Relaxed);
+                self.player.counters.batch(rows, self.busy - begin, hops);
                 debug!(batch = channel.batch, rows, hops, "batch done");
                 self.answer(places, &output.unwrap_or_default(), channel.batch, hops);
                 Ok(())
             }
             Err(e) => {
-                warn!(batch = channel.batch, "the batch failed: {e}");
+                debug!(batch = channel.batch, "the batch failed: {e}"); // the end of the epoch says it, with the peer's name
                 for request in places.into_iter().filter_map(|place| place.request) {
                     let _ = request.reply.send(Err(ApiError::from(&e)));
                 }
@@ -211,19 +230,23 @@ impl BatchChannel {
 }
 
 impl Channel for BatchChannel {
-    fn send(&mut self, to: Role, instruction: u32, step: u8, payload: &[u8]) -> Result<(), ChannelError> {
+    fn send(&mut self, to: Role, instruction: u32, step: u8, words: &[u64]) -> Result<(), ChannelError> {
         let header = Header { kind: Kind::Data, step, hop: self.next_hop(), instruction, batch: self.batch };
-        self.epoch.link(to)?.send(&header, payload)
+        self.epoch.links.send(to, &header, bytemuck::cast_slice(words))
     }
 
-    fn recv(&mut self, from: Role, instruction: u32, step: u8, len: usize) -> Result<Vec<u8>, ChannelError> {
-        let Frame { header, payload } = self.epoch.link(from)?.recv()?;
+    fn recv(&mut self, from: Role, instruction: u32, step: u8, words: usize) -> Result<Vec<u64>, ChannelError> {
+        let Frame { header, payload } = self.epoch.links.recv(from)?;
         let got = (header.kind, header.batch, header.instruction, header.step, payload.len());
-        let asked = (Kind::Data, self.batch, instruction, step, len);
+        let asked = (Kind::Data, self.batch, instruction, step, 8 * words);
         if got != asked {
             return Err(ChannelError::Protocol(from, format!("{got:?} where {asked:?} is next")));
         }
         self.hop = self.hop.max(header.hop);
-        Ok(payload)
+        payload.into_words().ok_or_else(|| ChannelError::Protocol(from, "a message that is not whole words".into()))
+    }
+
+    fn recycle(&mut self, from: Role, buffer: Vec<u64>) {
+        self.epoch.links.recycle(from, buffer);
     }
 }

@@ -1,5 +1,8 @@
 //! One player of a SecureModel. `mpc` computes, `net` links the three players, `engine` runs batches, `serve` answers clients and probes.
+#![deny(unsafe_code)]
 
+#[cfg(feature = "audit")]
+pub mod audit;
 pub mod config;
 pub mod counters;
 pub mod engine;
@@ -8,6 +11,7 @@ pub mod mpc;
 pub mod net;
 pub mod player;
 pub mod program;
+pub mod protocol;
 pub mod role;
 pub mod serve;
 pub mod shares;

@@ -53,7 +53,7 @@ async fn serve(args: &Args) -> Result<(), ConfigError> {
     std::thread::spawn(move || engine::run(&worker));
     if player.role == Role::Bob {
         let worker = player.clone();
-        std::thread::spawn(move || engine::report_waiting(&worker));
+        std::thread::spawn(move || engine::send_masked(&worker));
     }
     player.mesh.start();
     tokio::select! {

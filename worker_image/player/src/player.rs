@@ -2,19 +2,21 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tracing::{error, info};
 
 use crate::config::{Args, Cluster, ConfigError};
 use crate::counters::Counters;
-use crate::engine;
 use crate::loaded::Loaded;
+use crate::net::announce::{parse_waiting, Entry};
 use crate::net::epoch::EpochId;
 use crate::net::link::locked;
 use crate::net::mesh::{Mesh, Observer, Readiness};
 use crate::net::tls::{Holder, Tls};
+use crate::net::waker::Waker;
 use crate::role::Role;
-use crate::serve::requests::Requests;
+use crate::serve::requests::{Masked, Requests};
 use crate::shares::Shares;
 use crate::store::{Store, StoreError};
 
@@ -28,6 +30,7 @@ pub struct Player {
     pub counters: Arc<Counters>,
     pub store: Store,
     max_rows: usize,
+    pub batch_delay: Duration,
     /// Why the share file on the volume is not used.
     broken: Mutex<Option<String>>,
     stopping: AtomicBool,
@@ -56,8 +59,8 @@ impl Observer for Queue {
     }
 
     fn waiting(&self, payload: &[u8]) -> Result<(), String> {
-        self.0.peer_holds(engine::entries_of(payload)?);
-        Ok(())
+        let (Entry { id, rows, number }, share) = parse_waiting(payload)?;
+        self.0.peer_sent(id, Masked { number, rows, share })
     }
 }
 
@@ -72,7 +75,7 @@ impl Player {
             return Err(ConfigError::WrongCertificate { player: args.player.clone(), position: role, certificate });
         }
         let counters = Arc::new(Counters::default());
-        let requests = Arc::new(Requests::new(role));
+        let requests = Arc::new(Requests::new(role, Waker::new().map_err(ConfigError::Waker)?));
         let mesh = Mesh::new(role, cluster.clone(), tls.clone(), counters.clone(), Arc::new(Queue(requests.clone())));
         let store = Store::new(args.data.clone(), role);
         let (shares, broken) = match store.load() {
@@ -92,6 +95,7 @@ impl Player {
             counters,
             store,
             max_rows: args.max_rows as usize,
+            batch_delay: Duration::from_millis(args.batch_delay_ms),
             broken: Mutex::new(broken),
             stopping: AtomicBool::new(false),
             answering: AtomicUsize::new(0),
@@ -156,6 +160,9 @@ impl Player {
             }
             Readiness::DigestMismatch(role) => {
                 ("DigestMismatch", format!("{} has another program, or no shares yet; share the model again if this stays", name(role)))
+            }
+            Readiness::ProtocolMismatch(role) => {
+                ("ProtocolMismatch", format!("{} has shares for another protocol; share the model again if this stays", name(role)))
             }
             Readiness::GenerationMismatch(role) => {
                 ("GenerationMismatch", format!("{} has shares of another generation; share the model again if this stays", name(role)))

@@ -4,6 +4,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use securemodel_player::serve::requests::MAX_WAITING;
 use serde_json::{json, Value};
 use support::{model, Response, Trio};
 
@@ -131,7 +132,7 @@ fn only_the_share_step_delivers_and_only_what_fits() {
     assert_error(put(Some("bob"), &alices), 403, "forbidden", false, "bob of default/digits may not deliver shares");
     assert_error(put(Some("share"), b"nonsense"), 422, "bad_shares", false, "not a share file");
     assert_error(put(Some("share"), &bobs), 422, "bad_shares", false, "this share file is bob's and this player is alice");
-    let tampered = String::from_utf8_lossy(&alices).find("\"ASTRA\"").map(|at| {
+    let tampered = String::from_utf8_lossy(&alices).find("\"SecureNN\"").map(|at| {
         let mut file = alices.clone();
         file[at + 1] = b'X';
         file
@@ -148,14 +149,23 @@ fn only_the_share_step_delivers_and_only_what_fits() {
 fn a_full_queue_says_when_to_come_back() {
     let trio = Trio::serving(1);
     std::thread::scope(|scope| {
-        for _ in 0..128 {
-            let client = trio.client(0);
-            scope.spawn(move || client.infer(&model::fresh_id(), &[1, 3], &[0; 24]));
+        for i in [0, 1] {
+            let waiting: Vec<_> = (0..MAX_WAITING)
+                .map(|_| {
+                    let client = trio.client(i);
+                    scope.spawn(move || client.infer(&model::fresh_id(), &[1, 3], &[0; 24]))
+                })
+                .collect();
+            trio.wait(i, "full", |s| s["counters"]["waiting"] == MAX_WAITING);
+            let response = trio.client(i).infer(&model::fresh_id(), &[1, 3], &[0; 24]).expect("an answer");
+            assert!(response.head.contains("retry-after: 1"), "{}", response.head);
+            assert_error(Some(response), 429, "overloaded", true, "try again in a second");
+            for lone in waiting {
+                assert_error(lone.join().expect("answered"), 504, "share_missing", true, "drawn afresh");
+            }
+            let metrics = support::get_plain(trio.health[i], "/metrics").expect("metrics").text();
+            assert!(metrics.contains("securemodel_player_rejected_total 1\n") && metrics.contains("securemodel_player_waiting 0\n"), "{metrics}");
+            trio.assert_predicts(&ROWS);
         }
-        trio.wait(0, "asked", |s| s["counters"]["requests"] == 128);
-        let response = trio.client(0).infer(&model::fresh_id(), &[1, 3], &[0; 24]).expect("an answer");
-        assert!(response.head.contains("retry-after: 1"), "{}", response.head);
-        assert_error(Some(response), 429, "overloaded", true, "try again in a second");
     });
-    trio.assert_predicts(&ROWS);
 }

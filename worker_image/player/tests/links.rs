@@ -8,6 +8,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use securemodel_player::protocol::ProtocolName;
 use support::{model, Asker, Authority, Client, Trio, NAMES};
 
 const ROWS: [[f64; 3]; 2] = [[1.0, -2.0, 0.5], [-7.25, 3.0, 0.0]];
@@ -16,7 +17,7 @@ const ROWS: [[f64; 3]; 2] = [[1.0, -2.0, 0.5], [-7.25, 3.0, 0.0]];
 fn three_players_link_take_their_shares_and_answer() {
     let trio = Trio::start();
     let before = trio.wait(0, "linked", |s| s["epoch"].is_string());
-    assert_eq!((&before["reason"], &before["ready"]), (&"NoShares".into(), &false.into()));
+    assert_eq!((&before["reason"], &before["ready"], &before["protocol"]), (&"NoShares".into(), &false.into(), &serde_json::Value::Null));
     assert_eq!(trio.client(0).send("GET", "/v2/health/ready", &[], b"").expect("an answer").status, 503);
     trio.deliver(1);
     trio.wait_ready();
@@ -28,8 +29,9 @@ fn three_players_link_take_their_shares_and_answer() {
         (&"Serving".into(), &"bob".into(), &"digits".into(), &"default".into())
     );
     assert_eq!((&status["counters"]["batches"], &status["counters"]["rows"]), (&2.into(), &10.into()));
-    // client → bob → alice (WAITING) → bob (ANNOUNCE) → alice (input) → bob (opening) → client
-    assert_eq!(status["counters"]["hops"], 6);
+    // client → bob → alice (his masked share) → bob (announcement, her masked share, her opening) → alice (his opening) → client;
+    // and alice → carol (announcement) → bob (dealt) → client
+    assert_eq!((&trio.status(0).expect("status")["counters"]["hops"], &status["counters"]["hops"]), (&5.into(), &5.into()));
     let metrics = support::get_plain(trio.health[1], "/metrics").expect("metrics").text();
     assert!(metrics.contains("securemodel_player_batches_total 2\n") && metrics.contains("securemodel_player_ready 1\n"), "{metrics}");
 }
@@ -81,6 +83,27 @@ fn new_shares_replace_the_old_and_different_generations_do_not_serve() {
     }
     trio.wait_ready();
     trio.assert_predicts(&ROWS);
+}
+
+#[test]
+fn players_with_shares_for_different_protocols_stay_linked_and_do_not_serve() {
+    let trio = Trio::serving(1);
+    assert_eq!(trio.status(0).expect("status")["protocol"], "SecureNN");
+    let files = model::share_files_for(ProtocolName::Astra, 2);
+    assert_eq!(trio.client_as(0, "share").send("PUT", "/v1/shares", &[], &files[0]).expect("an answer").status, 200);
+    for i in [1, 2] {
+        let status = trio.wait(i, "mismatched", |s| s["reason"] == "ProtocolMismatch");
+        assert!(status["message"].as_str().is_some_and(|m| m.contains("alice has shares for another protocol")), "{status}");
+        assert_eq!((&status["protocol"], &status["peers"]["alice"]["linked"]), (&"SecureNN".into(), &true.into()));
+    }
+    let [a, _] = trio.predict(&ROWS).expect_err("nothing is served");
+    assert_eq!((&a["code"], &a["retryable"]), (&"not_ready".into(), &true.into()));
+    for i in [1, 2] {
+        assert_eq!(trio.client_as(i, "share").send("PUT", "/v1/shares", &[], &files[i]).expect("an answer").status, 200);
+    }
+    trio.wait_ready();
+    let metadata = trio.client(0).send("GET", "/v2/models/digits", &[], &[]).expect("an answer").json();
+    assert_eq!((&metadata["parameters"]["protocol"], &trio.status(2).expect("status")["protocol"]), (&"ASTRA".into(), &"ASTRA".into()));
 }
 
 #[test]

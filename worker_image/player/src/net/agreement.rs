@@ -4,23 +4,31 @@ use serde::{Deserialize, Serialize};
 
 use super::epoch::{epoch_id_seen_by, EpochId, LinkId, LinkSecret};
 use super::frame::Kind;
+use crate::loaded::Loaded;
+use crate::protocol::ProtocolName;
 use crate::role::Role;
 
-const WIRE_VERSION: u32 = 1;
+const WIRE_VERSION: u32 = 2;
 
-/// What a player says of itself when a link comes up.
+/// What a player says of itself when a link comes up; without shares it has no protocol, digest and generation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     pub version: u32,
     pub role: Role,
-    pub protocol: String,
+    pub protocol: Option<ProtocolName>,
     pub digest: Option<String>,
     pub generation: Option<String>,
 }
 
 impl Hello {
-    pub fn new(role: Role, digest: Option<String>, generation: Option<String>) -> Hello {
-        Hello { version: WIRE_VERSION, role, protocol: "ASTRA".into(), digest, generation }
+    pub fn new(role: Role, shares: Option<&Loaded>) -> Hello {
+        Hello {
+            version: WIRE_VERSION,
+            role,
+            protocol: shares.map(|loaded| loaded.shares.protocol),
+            digest: shares.map(Loaded::digest),
+            generation: shares.map(Loaded::generation),
+        }
     }
 }
 
@@ -100,27 +108,30 @@ impl Agreement {
     }
 
     /// A control frame of the peer's. An error closes the link.
-    pub fn receive(&mut self, side: usize, kind: Kind, payload: Vec<u8>) -> Result<Event, String> {
+    pub fn receive(&mut self, side: usize, kind: Kind, payload: &[u8]) -> Result<Event, String> {
         let peer = self.role.peers()[side];
         let Some(state) = self.sides[side].as_mut() else { return Ok(Event::Noted) };
+        if (kind == Kind::Hello) == state.hello.is_some() {
+            return Err(if kind == Kind::Hello { "a second HELLO".into() } else { format!("{kind:?} before HELLO") });
+        }
         let changed = match kind {
             Kind::Hello => {
-                let hello: Hello = serde_json::from_slice(&payload).map_err(|e| format!("HELLO: {e}"))?;
-                let expected = Hello::new(peer, None, None);
-                if (hello.version, &hello.protocol, hello.role) != (expected.version, &expected.protocol, expected.role) {
+                let hello: Hello = serde_json::from_slice(payload).map_err(|e| format!("HELLO: {e}"))?;
+                if (hello.version, hello.role) != (WIRE_VERSION, peer) {
                     return Err(format!(
-                        "it speaks version {} of {} as {}, expected version {} of {} as {}; run players of one release",
-                        hello.version, hello.protocol, hello.role, expected.version, expected.protocol, expected.role
+                        "it speaks version {} as {}, expected version {WIRE_VERSION} as {peer}; run players of one release",
+                        hello.version, hello.role
                     ));
                 }
-                state.hello.replace(hello.clone()).is_some_and(|before| before != hello)
+                state.hello = Some(hello);
+                false
             }
             Kind::Epoch => {
                 let id: LinkId = payload.try_into().map_err(|_| "an EPOCH frame is not 16 bytes")?;
                 state.theirs.replace(id) != Some(id)
             }
             Kind::Confirm => {
-                state.confirmation = Some(payload);
+                state.confirmation = Some(payload.to_vec());
                 false
             }
             _ => return Err("not a control frame".into()),
@@ -212,7 +223,7 @@ mod tests {
                 self.close_all(role);
             }
             self.current[role as usize][i] = Some(wire);
-            let hello = serde_json::to_vec(&Hello::new(role, None, None)).expect("JSON");
+            let hello = serde_json::to_vec(&Hello::new(role, None)).expect("JSON");
             self.send(wire, role, Some((Kind::Hello, hello)));
             self.advance(role);
         }
@@ -257,7 +268,7 @@ mod tests {
             }
             let player = &mut self.players[role as usize];
             let event = match message {
-                Some((kind, payload)) => player.receive(i, kind, payload).expect("valid"),
+                Some((kind, payload)) => player.receive(i, kind, &payload).expect("valid"),
                 None => {
                     self.current[role as usize][i] = None;
                     player.down(i)
@@ -315,10 +326,22 @@ mod tests {
     fn another_release_is_refused_with_the_next_step() {
         let mut alice = Agreement::new(Role::Alice);
         let _ = alice.up(0, LinkSecret([1; 32]));
-        let hello = Hello { version: 2, ..Hello::new(Role::Bob, None, None) };
-        let why = alice.receive(0, Kind::Hello, serde_json::to_vec(&hello).expect("JSON")).expect_err("refused");
-        assert!(why.contains("version 2") && why.contains("run players of one release"), "{why}");
-        assert!(alice.receive(0, Kind::Hello, serde_json::to_vec(&Hello::new(Role::Carol, None, None)).expect("JSON")).is_err());
+        let hello = Hello { version: 1, ..Hello::new(Role::Bob, None) };
+        let why = alice.receive(0, Kind::Hello, &serde_json::to_vec(&hello).expect("JSON")).expect_err("refused");
+        assert!(why.contains("version 1") && why.contains("run players of one release"), "{why}");
+        assert!(alice.receive(0, Kind::Hello, &serde_json::to_vec(&Hello::new(Role::Carol, None)).expect("JSON")).is_err());
+    }
+
+    #[test]
+    fn hello_comes_first_and_once() {
+        let mut alice = Agreement::new(Role::Alice);
+        let _ = alice.up(0, LinkSecret([1; 32]));
+        let hello = serde_json::to_vec(&Hello::new(Role::Bob, None)).expect("JSON");
+        for kind in [Kind::Epoch, Kind::Confirm, Kind::Waiting] {
+            assert_eq!(alice.receive(0, kind, &[0; 16]), Err(format!("{kind:?} before HELLO")));
+        }
+        assert_eq!(alice.receive(0, Kind::Hello, &hello), Ok(Event::Noted));
+        assert_eq!(alice.receive(0, Kind::Hello, &hello), Err("a second HELLO".into()));
     }
 
     proptest! {

@@ -1,9 +1,11 @@
 //! What the three links of a trio have in common: the epoch id, key confirmation, and the ratchet that batch keys come from (docs/wire.md).
 
+use std::collections::BTreeMap;
+
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::mpc::BatchKeys;
 use crate::role::Role;
@@ -74,6 +76,14 @@ pub struct KeyChain {
 #[derive(Zeroize, ZeroizeOnDrop)]
 struct Chain([u8; 32]);
 
+impl Chain {
+    /// The next value takes the place of this one, which is erased.
+    fn ratchet(&mut self) {
+        let following: Zeroizing<[u8; 32]> = Zeroizing::new(expand(None, &self.0, &[b"next"]));
+        self.0.copy_from_slice(&*following);
+    }
+}
+
 impl KeyChain {
     /// `secrets` in the order of `role.peers()`.
     pub fn new(role: Role, epoch: &EpochId, secrets: [&LinkSecret; 2]) -> KeyChain {
@@ -90,18 +100,93 @@ impl KeyChain {
         let number = self.next.to_le_bytes();
         let keys = self.chains.each_mut().map(|chain| {
             let key: [u8; 16] = expand(None, &chain.0, &[b"batch", &number, digest, generation]);
-            let following = expand(None, &chain.0, &[b"next"]);
-            chain.zeroize();
-            chain.0 = following;
+            if !frozen() {
+                chain.ratchet();
+            }
             key
         });
-        self.next += 1;
+        self.next += u64::from(!frozen());
         match self.role {
             Role::Alice => BatchKeys { ab: Some(keys[0]), ac: Some(keys[1]), bc: None },
             Role::Bob => BatchKeys { ab: Some(keys[0]), ac: None, bc: Some(keys[1]) },
             Role::Carol => BatchKeys { ab: None, ac: Some(keys[0]), bc: Some(keys[1]) },
         }
     }
+}
+
+/// The keys of bob's requests in one epoch: one for each, between bob and carol. bob takes them in turn; carol asks for the numbers that alice announces, and may meet
+/// them out of order or with gaps.
+pub struct RequestKeys {
+    next: u64,
+    chain: Chain,
+    /// Keys of numbers that were passed over, the latest ones.
+    skipped: BTreeMap<u64, RequestKey>,
+}
+
+pub type RequestKey = Zeroizing<[u8; 16]>;
+
+/// As many requests as alice may still announce at once (`serve::requests`).
+pub const MAX_SKIPPED: usize = 1 << 12;
+/// Further than bob gets between two announcements, and reached in a second.
+const MAX_JUMP: u64 = 1 << 20;
+
+impl RequestKeys {
+    /// `secret`: of the link between bob and carol.
+    pub fn new(epoch: &EpochId, secret: &LinkSecret) -> RequestKeys {
+        RequestKeys { next: 0, chain: Chain(expand(Some(epoch), &secret.0, &[b"requests"])), skipped: BTreeMap::new() }
+    }
+
+    /// The next number and its key; spends it.
+    pub fn take(&mut self, digest: &[u8; 32], generation: &[u8; 16]) -> (u64, RequestKey) {
+        let number = self.next;
+        let key = Zeroizing::new(expand(None, &self.chain.0, &[b"request", &number.to_le_bytes(), digest, generation]));
+        self.pass();
+        (number, key)
+    }
+
+    /// Refuses numbers that bob cannot have reached, before any of them costs time.
+    pub fn reach(&self, numbers: impl Iterator<Item = u64>) -> Result<(), String> {
+        match numbers.max() {
+            Some(number) if number.saturating_sub(self.next) > MAX_JUMP => Err(format!("request number {number} where {} is next", self.next)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The key of request `number`, once.
+    pub fn find(&mut self, number: u64, digest: &[u8; 32], generation: &[u8; 16]) -> Result<RequestKey, String> {
+        if number < self.next {
+            return self.skipped.remove(&number).ok_or_else(|| format!("request number {number} was announced before, or is too old"));
+        }
+        self.reach(std::iter::once(number))?;
+        while self.next + (MAX_SKIPPED as u64) < number {
+            self.pass();
+        }
+        loop {
+            let (taken, key) = self.take(digest, generation);
+            if taken == number {
+                return Ok(key);
+            }
+            self.skipped.insert(taken, key);
+            if self.skipped.len() > MAX_SKIPPED {
+                self.skipped.pop_first();
+            }
+        }
+    }
+
+    fn pass(&mut self) {
+        if !frozen() {
+            self.chain.ratchet();
+            self.next += 1;
+        }
+    }
+}
+
+/// Whether counters stand still, which only a test build can be asked for.
+pub(crate) fn frozen() -> bool {
+    #[cfg(feature = "audit")]
+    return crate::audit::frozen();
+    #[cfg(not(feature = "audit"))]
+    false
 }
 
 #[cfg(test)]
@@ -155,5 +240,72 @@ mod tests {
         let tag = ab.confirmation(&[1; 16], Role::Bob);
         assert!(ab.confirms(&[1; 16], Role::Bob, &tag));
         assert!(!ab.confirms(&[2; 16], Role::Bob, &tag) && !ab.confirms(&[1; 16], Role::Alice, &tag) && !ac.confirms(&[1; 16], Role::Bob, &tag));
+    }
+
+    /// bob's and carol's end.
+    fn request_keys() -> [RequestKeys; 2] {
+        let [_, _, bc] = secrets();
+        [(); 2].map(|()| RequestKeys::new(&[9; 16], &bc))
+    }
+
+    fn take(keys: &mut RequestKeys) -> RequestKey {
+        keys.take(&[7; 32], &[8; 16]).1
+    }
+
+    fn find(keys: &mut RequestKeys, number: usize) -> Result<RequestKey, String> {
+        keys.find(number as u64, &[7; 32], &[8; 16])
+    }
+
+    #[test]
+    fn bob_and_carol_have_the_same_request_keys_in_any_order_and_each_once() {
+        let [mut bob, mut carol] = request_keys();
+        let keys: Vec<RequestKey> = (0..10).map(|_| take(&mut bob)).collect();
+        for number in [3, 0, 9, 4] {
+            assert_eq!(find(&mut carol, number), Ok(keys[number].clone()));
+            assert!(find(&mut carol, number).expect_err("spent").contains("was announced before"));
+        }
+        assert!((1..10).all(|i| !keys[..i].contains(&keys[i])), "a key repeats");
+    }
+
+    #[test]
+    fn an_announcement_cannot_make_carol_run_far_ahead() {
+        let [_, carol] = request_keys();
+        assert!(carol.reach([0, MAX_JUMP].into_iter()).is_ok());
+        assert!(carol.reach([MAX_JUMP, MAX_JUMP + 1].into_iter()).is_err(), "a number at a time is near, the list goes on");
+    }
+
+    #[test]
+    fn request_keys_depend_on_epoch_link_digest_and_generation_and_are_no_batch_keys() {
+        let [ab, ac, bc] = secrets();
+        let key =
+            |epoch: u8, link: &LinkSecret, digest: u8, generation: u8| *RequestKeys::new(&[epoch; 16], link).take(&[digest; 32], &[generation; 16]).1;
+        let batch = KeyChain::new(Role::Alice, &[1; 16], [&ab, &ac]).take(&[1; 32], &[1; 16]).ac.expect("held");
+        let all = [key(1, &bc, 1, 1), key(2, &bc, 1, 1), key(1, &ac, 1, 1), key(1, &bc, 2, 1), key(1, &bc, 1, 2), batch];
+        assert!((1..all.len()).all(|i| !all[..i].contains(&all[i])));
+    }
+
+    #[test]
+    fn keys_that_were_passed_over_are_kept_in_bounds() {
+        let [mut bob, mut carol] = request_keys();
+        let keys: Vec<RequestKey> = (0..=3 * MAX_SKIPPED).map(|_| take(&mut bob)).collect();
+        for number in [MAX_SKIPPED / 2, 3 * MAX_SKIPPED] {
+            assert_eq!(find(&mut carol, number), Ok(keys[number].clone()));
+            assert!(carol.skipped.len() <= MAX_SKIPPED);
+        }
+        assert!(find(&mut carol, 0).is_err(), "the oldest went first");
+        assert_eq!(find(&mut carol, 2 * MAX_SKIPPED), Ok(keys[2 * MAX_SKIPPED].clone()));
+        assert!(find(&mut carol, 1 << 40).expect_err("refused").contains("where 12289 is next"), "a number far ahead costs nothing");
+    }
+
+    #[test]
+    fn a_chain_value_is_erased_when_the_next_is_made_and_at_the_end() {
+        fn erased_when_dropped<T: ZeroizeOnDrop>(_: &T) {}
+        let [mut bob, _] = request_keys();
+        let (before, place) = (bob.chain.0, bob.chain.0.as_ptr());
+        let key = take(&mut bob);
+        assert_eq!(bob.chain.0.as_ptr(), place, "in its place");
+        assert!(bob.chain.0.iter().zip(before).filter(|(now, before)| **now == *before).count() < 8);
+        erased_when_dropped(&bob.chain);
+        erased_when_dropped(&key);
     }
 }

@@ -1,58 +1,140 @@
-//! One link to a peer: TLS on a blocking socket, a reader thread, frames in order.
+//! One link to a peer: TLS on a non-blocking socket, frames in order.
 //!
-//! Two locks, so that both ends can send large frames at once: the sender encrypts under `tls` and writes to the socket under `write` alone; the reader takes `tls`
-//! only to decrypt what it has already read, so a full socket never keeps it from reading on.
+//! Who reads: one thread at a time, under `intake`. A link starts with a thread of its own, for the frames that make an epoch. Once an epoch serves, the link is
+//! `engaged` for good: its own thread ends, and the engine's thread reads (`links`), so that a message wakes the thread that waits for it and no other.
+//!
+//! Who writes: any thread. `pending` is held from a frame's first byte to its last, so frames do not mix; `stream` only while bytes are encrypted, decrypted or
+//! offered to the socket, never while waiting. What the socket does not take stays in the outbox while the engine computes, and leaves when it next sends or waits.
+//! Only when the outbox is full has a sender to wait, and the engine reads on meanwhile.
+//!
+//! Locks are taken in this order: `intake`, the mesh's, `pending`, `stream`. The engine may read while it holds `pending`, so the mesh sends nothing on engaged links.
 
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags};
 use rustls::Connection;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
 use super::epoch::{LinkId, LinkSecret};
-use super::frame::{encode, Decoder, Frame, Header};
+use super::frame::{Decoder, Frame, Header, HEADER, MAX_PAYLOAD};
+use super::waker::poll;
 use crate::counters::Counters;
 use crate::mpc::ChannelError;
 use crate::role::Role;
 
 /// Without a byte of the awaited frame, and without a byte of ours being taken.
-const DEADLINE: Duration = Duration::from_secs(5);
-/// Received but not yet asked for: past this the reader waits, and with it the peer.
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
+/// Received but not yet asked for: past this nobody reads on, and the peer has to wait.
 const INBOX_BYTES: usize = 256 << 20;
+/// Encrypted but not yet taken by the socket: past this a sender waits.
+const OUTBOX_BYTES: usize = 16 << 20;
+/// What one read takes.
+const READ: usize = 64 << 10;
+/// A TLS record; less than that waits for company.
+const RECORD: usize = 16 << 10;
+/// How much of a frame is encrypted before it is written, so that the peer decrypts meanwhile.
+const PIECE: usize = 8 * RECORD;
 
 pub struct Link {
     pub peer: Role,
     pub id: LinkId,
     pub secret: LinkSecret,
-    tls: Mutex<Connection>,
-    write: Mutex<()>,
     socket: TcpStream,
-    inbox: Mutex<Inbox>,
-    changed: Condvar,
+    stream: Mutex<Stream>,
+    /// Frames that are not encrypted yet; less than a record.
+    pending: Mutex<Vec<u8>>,
+    pub(super) intake: Mutex<Intake>,
+    engaged: AtomicBool,
     closed: AtomicBool,
-    /// The longest DATA payload that the program can need.
-    data_limit: AtomicUsize,
+    owner: OnceLock<Owner>,
     counters: Arc<Counters>,
 }
 
-#[derive(Default)]
-struct Inbox {
-    frames: VecDeque<Frame>,
-    bytes: usize,
-    /// When the last byte of a batch came, of a whole frame or not.
-    heard: Option<Instant>,
+struct Stream {
+    tls: Connection,
+    /// About how many encrypted bytes the socket has not taken; 0 if there are none.
+    outbox: usize,
+    /// When the socket last took some, or the outbox was empty.
+    taken: Instant,
 }
 
-/// What a link tells its owner; called on the reader's thread.
+impl Stream {
+    fn stalls(&self) -> Instant {
+        self.taken + DEADLINE
+    }
+}
+
+/// Waits until the socket may take more, or until this time.
+type Wait<'a> = &'a mut dyn FnMut(Instant) -> Result<(), ChannelError>;
+
+struct Owner {
+    /// The longest DATA payload that the program can need.
+    data_limit: usize,
+    listener: Arc<dyn Listener>,
+}
+
+/// The reading end. Its buffers are reused.
+#[derive(Default)]
+pub(super) struct Intake {
+    raw: Vec<u8>,
+    pub decoder: Decoder,
+    arrived: Vec<Frame>,
+    inbox: VecDeque<Frame>,
+    bytes: usize,
+    /// When the last bytes of a batch came, of a whole frame or not.
+    pub heard: Option<Instant>,
+}
+
+impl Intake {
+    pub fn pop(&mut self) -> Option<Frame> {
+        let frame = self.inbox.pop_front()?;
+        self.bytes -= frame.payload.len();
+        Some(frame)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.inbox.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes > INBOX_BYTES
+    }
+}
+
+/// What a link tells its owner; called on the thread that reads.
 pub trait Listener: Send + Sync {
-    /// A frame that does not belong to a batch's data. Frames of batches go to the inbox.
-    fn control(&self, link: &Arc<Link>, frame: Frame) -> Result<(), String>;
+    /// A frame that does not belong to a batch. Frames of batches wait in the link.
+    fn control(&self, link: &Arc<Link>, frame: &Frame) -> Result<(), String>;
+    /// Whether a frame of a batch may come before the engine attends to this link.
+    fn early(&self, link: &Arc<Link>) -> Result<(), String>;
     fn lost(&self, link: &Arc<Link>, why: &str);
+}
+
+/// Why a link cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("closed by the peer")]
+    Closed,
+    #[error("{0}")]
+    Socket(std::io::Error),
+    #[error("{0}")]
+    Wrong(String),
+}
+
+impl Fault {
+    pub fn of(self, peer: Role) -> ChannelError {
+        match self {
+            Fault::Socket(e) if e.kind() == ErrorKind::TimedOut => ChannelError::Stalled(peer),
+            Fault::Closed | Fault::Socket(_) => ChannelError::Lost(peer),
+            Fault::Wrong(why) => ChannelError::Protocol(peer, why),
+        }
+    }
 }
 
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -81,10 +163,8 @@ impl Link {
         bytes.zeroize();
         tls.set_buffer_limit(None);
         let prepare = || -> std::io::Result<()> {
-            socket.set_nonblocking(false)?;
+            socket.set_nonblocking(true)?;
             socket.set_nodelay(true)?;
-            socket.set_read_timeout(None)?;
-            socket.set_write_timeout(Some(DEADLINE))?;
             // a peer whose machine is gone says nothing: notice it within the deadline, also between batches
             let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(2)).with_interval(Duration::from_secs(1)).with_retries(3);
             socket2::SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
@@ -95,159 +175,218 @@ impl Link {
             peer,
             id: secret.id(),
             secret,
-            tls: Mutex::new(tls),
-            write: Mutex::new(()),
             socket,
-            inbox: Mutex::default(),
-            changed: Condvar::new(),
+            stream: Mutex::new(Stream { tls, outbox: 0, taken: Instant::now() }),
+            pending: Mutex::default(),
+            intake: Mutex::default(),
+            engaged: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-            data_limit: AtomicUsize::new(0),
+            owner: OnceLock::new(),
             counters,
         }))
     }
 
-    /// Starts the reader. `data_limit`: the longest DATA payload that the program can need.
+    /// Starts the link's thread. `data_limit`: the longest DATA payload that the program can need.
     pub fn start(self: &Arc<Link>, data_limit: usize, listener: Arc<dyn Listener>) {
-        self.data_limit.store(data_limit, Ordering::Relaxed);
+        let _ = self.owner.set(Owner { data_limit, listener });
         let link = self.clone();
         std::thread::spawn(move || {
-            let why = link.read(&*listener).err().unwrap_or_else(|| "closed by the peer".into());
-            link.close();
-            listener.lost(&link, &why);
+            if let Err(fault) = link.read_until_engaged() {
+                link.fail(&fault);
+            }
         });
+    }
+
+    /// From now on only the engine's thread reads.
+    pub(super) fn engage(&self) {
+        self.engaged.store(true, Ordering::SeqCst);
     }
 
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
-        let _ = self.socket.shutdown(Shutdown::Both);
-        let _inbox = locked(&self.inbox);
-        self.changed.notify_all();
+        let _ = self.socket.shutdown(Shutdown::Both); // wakes whoever polls
     }
 
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
     }
 
-    /// Sends one frame; at most one thread's frame is on its way at a time.
+    pub(super) fn fail(self: &Arc<Link>, fault: &Fault) {
+        self.close();
+        if let Some(owner) = self.owner.get() {
+            owner.listener.lost(self, &fault.to_string());
+        }
+    }
+
+    /// Sends one frame at once, from any thread but the engine's, which has `Links::send`.
     pub fn send(&self, header: &Header, payload: &[u8]) -> Result<(), ChannelError> {
-        if payload.len() > super::frame::MAX_PAYLOAD {
+        let mut room = |until| {
+            poll(&mut [self.polled(PollFlags::OUT)], Some(until));
+            Ok(())
+        };
+        self.put(header, payload, &mut room)?;
+        self.seal()?;
+        self.drain(0, &mut room)
+    }
+
+    /// Takes one frame. A short one stays pending, of a long one the sooner part is on its way while the later is encrypted. The socket may lag behind by the outbox;
+    /// past that `wait` is called, with the time at which a peer that takes nothing has stalled.
+    pub(super) fn put(&self, header: &Header, payload: &[u8], wait: Wait) -> Result<(), ChannelError> {
+        if payload.len() > MAX_PAYLOAD {
             return Err(ChannelError::Protocol(self.peer, format!("a message of {} bytes; lower --max-rows", payload.len())));
         }
-        let lost = |_| ChannelError::Lost(self.peer);
-        let mut plain = Vec::with_capacity(super::frame::HEADER + payload.len());
-        encode(header, payload, &mut plain);
-        let _order = locked(&self.write);
-        let mut encrypted = Vec::with_capacity(plain.len() + plain.len() / 256 + 64);
-        {
-            let mut tls = locked(&self.tls);
-            tls.writer().write_all(&plain).map_err(lost)?;
-            while tls.wants_write() {
-                tls.write_tls(&mut encrypted).map_err(lost)?;
-            }
+        Counters::add(&self.counters.bytes_sent, HEADER + payload.len());
+        let mut pending = locked(&self.pending);
+        pending.extend_from_slice(&header.encode(payload.len()));
+        let (first, rest) = payload.split_at(payload.len().min(RECORD.saturating_sub(pending.len())));
+        pending.extend_from_slice(first);
+        if pending.len() < RECORD {
+            return Ok(());
         }
-        (&self.socket).write_all(&encrypted).map_err(|e| match e.kind() {
-            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => ChannelError::Stalled(self.peer),
-            _ => ChannelError::Lost(self.peer),
-        })?;
-        Counters::add(&self.counters.bytes_sent, plain.len());
+        self.encrypt(&pending)?;
+        pending.clear();
+        for piece in rest.chunks(PIECE) {
+            self.encrypt(piece)?;
+            self.drain(OUTBOX_BYTES, wait)?;
+        }
         Ok(())
     }
 
-    /// The next frame of a batch, within the deadline.
-    pub fn recv(&self) -> Result<Frame, ChannelError> {
-        let begin = Instant::now();
-        loop {
-            let silent_since = locked(&self.inbox).heard.map_or(begin, |heard| heard.max(begin));
-            let left = DEADLINE.checked_sub(silent_since.elapsed()).ok_or(ChannelError::Stalled(self.peer))?;
-            if let Some(frame) = self.recv_within(left)? {
-                return Ok(frame);
+    /// Encrypts what is pending.
+    pub(super) fn seal(&self) -> Result<(), ChannelError> {
+        let mut pending = locked(&self.pending);
+        if !pending.is_empty() {
+            self.encrypt(&pending)?;
+            pending.clear();
+        }
+        Ok(())
+    }
+
+    /// Offers what is encrypted to the socket until at most `rest` bytes are left.
+    fn drain(&self, rest: usize, wait: Wait) -> Result<(), ChannelError> {
+        while self.offer()? > rest {
+            let stalls = locked(&self.stream).stalls();
+            wait(stalls)?;
+        }
+        Ok(())
+    }
+
+    /// Offers what is encrypted to the socket; how many bytes are left.
+    pub(super) fn offer(&self) -> Result<usize, ChannelError> {
+        let mut stream = locked(&self.stream);
+        let Stream { tls, outbox, taken } = &mut *stream;
+        while *outbox > 0 {
+            match tls.write_tls(&mut &self.socket) {
+                Ok(n) => (*outbox, *taken) = (if tls.wants_write() { outbox.saturating_sub(n).max(1) } else { 0 }, Instant::now()),
+                Err(e) if e.kind() == ErrorKind::WouldBlock && taken.elapsed() < DEADLINE => break,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Err(ChannelError::Stalled(self.peer)),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(Fault::Socket(e).of(self.peer)),
             }
+        }
+        Ok(*outbox)
+    }
+
+    /// When a peer that does not take what was encrypted has stalled; nothing if it has taken all.
+    pub(super) fn behind(&self) -> Option<Instant> {
+        let stream = locked(&self.stream);
+        (stream.outbox > 0).then(|| stream.stalls())
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Result<(), ChannelError> {
+        let mut stream = locked(&self.stream);
+        if stream.outbox == 0 {
+            stream.taken = Instant::now();
+        }
+        stream.outbox += plain.len();
+        stream.tls.writer().write_all(plain).map_err(|_| ChannelError::Lost(self.peer))
+    }
+
+    pub(super) fn polled(&self, events: PollFlags) -> PollFd<'_> {
+        PollFd::new(&self.socket, events)
+    }
+
+    /// What to poll for, so that frames are read: nothing while the inbox is full.
+    pub(super) fn readable(&self) -> PollFlags {
+        if locked(&self.intake).is_full() {
+            PollFlags::empty()
+        } else {
+            PollFlags::IN
         }
     }
 
-    /// The next frame of a batch, or nothing if none comes in this time.
-    pub fn recv_within(&self, wait: Duration) -> Result<Option<Frame>, ChannelError> {
-        let end = Instant::now() + wait;
-        let mut inbox = locked(&self.inbox);
+    fn read_until_engaged(self: &Arc<Link>) -> Result<(), Fault> {
+        let mut with_handshake = true;
         loop {
-            if let Some(frame) = inbox.frames.pop_front() {
-                inbox.bytes -= frame.payload.len();
-                self.changed.notify_all();
-                return Ok(Some(frame));
-            }
-            if self.is_closed() {
-                return Err(ChannelError::Lost(self.peer));
-            }
-            let Some(left) = end.checked_duration_since(Instant::now()) else { return Ok(None) };
-            inbox = self.changed.wait_timeout(inbox, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    fn read(self: &Arc<Link>, listener: &dyn Listener) -> Result<(), String> {
-        let mut raw = vec![0u8; 64 << 10];
-        let mut decoder = Decoder::default();
-        let mut n = 0; // the first round takes what came with the handshake
-        loop {
-            let got = self.decrypt(&raw[..n], &mut decoder)?;
-            Counters::add(&self.counters.bytes_received, got);
-            let limit = self.data_limit.load(Ordering::Relaxed);
-            while let Some(frame) = decoder.next(limit).map_err(|e| e.to_string())? {
-                if frame.header.kind.of_batch() {
-                    self.deliver(frame)?;
+            {
+                let mut intake = locked(&self.intake);
+                if self.engaged.load(Ordering::SeqCst) {
+                    return Ok(());
+                }
+                if std::mem::take(&mut with_handshake) {
+                    self.take(&mut intake, 0)?; // what came with the handshake
                 } else {
-                    listener.control(self, frame)?;
+                    self.read(&mut intake)?;
+                }
+                if intake.is_full() {
+                    return Err(Fault::Wrong("more data than a batch can need, before this player serves".into()));
                 }
             }
-            if decoder.in_batch() {
-                locked(&self.inbox).heard = Some(Instant::now());
-            }
-            n = match (&self.socket).read(&mut raw) {
-                Ok(0) => return Ok(()),
-                Ok(n) => n,
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => 0,
-                Err(e) => return Err(e.to_string()),
-            };
+            poll(&mut [self.polled(PollFlags::IN)], None);
         }
     }
 
-    /// Returns how many plain bytes came of it.
-    fn decrypt(&self, mut raw: &[u8], decoder: &mut Decoder) -> Result<usize, String> {
-        let mut got = 0;
-        let mut tls = locked(&self.tls);
-        let mut plain = [0u8; 16 << 10];
-        loop {
-            if !raw.is_empty() {
-                tls.read_tls(&mut raw).map_err(|e| e.to_string())?;
-                tls.process_new_packets().map_err(|e| e.to_string())?;
-            }
-            loop {
-                match tls.reader().read(&mut plain) {
-                    Ok(0) => return Ok(got),
-                    Ok(n) => {
-                        decoder.extend(&plain[..n]);
-                        got += n;
-                    }
-                    Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => break,
-                    Err(e) => return Err(e.to_string()),
+    /// Reads once, if there is anything, and hands on the frames that are whole.
+    pub(super) fn read(self: &Arc<Link>, intake: &mut Intake) -> Result<(), Fault> {
+        intake.raw.resize(READ, 0);
+        match (&self.socket).read(&mut intake.raw) {
+            Ok(0) => Err(Fault::Closed),
+            Ok(n) => self.take(intake, n),
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(()),
+            Err(e) => Err(Fault::Socket(e)),
+        }
+    }
+
+    fn take(self: &Arc<Link>, intake: &mut Intake, n: usize) -> Result<(), Fault> {
+        let Some(owner) = self.owner.get() else { return Ok(()) };
+        let decrypted = self.decrypt(intake, n, owner.data_limit);
+        let mut arrived = std::mem::take(&mut intake.arrived);
+        for frame in arrived.drain(..) {
+            Counters::add(&self.counters.bytes_received, HEADER + frame.payload.len());
+            if frame.header.kind.of_batch() {
+                if !self.engaged.load(Ordering::SeqCst) {
+                    owner.listener.early(self).map_err(Fault::Wrong)?;
                 }
+                intake.bytes += frame.payload.len();
+                intake.inbox.push_back(frame);
+            } else {
+                owner.listener.control(self, &frame).map_err(Fault::Wrong)?;
+                intake.decoder.pool.give(frame.payload.into_buffer());
+            }
+        }
+        intake.arrived = arrived;
+        if intake.decoder.in_batch() {
+            intake.heard = Some(Instant::now());
+        }
+        decrypted
+    }
+
+    /// Decrypts the first `n` raw bytes into frames.
+    fn decrypt(&self, intake: &mut Intake, n: usize, data_limit: usize) -> Result<(), Fault> {
+        let wrong = |e: &dyn std::fmt::Display| Fault::Wrong(e.to_string());
+        let mut raw = &intake.raw[..n];
+        let tls = &mut locked(&self.stream).tls;
+        loop {
+            while let Some(frame) = intake.decoder.next(&mut tls.reader(), data_limit).map_err(|e| wrong(&e))? {
+                intake.arrived.push(frame);
             }
             if raw.is_empty() {
-                return Ok(got);
+                return Ok(());
+            }
+            tls.read_tls(&mut raw).map_err(|e| wrong(&e))?;
+            if tls.process_new_packets().map_err(|e| wrong(&e))?.peer_has_closed() {
+                return Err(Fault::Closed);
             }
         }
-    }
-
-    fn deliver(&self, frame: Frame) -> Result<(), String> {
-        let mut inbox = locked(&self.inbox);
-        while inbox.bytes > INBOX_BYTES {
-            if self.is_closed() {
-                return Err("closed".into());
-            }
-            inbox = self.changed.wait_timeout(inbox, Duration::from_secs(1)).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        inbox.bytes += frame.payload.len();
-        inbox.frames.push_back(frame);
-        self.changed.notify_all();
-        Ok(())
     }
 }

@@ -11,6 +11,7 @@ use super::dial::dial;
 use super::epoch::EpochId;
 use super::frame::{Frame, Header, Kind};
 use super::link::{locked, Link, Listener};
+use super::links::Links;
 use super::tls::{Holder, Identity, Tls};
 use crate::config::Cluster;
 use crate::counters::Counters;
@@ -20,11 +21,13 @@ use crate::role::Role;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LAST_BACKOFF: Duration = Duration::from_secs(2);
+/// A fault of a peer that comes again sooner is not said again.
+const REPEAT: Duration = Duration::from_secs(60);
 
 /// An epoch that both peers have confirmed; the links are in the order of `role.peers()`.
 pub struct Epoch {
     pub id: EpochId,
-    pub links: [Arc<Link>; 2],
+    pub links: Links<2>,
     /// What this epoch serves: all three said that they hold shares of this digest and generation. Other shares end the epoch.
     pub serving: Result<Arc<Loaded>, Readiness>,
 }
@@ -43,6 +46,7 @@ pub enum Readiness {
     /// Not linked with these; empty: linked with both, but the three do not agree on an epoch yet.
     PeersMissing(Vec<Role>),
     /// A peer that holds something else, or nothing.
+    ProtocolMismatch(Role),
     DigestMismatch(Role),
     GenerationMismatch(Role),
 }
@@ -60,8 +64,8 @@ struct State {
     agreement: Agreement,
     epoch: Option<Arc<Epoch>>,
     shares: Option<Arc<Loaded>>,
-    /// What was last said of a peer's link, so that it is said once.
-    reported: [Option<String>; 2],
+    /// What was last said of a peer's link and when, so that it is said once.
+    reported: [Option<(String, Instant)>; 2],
 }
 
 pub struct Mesh {
@@ -101,12 +105,17 @@ impl Mesh {
         locked(&self.state).shares.clone()
     }
 
-    /// Ends the epoch if it is still this one.
-    pub fn end_epoch(&self, id: &EpochId, why: &str) {
+    /// Ends the epoch, if it is still this one, and says whose fault it was.
+    pub fn end_epoch(&self, id: &EpochId, error: &ChannelError) {
         let mut state = locked(&self.state);
-        if state.epoch.as_ref().is_some_and(|epoch| epoch.id == *id) {
-            self.end(&mut state, why);
+        if state.epoch.as_ref().is_none_or(|epoch| epoch.id != *id) {
+            return;
         }
+        let (ChannelError::Lost(peer) | ChannelError::Stalled(peer) | ChannelError::Protocol(peer, _)) = error;
+        if *peer != self.role {
+            self.report(&mut state, self.index(*peer), &error.to_string());
+        }
+        self.end(&mut state, &error.to_string());
     }
 
     /// The confirmed epoch.
@@ -208,9 +217,9 @@ impl Mesh {
         if state.agreement.up(i, link.secret.clone()) == Event::Ended {
             self.close(&mut state, "a peer dialed again");
         }
+        self.observer.epoch_ended(); // also what a peer said early, in an epoch that never began here
         state.links[i] = Some(link.clone());
-        let (digest, generation) = state.shares.as_deref().map(|shares| (shares.digest(), shares.generation())).unzip();
-        self.tell(&link, Kind::Hello, &serde_json::to_vec(&Hello::new(self.role, digest, generation)).unwrap_or_default());
+        self.tell(&link, Kind::Hello, &serde_json::to_vec(&Hello::new(self.role, state.shares.as_deref())).unwrap_or_default());
         link.start(state.shares.as_deref().map_or(0, |shares| shares.max_message), this);
         self.advance(&mut state);
         self.changed.notify_all();
@@ -239,7 +248,11 @@ impl Mesh {
             }
             Err(why) => info!(epoch = hex::encode(id), "all three players are linked, not serving: {why:?}"),
         }
-        state.epoch = Some(Arc::new(Epoch { id, links: [first.clone(), second.clone()], serving }));
+        let links = Links([first.clone(), second.clone()]);
+        if serving.is_ok() {
+            links.engage();
+        }
+        state.epoch = Some(Arc::new(Epoch { id, links, serving }));
         self.changed.notify_all();
     }
 
@@ -247,6 +260,10 @@ impl Mesh {
         let shares = state.shares.clone().ok_or(Readiness::NoShares)?;
         for (i, peer) in self.role.peers().into_iter().enumerate() {
             let hello = state.agreement.hello_of(i);
+            // a peer without shares has no protocol either: that is the digest's case
+            if hello.and_then(|hello| hello.protocol).is_some_and(|protocol| protocol != shares.shares.protocol) {
+                return Err(Readiness::ProtocolMismatch(peer));
+            }
             if hello.and_then(|hello| hello.digest.as_ref()) != Some(&shares.digest()) {
                 return Err(Readiness::DigestMismatch(peer));
             }
@@ -277,40 +294,49 @@ impl Mesh {
 
     fn report(&self, state: &mut State, side: usize, what: &str) {
         let peer = self.cluster.name(self.role.peers()[side]);
-        if state.reported[side].as_deref() == Some(what) {
+        if state.reported[side].as_ref().is_some_and(|(before, when)| before == what && when.elapsed() < REPEAT) {
             debug!(peer, "{what}");
         } else {
             warn!(peer, "{what}");
-            state.reported[side] = Some(what.into());
+            state.reported[side] = Some((what.into(), Instant::now()));
         }
     }
 }
 
 impl Listener for Mesh {
-    fn control(&self, link: &Arc<Link>, frame: Frame) -> Result<(), String> {
+    fn control(&self, link: &Arc<Link>, frame: &Frame) -> Result<(), String> {
         let mut state = locked(&self.state);
         let i = self.index(link.peer);
         if !is(&state.links[i], link) {
             return Ok(());
         }
-        if frame.header.kind == Kind::Waiting {
+        let greeted = state.agreement.hello_of(i).is_some();
+        if frame.header.kind == Kind::Waiting && greeted {
             return if (self.role, link.peer) == (Role::Alice, Role::Bob) {
                 self.observer.waiting(&frame.payload)
             } else {
                 Err("WAITING is bob's to alice".into())
             };
         }
-        let greeted = state.agreement.hello_of(i).is_some();
-        if state.agreement.receive(i, frame.header.kind, frame.payload)? == Event::Ended {
+        if state.agreement.receive(i, frame.header.kind, &frame.payload)? == Event::Ended {
             self.close(&mut state, "the peers have a new link");
             return Ok(());
         }
         if !greeted && state.agreement.hello_of(i).is_some() {
             info!(peer = self.cluster.name(link.peer), "linked");
-            state.reported[i] = None;
             self.changed.notify_all();
         }
         self.advance(&mut state);
+        Ok(())
+    }
+
+    /// alice may announce as soon as both have confirmed to her, so before the third has confirmed to us.
+    fn early(&self, link: &Arc<Link>) -> Result<(), String> {
+        let state = locked(&self.state);
+        let i = self.index(link.peer);
+        if is(&state.links[i], link) && (state.agreement.hello_of(i).is_none() || state.epoch.as_ref().is_some_and(|epoch| epoch.serving.is_err())) {
+            return Err("data outside an epoch that serves".into());
+        }
         Ok(())
     }
 

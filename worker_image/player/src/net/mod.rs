@@ -1,9 +1,12 @@
 //! Links between the players (docs/wire.md): TLS, frames, one link a pair, and the epoch that the three agree on.
 
 pub mod agreement;
+pub mod announce;
 pub mod dial;
 pub mod epoch;
 pub mod frame;
 pub mod link;
+pub mod links;
 pub mod mesh;
 pub mod tls;
+pub mod waker;

@@ -14,7 +14,8 @@ use tokio::time::{timeout, timeout_at, Instant};
 use tracing::{debug, warn};
 
 use super::error::{ApiError, Code};
-use super::inference::{self, Inference};
+use super::inference;
+use super::queue::ClientId;
 use super::requests::COUNTERPART;
 use super::shares;
 use crate::counters::Counters;
@@ -25,7 +26,7 @@ use crate::role::Role;
 
 pub type Reply = Response<Full<Bytes>>;
 
-const JSON_LENGTH: &str = "inference-header-content-length";
+pub const JSON_LENGTH: &str = "inference-header-content-length";
 /// The whole body of a request has to come within this time, and the answer within the next one.
 const BODY: Duration = Duration::from_secs(30);
 const TOTAL: Duration = Duration::from_secs(10);
@@ -47,11 +48,11 @@ impl Api {
         Api { player, budget: Semaphore::new(BUDGET_KIB), deliveries: Arc::default() }
     }
 
-    /// Answers one request. `holder`: whom the client's certificate names, if it has one.
-    pub async fn answer(&self, holder: Option<&Identity>, request: Request<Incoming>) -> Reply {
+    /// Answers one request of connection number `client`. `holder`: whom the client's certificate names, if it has one.
+    pub async fn answer(&self, client: ClientId, holder: Option<&Identity>, request: Request<Incoming>) -> Reply {
         let _answering = self.player.begin_answer();
         let (head, mut body) = request.into_parts();
-        let refused = match self.route(holder, &head, &mut body).await {
+        let refused = match self.route(client, holder, &head, &mut body).await {
             Ok(reply) => return reply,
             Err(refused) => refused,
         };
@@ -61,13 +62,14 @@ impl Api {
             debug!(status, code, "{line}: {}", refused.message);
         } else {
             Counters::add(&self.player.counters.errors, 1);
+            Counters::add(&self.player.counters.rejected, usize::from(refused.code == Code::Overloaded));
             warn!(status, code, "{line}: {}", refused.message);
         }
         let _ = timeout(DRAIN, Limited::new(&mut body, DRAIN_BYTES).collect()).await; // whatever it was, it was refused
         error(&refused)
     }
 
-    async fn route(&self, holder: Option<&Identity>, head: &Parts, body: &mut Incoming) -> Result<Reply, ApiError> {
+    async fn route(&self, client: ClientId, holder: Option<&Identity>, head: &Parts, body: &mut Incoming) -> Result<Reply, ApiError> {
         let player = &self.player;
         let path = head.uri.path();
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
@@ -86,7 +88,7 @@ impl Api {
                         let loaded = player.mesh.shares().ok_or_else(|| self.not_ready())?;
                         Ok(json(StatusCode::OK, &inference::metadata(player.model(), player.role, &loaded)))
                     }
-                    (&Method::POST, ["infer"]) => self.infer(head, body).await,
+                    (&Method::POST, ["infer"]) => self.infer(client, head, body).await,
                     _ => Err(unknown(method, path)),
                 }
             }
@@ -108,14 +110,12 @@ impl Api {
         ApiError::new(Code::NotReady, format!("not ready: {message}"))
     }
 
-    async fn infer(&self, head: &Parts, body: &mut Incoming) -> Result<Reply, ApiError> {
+    async fn infer(&self, client: ClientId, head: &Parts, body: &mut Incoming) -> Result<Reply, ApiError> {
         let player = &self.player;
         Counters::add(&player.counters.requests, 1);
         let serving = player.mesh.serving(Duration::ZERO).filter(|_| !player.is_stopping());
         let (epoch, loaded) = serving.ok_or_else(|| self.not_ready())?;
-        let length = head.headers.get(JSON_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-        let length: usize =
-            length.ok_or_else(|| ApiError::new(Code::BadRequest, "the header Inference-Header-Content-Length is missing or not a number"))?;
+        let length = json_length(&head.headers)?;
         let limit = inference::body_limit(&loaded);
         let reserved = declared(&head.headers, limit)?.unwrap_or(limit).div_ceil(1 << 10).min(BUDGET_KIB);
         let _held = self.budget.try_acquire_many(reserved as u32).map_err(|_| {
@@ -124,22 +124,20 @@ impl Api {
         })?;
         let body = read(body, limit).await?;
         Counters::add(&player.counters.bytes_received, body.len());
-        let Inference { id, rows, share } = inference::parse(&body, length, &loaded)?;
+        let inference = inference::parse(&body, length, &loaded)?;
         drop(body);
-        let end = Instant::now() + TOTAL;
-        let mut answer = player.requests.add(&epoch.id, id, rows, share)?;
+        let (id, rows, end) = (inference.id, inference.rows, Instant::now() + TOTAL);
+        let mut answer = player.requests.add(&epoch.id, client, inference)?;
         // if the client leaves, hyper drops this future, and the request with it
         let waiting = Withdraw { player, id };
         let reply = match timeout(COUNTERPART, &mut answer).await {
             Ok(reply) => reply,
-            Err(_) if player.requests.withdraw(&id) => {
-                let other = player.cluster.name(if player.role == Role::Alice { Role::Bob } else { Role::Alice });
-                let why = format!("{other} did not get its share of this request within {COUNTERPART:?}; send both shares again, drawn afresh");
-                return Err(ApiError::new(Code::ShareMissing, why));
-            }
-            Err(_) => timeout_at(end, answer).await.map_err(|_| {
-                ApiError::new(Code::PeerStalled, format!("the batch did not end within {TOTAL:?}; send the request again with fresh shares"))
-            })?,
+            Err(_) => match player.requests.withdraw(&id) {
+                Some(counterpart) => return Err(self.waited(counterpart)),
+                None => timeout_at(end, answer).await.map_err(|_| {
+                    ApiError::new(Code::PeerStalled, format!("the batch did not end within {TOTAL:?}; send the request again with fresh shares"))
+                })?,
+            },
         };
         drop(waiting);
         let answer = reply.map_err(|_| ApiError::new(Code::EpochEnded, "the request was dropped; send it again with fresh shares"))??;
@@ -149,6 +147,16 @@ impl Api {
         reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         reply.headers_mut().insert(JSON_LENGTH, HeaderValue::from(length));
         Ok(reply)
+    }
+
+    /// No batch took the request in time.
+    fn waited(&self, counterpart: bool) -> ApiError {
+        if counterpart {
+            return ApiError::new(Code::Overloaded, format!("no batch had room for this request within {COUNTERPART:?}; try again in a second"));
+        }
+        let other = self.player.cluster.name(if self.player.role == Role::Alice { Role::Bob } else { Role::Alice });
+        let why = format!("{other} did not get its share of this request within {COUNTERPART:?}; send both shares again, drawn afresh");
+        ApiError::new(Code::ShareMissing, why)
     }
 }
 
@@ -169,6 +177,12 @@ fn unknown(method: &Method, path: &str) -> ApiError {
 
 fn too_large(limit: usize) -> ApiError {
     ApiError::new(Code::TooLarge, format!("the body is larger than {limit} bytes; send fewer rows a request"))
+}
+
+/// How much of the body is JSON.
+pub fn json_length(headers: &HeaderMap) -> Result<usize, ApiError> {
+    let length = headers.get(JSON_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    length.ok_or_else(|| ApiError::new(Code::BadRequest, "the header Inference-Header-Content-Length is missing or not a number"))
 }
 
 /// The Content-Length, if there is one; an error if it exceeds the limit.

@@ -100,7 +100,7 @@ pub fn metadata(model: &str, role: crate::role::Role, loaded: &Loaded) -> Value 
         "inputs": [{"name": "input", "datatype": "UINT64", "shape": shape(program.input_shape())}],
         "outputs": [{"name": "output", "datatype": "UINT64", "shape": shape(program.output_shape())}],
         "parameters": {
-            "role": role, "protocol": "ASTRA", "fraction_bits": 16, "input_bound": program.input_bound(),
+            "role": role, "protocol": loaded.shares.protocol, "fraction_bits": 16, "input_bound": program.input_bound(),
             "digest": loaded.digest(), "generation": loaded.generation(), "max_rows": loaded.max_rows,
         },
     })

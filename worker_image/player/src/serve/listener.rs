@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ struct Secure {
     api: Api,
     acceptor: TlsAcceptor,
     http: Semaphore,
+    /// HTTP connections so far.
+    clients: AtomicU64,
     /// What was last refused and from where: said once.
     refused: Mutex<String>,
 }
@@ -40,7 +43,7 @@ struct Secure {
 pub async fn secure(player: Arc<Player>, listener: TcpListener) -> Infallible {
     let acceptor = TlsAcceptor::from(player.tls.server.clone());
     let http = Semaphore::new(MAX_HTTP);
-    let secure = Arc::new(Secure { api: Api::new(player.clone()), player, acceptor, http, refused: Mutex::default() });
+    let secure = Arc::new(Secure { api: Api::new(player.clone()), player, acceptor, http, clients: AtomicU64::new(0), refused: Mutex::default() });
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     loop {
         let Ok(permit) = handshakes.clone().acquire_owned().await else { continue };
@@ -72,7 +75,8 @@ impl Secure {
             return self.refuse(address, &format!("{MAX_HTTP} clients are connected already"));
         };
         let holder = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(|certificate| Identity::of(certificate).ok());
-        let service = service_fn(|request| async { Ok::<_, Infallible>(self.api.answer(holder.as_ref(), request).await) });
+        let client = self.clients.fetch_add(1, Ordering::Relaxed);
+        let service = service_fn(|request| async { Ok::<_, Infallible>(self.api.answer(client, holder.as_ref(), request).await) });
         if let Err(e) = builder().serve_connection(TokioIo::new(stream), service).await {
             debug!(%address, "an HTTP connection ended: {e}");
         }

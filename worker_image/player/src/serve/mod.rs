@@ -4,6 +4,8 @@ pub mod error;
 pub mod health;
 pub mod http;
 pub mod inference;
+mod kept;
 pub mod listener;
+pub mod queue;
 pub mod requests;
 pub mod shares;

@@ -52,6 +52,7 @@ impl Response {
 pub struct Client {
     address: SocketAddr,
     config: ClientConfig,
+    patience: Duration,
 }
 
 impl Client {
@@ -70,7 +71,13 @@ impl Client {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Client { address, config }
+        Client { address, config, patience: Duration::from_secs(20) }
+    }
+
+    /// Leaves when nothing comes for this long.
+    pub fn with_patience(mut self, patience: Duration) -> Client {
+        self.patience = patience;
+        self
     }
 
     pub fn with_alpn(mut self, alpn: &[u8]) -> Client {
@@ -80,7 +87,7 @@ impl Client {
 
     pub fn connect(&self) -> Option<StreamOwned<ClientConnection, TcpStream>> {
         let socket = TcpStream::connect(self.address).ok()?;
-        socket.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+        socket.set_read_timeout(Some(self.patience)).ok()?;
         let tls = ClientConnection::new(Arc::new(self.config.clone()), ServerName::try_from("localhost").expect("a name")).ok()?;
         let mut stream = StreamOwned::new(tls, socket);
         while stream.conn.is_handshaking() {

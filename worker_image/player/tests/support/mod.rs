@@ -3,6 +3,8 @@
 
 pub mod client;
 pub mod model;
+pub mod pair;
+pub mod peer;
 pub mod pki;
 
 use std::fs;
@@ -26,6 +28,8 @@ pub struct Trio {
     pub authority: Authority,
     pub tls: [SocketAddr; 3],
     pub health: [SocketAddr; 3],
+    /// More flags of the players.
+    pub flags: Vec<&'static str>,
     players: [Option<Child>; 3],
 }
 
@@ -41,7 +45,7 @@ impl Trio {
         for name in NAMES.into_iter().chain(["share"]) {
             authority.issue(name, &folder.path().join(name));
         }
-        Trio { folder, authority, tls, health, players: [None, None, None] }
+        Trio { folder, authority, tls, health, flags: vec![], players: [None, None, None] }
     }
 
     pub fn start() -> Trio {
@@ -52,7 +56,13 @@ impl Trio {
 
     /// Started, shared, serving.
     pub fn serving(generation: u8) -> Trio {
-        let trio = Trio::start();
+        Trio::serving_with(generation, vec![])
+    }
+
+    pub fn serving_with(generation: u8, flags: Vec<&'static str>) -> Trio {
+        let mut trio = Trio::prepare();
+        trio.flags = flags;
+        (0..3).for_each(|i| trio.start_player(i));
         trio.deliver(generation);
         trio.wait_ready();
         trio
@@ -71,6 +81,7 @@ impl Trio {
         let log = fs::File::options().create(true).append(true).open(self.path(&format!("{}.log", NAMES[i]))).expect("log");
         let child = Command::new(env!("CARGO_BIN_EXE_securemodel-player"))
             .args(["--player", NAMES[i], "--max-rows", "8", "--log", "debug"])
+            .args(&self.flags)
             .args(["--listen", &self.tls[i].to_string(), "--health", &self.health[i].to_string()])
             .arg("--cluster")
             .arg(self.path("cluster.json"))

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use safetensors::tensor::TensorView;
 use safetensors::{serialize, Dtype};
+use securemodel_player::protocol::ProtocolName;
 use sha2::{Digest, Sha256};
 
 pub const PROGRAM: &str = concat!(
@@ -46,6 +47,15 @@ pub fn share_input(rows: &[[f64; 3]]) -> [Vec<u8>; 2] {
 
 /// The share files of alice, bob and carol.
 pub fn share_files(generation: u8) -> [Vec<u8>; 3] {
+    share_files_for(ProtocolName::SecureNn, generation)
+}
+
+pub fn share_files_for(protocol: ProtocolName, generation: u8) -> [Vec<u8>; 3] {
+    share_files_of(PROGRAM, protocol.as_str(), generation)
+}
+
+/// The share files of a program with the test model's weights.
+pub fn share_files_of(program: &str, protocol: &str, generation: u8) -> [Vec<u8>; 3] {
     let fixed = |v: f64, bits: i32| (v * f64::powi(2.0, bits)).round() as i64 as u64;
     let weights: Vec<u64> = WEIGHTS.iter().flatten().map(|w| fixed(*w, 16)).collect();
     let bias: Vec<u64> = BIAS.iter().map(|b| fixed(*b, 32)).collect();
@@ -58,11 +68,11 @@ pub fn share_files(generation: u8) -> [Vec<u8>; 3] {
         let metadata = [
             ("format", "securemodel-shares/1".to_owned()),
             ("role", role.to_owned()),
-            ("protocol", "ASTRA".to_owned()),
+            ("protocol", protocol.to_owned()),
             ("fraction_bits", "16".to_owned()),
             ("generation", hex::encode([generation; 16])),
-            ("digest", hex::encode(Sha256::digest(PROGRAM))),
-            ("program", PROGRAM.to_owned()),
+            ("digest", hex::encode(Sha256::digest(program))),
+            ("program", program.to_owned()),
         ];
         let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let views = tensors.iter().flat_map(|(i, shape, values)| {
