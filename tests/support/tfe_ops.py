@@ -1,0 +1,54 @@
+"""Compiles what TF Encrypted 0.9.1 wants as native code (tfe_ops.cc) for this TensorFlow, once, and puts it where TF Encrypted looks.
+
+    import tfe_ops
+    tfe_ops.install()      # after this, in this process, TF Encrypted has secure random numbers
+
+Needs g++ and libsodium's headers; tests/cluster/tfe-ops.sh sees to that. The result is kept in the cache, keyed by what it is made from and for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from securemodel_share.tfe_compat import tf, tfe
+
+SOURCE = Path(__file__).with_suffix(".cc")
+
+
+def library() -> Path:
+    """The compiled operations."""
+    flags = [flag.replace("-I", "-isystem") for flag in tf.sysconfig.get_compile_flags()]
+    command = ["g++", "-O3", "-march=native", "-shared", "-fPIC", str(SOURCE), *flags, *tf.sysconfig.get_link_flags()]
+    processor = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")), "")
+    key = hashlib.sha256("\0".join([tf.__version__, *command, processor, SOURCE.read_text()]).encode()).hexdigest()[:16]
+    built = Path(os.environ.get("SECUREMODEL_CACHE", Path.home() / ".cache/securemodel")) / "tfe-ops" / f"{key}.so"
+    if not built.exists():
+        _compile(command, built)
+    return built
+
+
+def _compile(command: list[str], built: Path) -> None:
+    """Aside first, so that an interrupted build does not count."""
+    if not shutil.which("g++") or not Path("/usr/include/sodium.h").exists():
+        raise RuntimeError("TF Encrypted's operations are compiled here, which needs g++ and libsodium (on Debian: apt-get install g++ libsodium-dev)")
+    built.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=built.parent) as folder:
+        aside = Path(folder) / "ops.so"
+        subprocess.run([*command, "-lsodium", "-o", str(aside)], check=True)
+        aside.rename(built)
+
+
+def install() -> None:
+    """Makes TF Encrypted use the compiled operations in this process."""
+    module = tf.load_op_library(str(library()))
+    tfe.operations.secure_random.secure_random.secure_random_module = module
+    tfe.operations.aux.aux.aux_module = module
+
+
+if __name__ == "__main__":
+    library()
