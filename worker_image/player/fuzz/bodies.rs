@@ -1,0 +1,221 @@
+//! What is fuzzed: one function an input format. The fuzz targets run these on what libFuzzer finds, and tests/fuzz_seeds.rs on the corpus in every test run.
+//!
+//! A body panics where the code panics, and where an accepted input breaks what its parser promises.
+
+use std::collections::HashSet;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use hyper::header::{HeaderName, HeaderValue, CONTENT_LENGTH};
+use hyper::HeaderMap;
+use securemodel_player::loaded::Loaded;
+use securemodel_player::net::agreement::{Agreement, Event, Hello};
+use securemodel_player::net::announce::{announcement, parse_announcement, parse_waiting, waiting, ENTRY};
+use securemodel_player::net::epoch::{epoch_id_seen_by, EpochId, LinkSecret, RequestKeys, MAX_SKIPPED};
+use securemodel_player::net::frame::{Decoder, Kind, MAX_PAYLOAD};
+use securemodel_player::net::waker::Waker;
+use securemodel_player::program::Program;
+use securemodel_player::role::Role;
+use securemodel_player::serve::http::{declared, json_length, JSON_LENGTH};
+use securemodel_player::serve::inference::{self, Inference};
+use securemodel_player::serve::requests::{Masked, Next, Requests};
+use securemodel_player::shares::Shares;
+
+const ALICE: &[u8] = include_bytes!("../../../tests/contract/vectors/alice.safetensors");
+const MAX_ROWS: usize = 8;
+const EPOCH: EpochId = [1; 16];
+
+fn loaded() -> &'static Loaded {
+    static LOADED: OnceLock<Loaded> = OnceLock::new();
+    LOADED.get_or_init(|| Loaded::new(Shares::parse(ALICE).expect("the contract's share file"), MAX_ROWS))
+}
+
+/// A prediction: a line with Content-Length, a line with Inference-Header-Content-Length, then the body.
+pub fn http(data: &[u8]) {
+    let mut parts = data.splitn(3, |byte| *byte == b'\n');
+    let (Some(whole), Some(json), Some(body)) = (parts.next(), parts.next(), parts.next()) else { return };
+    let mut headers = HeaderMap::new();
+    for (name, value) in [(CONTENT_LENGTH, whole), (HeaderName::from_static(JSON_LENGTH), json)] {
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.insert(name, value);
+        }
+    }
+    let limit = inference::body_limit(loaded());
+    if let Ok(length) = declared(&headers, limit) {
+        assert!(length.unwrap_or(0) <= limit);
+    }
+    let Ok(length) = json_length(&headers) else { return };
+    if let Ok(request) = inference::parse(body, length, loaded()) {
+        assert!((1..=MAX_ROWS).contains(&request.rows));
+        assert_eq!(request.share.len(), request.rows * loaded().input);
+        assert_eq!(bytemuck::cast_slice::<u64, u8>(&request.share), &body[length..]);
+    }
+}
+
+/// What a peer sends: a byte that says how it is cut, then frames.
+pub fn frames(data: &[u8]) {
+    const DATA: usize = 1 << 12;
+    let Some((cut, bytes)) = data.split_first() else { return };
+    let decode = |size: usize| {
+        let (mut decoder, mut frames) = (Decoder::default(), Vec::new());
+        for mut part in bytes.chunks(size) {
+            loop {
+                match decoder.next(&mut part, DATA) {
+                    Ok(Some(frame)) => {
+                        frames.push((frame.header, frame.payload.to_vec()));
+                        decoder.pool.give(frame.payload.into_buffer()); // the next frame finds it dirty
+                    }
+                    Ok(None) => break,
+                    Err(error) => return (frames, Some(error)),
+                }
+            }
+        }
+        (frames, None)
+    };
+    let whole = decode(bytes.len().max(1));
+    assert_eq!(whole, decode(usize::from(*cut) + 1), "however the bytes are cut, the frames are the same");
+    let mut again = Vec::new();
+    for (header, payload) in &whole.0 {
+        assert!(header.kind != Kind::Data || payload.len() <= DATA);
+        again.extend_from_slice(&header.encode(payload.len()));
+        again.extend_from_slice(payload);
+    }
+    assert_eq!(again, bytes[..again.len()], "a frame is written as it was read");
+}
+
+/// Events of bob's two links: a byte that says what happens and on which side, then what that takes.
+pub fn agreement(data: &[u8]) {
+    const ROLE: Role = Role::Bob;
+    let mut bytes = data.iter().copied();
+    let mut next = || bytes.next();
+    let secret = |byte: u8| LinkSecret([byte; 32]);
+    let mut agreement = Agreement::new(ROLE);
+    // what the test knows of each link: its secret, and the epochs that its peer has confirmed
+    let mut links: [Option<(LinkSecret, Vec<EpochId>)>; 2] = [None, None];
+    while let Some(what) = next() {
+        let side = usize::from(what >> 7);
+        let peer = ROLE.peers()[side];
+        let (kind, payload) = match what & 7 {
+            0 => {
+                let secret = secret(next().unwrap_or(0));
+                if agreement.up(side, secret.clone()) == Event::Ended {
+                    links = [None, None];
+                }
+                links[side] = Some((secret, vec![]));
+                continue;
+            }
+            1 => {
+                links[side] = None;
+                if agreement.down(side) == Event::Ended {
+                    links = [None, None];
+                }
+                continue;
+            }
+            2 => {
+                (Kind::Hello, serde_json::to_vec(&Hello { generation: next().map(|byte| byte.to_string()), ..Hello::new(peer, None) }).expect("JSON"))
+            }
+            3 => (Kind::Epoch, secret(next().unwrap_or(0)).id().to_vec()),
+            4 => {
+                let [Some((first, _)), Some((second, _))] = &links else { continue };
+                let epoch = epoch_id_seen_by(ROLE, [&first.id(), &second.id()], &secret(next().unwrap_or(0)).id());
+                let Some((own, confirmed)) = &mut links[side] else { continue };
+                let payload = own.confirmation(&epoch, peer).to_vec();
+                confirmed.push(epoch);
+                (Kind::Confirm, payload)
+            }
+            kind => {
+                let length = next().unwrap_or(0).into();
+                let payload: Vec<u8> = std::iter::from_fn(&mut next).take(length).collect();
+                ([Kind::Hello, Kind::Confirm, Kind::Waiting][usize::from(kind) - 5], payload)
+            }
+        };
+        let event = agreement.receive(side, kind, &payload).unwrap_or_else(|_| {
+            links[side] = None;
+            agreement.down(side)
+        });
+        if event == Event::Ended {
+            links = [None, None];
+        }
+        for message in agreement.advance() {
+            assert!(links[message.side].is_some(), "nothing goes to a link that is gone");
+            assert_eq!(message.payload.len(), if message.kind == Kind::Epoch { 16 } else { 32 });
+        }
+        assert!(agreement.advance().is_empty(), "the agreement went as far as it goes");
+        if let Some(id) = agreement.agreed() {
+            let proved = |link: &Option<(LinkSecret, Vec<EpochId>)>| link.as_ref().is_some_and(|(_, confirmed)| confirmed.contains(&id));
+            assert!(links.iter().all(proved), "both peers have confirmed the epoch");
+            assert!((0..2).all(|side| agreement.hello_of(side).is_some()), "both peers have said what they are");
+        }
+    }
+}
+
+/// What alice and bob say of requests: once read as an announcement, and once as WAITING frames. Before each of those stands a byte: how many words follow the entry,
+/// and whether alice has her own share before (128), after (64), or never.
+pub fn lists(data: &[u8]) {
+    /// Up to here the keys are made: beyond what carol keeps, and quick.
+    const FAR: u64 = 2 * MAX_SKIPPED as u64;
+    if let Ok((rows, entries)) = parse_announcement(data, MAX_ROWS) {
+        assert_eq!(announcement(rows, entries.iter().copied()), data);
+        let mut keys = RequestKeys::new(&EPOCH, &LinkSecret([1; 32]));
+        let furthest = entries.iter().map(|entry| entry.number).max().unwrap_or(0);
+        let reached = keys.reach(entries.iter().map(|entry| entry.number));
+        assert!(reached.is_err() || furthest <= 1 << 20, "a bound on carol's work");
+        let mut seen = HashSet::new();
+        for entry in entries.iter().filter(|_| furthest < FAR) {
+            if let Ok(key) = keys.find(entry.number, &[2; 32], &[3; 16]) {
+                assert!(seen.insert(*key), "a key is given once");
+            }
+        }
+    }
+    let requests = Requests::new(Role::Alice, Waker::new().expect("an eventfd"));
+    requests.open(EPOCH);
+    let (mut rest, mut answers, mut taken) = (data, vec![], HashSet::new());
+    while let Some((what, frames)) = rest.split_first() {
+        let length = frames.len().min(ENTRY + 8 * usize::from(what & 15));
+        let (frame, others) = frames.split_at(length);
+        rest = others;
+        let Ok((entry, share)) = parse_waiting(frame) else { continue };
+        assert_eq!(waiting(&entry, &share), frame);
+        let own = || Inference { id: entry.id, rows: entry.rows, share: vec![0; entry.rows] };
+        let sensible = (1..=MAX_ROWS).contains(&entry.rows);
+        if what & 128 > 0 && sensible {
+            answers.push(requests.add(&EPOCH, 0, own()));
+        }
+        let _ = requests.peer_sent(entry.id, Masked { number: entry.number, rows: entry.rows, share });
+        if what & 64 > 0 && sensible {
+            answers.push(requests.add(&EPOCH, 1, own()));
+        }
+    }
+    while let Next::Batch(batch) = requests.next_batch(&EPOCH, MAX_ROWS, Duration::ZERO) {
+        assert!((1..=MAX_ROWS).contains(&batch.iter().map(|(request, _)| request.rows).sum()));
+        for (request, masked) in batch {
+            assert_eq!((request.rows, request.share.len()), (masked.rows, masked.share.len()), "the two parts of a request fit");
+            assert!(taken.insert(request.id), "a request is in one batch");
+        }
+    }
+}
+
+/// A program.
+pub fn program(data: &[u8]) {
+    if let Ok(program) = Program::parse(data) {
+        check(&program);
+    }
+}
+
+fn check(program: &Program) {
+    assert!((1..1 << 31).contains(&program.input_bound()));
+    for (at, instruction) in program.instructions.iter().enumerate() {
+        assert!((1..=1 << 28).contains(&instruction.shape().iter().product::<usize>()));
+        assert!(instruction.operands().iter().all(|operand| *operand < at));
+    }
+}
+
+/// A share file.
+pub fn shares(data: &[u8]) {
+    let Ok(shares) = Shares::parse(data) else { return };
+    check(&shares.program);
+    let loaded = Loaded::new(shares, 1 << 16);
+    assert!((1..=1 << 16).contains(&loaded.max_rows) && loaded.max_message <= MAX_PAYLOAD);
+    assert!(inference::body_limit(&loaded) > loaded.max_rows * loaded.input);
+    assert!(inference::metadata("model", Role::Alice, &loaded).is_object());
+}
