@@ -1,4 +1,4 @@
-"""Random networks of the supported layers, with fixed seeds: the example's architecture and five others."""
+"""Random networks of the supported layers, with fixed seeds: the example's architecture and others."""
 
 from __future__ import annotations
 
@@ -29,6 +29,10 @@ def pool(size: Any = 2, strides: Any = None) -> tuple[str, dict[str, Any]]:
     return "AveragePooling2D", {"pool_size": pair(size), "strides": pair(strides or size), "padding": "valid"}
 
 
+def max_pool(size: Any = 2, strides: Any = None) -> tuple[str, dict[str, Any]]:
+    return "MaxPooling2D", pool(size, strides)[1]
+
+
 def dense(units: int, **more: Any) -> tuple[str, dict[str, Any]]:
     return "Dense", {"units": units, **more}
 
@@ -54,6 +58,13 @@ ARCHITECTURES: dict[str, tuple[tuple[int, ...], list[tuple[str, dict[str, Any]]]
         5,
     ),
     "pool of three": ((20, 20, 1), [conv(8, 3, 2), pool(3, 2), RELU, FLATTEN, dense(10)], 0.2, 1),
+    "max pooling": ((17, 15, 2), [max_pool(2, 1), conv(6), max_pool(3, 2), RELU, conv(8), max_pool(), FLATTEN, dense(5)], 0.2, 9),
+    "max after relu": (
+        (16, 16, 3),
+        [conv(8, activation="relu"), conv(6, 3), RELU, max_pool(), conv(10, activation="relu"), max_pool(2, 1), FLATTEN, dense(7)],
+        0.15,
+        4,
+    ),
 }
 NAMES = list(ARCHITECTURES)
 
@@ -77,7 +88,7 @@ def keras_file(shape: tuple[int, ...], layers: list[tuple[str, dict[str, Any]]],
             (kh, kw), (sy, sx) = config["kernel_size"], config["strides"]
             arrays["kernel"] = weights((kh, kw, size[2], config["filters"]))
             size = [(size[0] - kh) // sy + 1, (size[1] - kw) // sx + 1, config["filters"]]
-        elif kind == "AveragePooling2D":
+        elif kind in ("AveragePooling2D", "MaxPooling2D"):
             size = [(size[a] - config["pool_size"][a]) // config["strides"][a] + 1 for a in (0, 1)] + [size[2]]
         elif kind == "Dense":
             arrays["kernel"] = weights((size[0], config["units"]))

@@ -112,7 +112,7 @@ class Trio:
     def wait_ready(self, seconds: float = READY_S) -> None:
         self.wait(lambda: all(self.status(role)["ready"] for role in ROLES), seconds, "all three players are ready")
 
-    def share(self, model: Path, *extra: str, sha256: str | None = None) -> subprocess.CompletedProcess[str]:
+    def share(self, model: Path, *extra: str, sha256: str | None = None, protocol: str = "SecureNN") -> subprocess.CompletedProcess[str]:
         """Runs the share step for a stored model."""
         sha256 = sha256 or hashlib.sha256(model.read_bytes()).hexdigest()
         command = [sys.executable, "-m", "securemodel_share", "--model", str(model), "--sha256", sha256]
@@ -123,6 +123,8 @@ class Trio:
             str(self.folder / "tls/share"),
             "--termination-message",
             str(self.folder / "termination"),
+            "--protocol",
+            protocol,
             *extra,
         ]
         return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)

@@ -63,6 +63,21 @@ def test_the_example_in_fixed_point_is_close_on_all_held_out_digits() -> None:
     assert (fixed.argmax(1) == expected.argmax(1)).all()
 
 
+@pytest.mark.parametrize(("window", "strides"), [((1, 1), (2, 1)), ((2, 3), (1, 2)), ((3, 1), (4, 1)), ((5, 4), (2, 3)), ((2, 2), None)])
+def test_any_window_and_strides_of_a_max_pooling_agree_with_keras(window: tuple[int, int], strides: tuple[int, int] | None) -> None:
+    """Beyond what TF Encrypted computes: its max pooling has one stride for both axes."""
+    k = tf_keras.layers
+    built = tf_keras.Sequential([k.InputLayer((11, 9, 2)), k.MaxPooling2D(window, strides), k.ReLU(), k.MaxPooling2D(2, 1), k.Flatten(), k.Dense(3)])
+    shape, layers, random = (11, 9, 2), [networks.max_pool(window, strides), networks.RELU, networks.max_pool(2, 1)], np.random.default_rng(5)
+    file = networks.keras_file(shape, [*layers, networks.FLATTEN, networks.dense(3)], lambda s: random.normal(0, 0.3, s))
+    model = read_model(file)
+    built.set_weights([layer.weights[key] for layer in model.layers for key in ("kernel", "bias") if key in layer.weights])
+    x = random.uniform(-1, 1, (6, *shape)).astype(np.float32)
+    program = compile_model(model, 1.0)
+    assert np.abs(execute(program, x) - built(x).numpy()).max() <= 1e-5
+    assert np.abs(execute_fixed(program, x, random) - built(x).numpy()).max() <= 2e-4
+
+
 def functional() -> Any:
     """Pools and rectifies before any weight; sizes, windows and strides that are not square; dropout; ends in a pooling that is no
     power of two."""

@@ -180,6 +180,7 @@ REFUSED = {
     "tanh": (networks.dense(3, activation="tanh"), "layer 'dense_3' (Dense) has activation 'tanh'"),
     "function": (networks.dense(3, activation={"class_name": "function", "config": "mine"}), "has activation 'mine'"),
     "same": (networks.conv(2, 1, padding="same"), "layer 'conv2d_3' (Conv2D) has padding 'same'; build the model with padding='valid'"),
+    "same pooling": (("MaxPooling2D", {"pool_size": [2, 2], "strides": [1, 1], "padding": "same"}), "layer 'maxpooling2d_3' (MaxPooling2D) has padding 'same'"),
     "channels first": (networks.conv(2, 1, data_format="channels_first"), "build the model with 'channels_last'"),
     "dilation": (networks.conv(2, 1, dilation_rate=[2, 2]), "dilation"),
     "groups": (networks.conv(2, 1, groups=2), "groups"),

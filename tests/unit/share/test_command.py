@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load
 
 import networks
@@ -110,7 +111,7 @@ def test_each_failure_has_its_reason_and_status(share: Callable[..., Any], tmp_p
         (share(stored(tmp_path, 2e4, [networks.dense(2, activation="relu")]), *out), "RangeOverflow", "'dense_0'"),
         (share(DIGITS, *out, "--input-bound", "nan"), "RangeOverflow", "'nan'"),
         (share(DIGITS, *out, "--input-bound", "40000"), "RangeOverflow", "'40000'"),
-        (share(DIGITS, *out, "--protocol", "GMW"), "InternalError", "'GMW'"),
+        (share(DIGITS, *out, "--protocol", "GMW"), "InternalError", "'GMW' is not known to this release; use SecureNN, ASTRA"),
         (share(DIGITS), "InternalError", "--cluster and --tls, or --out"),
     ]
     for (status, result), reason, says in cases:
@@ -140,6 +141,18 @@ def test_options_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("SECUREMODEL_OUT", str(tmp_path / "out"))
     assert share(DIGITS)[0] == 0
     assert json.loads((tmp_path / "out/program.json").read_text())["instructions"][0]["bound"] == 2**15
+
+
+def test_the_protocol_is_in_the_share_files(monkeypatch: pytest.MonkeyPatch, no_environment: None, share: Callable[..., Any], tmp_path: Path) -> None:
+    def chosen(*options: str) -> set[str]:
+        assert share(stored(tmp_path, 0.5), "--out", str(tmp_path / "out"), *options)[0] == 0
+        files = [tmp_path / f"out/{role}.safetensors" for role in ("alice", "bob", "carol")]
+        return {safe_open(file, "np").metadata()["protocol"] for file in files}
+
+    assert chosen() == {"SecureNN"}
+    assert chosen("--protocol", "ASTRA") == {"ASTRA"}
+    monkeypatch.setenv("SECUREMODEL_PROTOCOL", "ASTRA")
+    assert chosen() == {"ASTRA"}
 
 
 def test_weights_and_secrets_are_never_shown(

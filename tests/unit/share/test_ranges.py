@@ -54,6 +54,39 @@ def test_a_relu_beyond_its_window_names_the_layer(weight: float, refused: Callab
     )
 
 
+def pooled(bound: float, relu: bool = False) -> Program:
+    """Two inputs, the larger of them."""
+    p = Program()
+    x = p.append("input", (1, 2, 1), "", bound=round(bound * 2**16))
+    if relu:
+        x = p.append("relu", (1, 2, 1), "", (x,))
+    y = p.append("max_pool", (1, 1, 1), "pool_3", (x,), window=[1, 2], stride=[1, 1])
+    p.append("output", (1, 1, 1), "", (y,))
+    return p
+
+
+def test_values_of_one_pooling_window_may_differ_by_anything_below_the_comparison_window(refused: Callable[..., None]) -> None:
+    check(pooled(2.0**14 - 2.0**-5))
+    refused(lambda: check(pooled(2.0**14)), "RangeOverflow", "'pool_3'", "the difference of two values that a max pooling compares", "for inputs up to 16384")
+    check(pooled(2.0**15 - 2.0**-5, relu=True))
+
+
+def test_a_max_pooling_is_bounded_by_the_largest_bounds_of_its_window() -> None:
+    p = Program()
+    x = p.append("input", (2, 2, 1), "", bound=2**16)
+    w = p.append("weight", (1, 1, 1, 2), "", scale=16)
+    p.weights[w] = np.array([1.0, 3.0]).reshape(1, 1, 1, 2)
+    z = p.append("conv2d", (2, 2, 2), "", (x, w), stride=[1, 1])
+    b = p.append("weight", (2,), "", scale=32)
+    p.weights[b] = np.array([10.0, -5.0])
+    z = p.append("add", (2, 2, 2), "", (z, b))
+    y = p.append("truncate", (2, 2, 2), "", (z,), shift=16)
+    p.append("max_pool", (1, 1, 2), "", (y,), window=[2, 2], stride=[1, 1])
+    low, high = list(bounds(p, p.fixed_weights()))[-1]
+    assert (low.ravel() / 2**16).tolist() == [9.0, -8.0]
+    assert ((high.ravel() - 1) / 2**16).tolist() == [11.0, -2.0]
+
+
 def test_a_bias_counts() -> None:
     check(dense(2.0**14, 2.0**13))
     with pytest.raises(Exception, match="dense_7"):
@@ -97,9 +130,10 @@ def test_no_value_leaves_its_bounds(seed: int) -> None:
     p.weights[b] = random.normal(0, 1, 3)
     z = p.append("add", (4, 4, 3), "", (z, b))
     y = p.append("truncate_relu", (4, 4, 3), "", (z,), shift=18)
-    y = p.append("reshape", (48,), "", (y,))
-    w = p.append("weight", (48, 2), "", scale=16)
-    p.weights[w] = random.normal(0, 1, (48, 2))
+    y = p.append("max_pool", (3, 2, 3), "", (y,), window=[2, 2], stride=[1, 2])
+    y = p.append("reshape", (18,), "", (y,))
+    w = p.append("weight", (18, 2), "", scale=16)
+    p.weights[w] = random.normal(0, 1, (18, 2))
     z = p.append("matmul", (2,), "", (y, w))
     p.append("truncate_output", (2,), "", (z,), shift=16)
     inputs = np.where(random.random((20, 6, 6, 2)) < 0.5, random.choice([-1.0, 1.0], (20, 6, 6, 2)), random.uniform(-1, 1, (20, 6, 6, 2)))

@@ -33,6 +33,21 @@ def test_layers_leave_no_transposition() -> None:
     assert ops == ["input", "conv2d", "add", "avg_pool", "relu", "conv2d", "add", "reshape", "matmul", "add", "output"]
 
 
+def test_max_pooling_is_recorded_with_its_windows() -> None:
+    graph = record(model([networks.conv(3), networks.max_pool((3, 2), (1, 2)), networks.FLATTEN, networks.dense(3)]))
+    pool = next(node for node in graph.nodes if node.op == "max_pool")
+    assert (pool.shape, pool.layer, pool.attributes) == ((4, 2, 3), "maxpooling2d_1", {"window": [3, 2], "stride": [1, 2]})
+
+
+def test_padding_is_not_recorded() -> None:
+    recorder = Recorder()
+    with recorder.recording():
+        x = tfe.transpose(recorder.define_private_input((8, 7, 2)), [0, 3, 1, 2])
+        for pooling in (tfe.maxpool2d, tfe.avgpool2d):
+            with pytest.raises(ValueError, match="only valid padding"):
+                pooling(x, (2, 2), (2, 2), "SAME")
+
+
 def test_nodes_know_their_layer() -> None:
     graph = record(model([networks.conv(3), networks.RELU, networks.FLATTEN, networks.dense(3)]))
     assert [node.layer for node in graph.nodes if node.op in ("conv2d", "relu", "matmul")] == ["conv2d_0", "activation_1", "dense_3"]
@@ -75,6 +90,7 @@ MISFITS = {
     "larger kernel than image": ([networks.conv(3, 5), networks.conv(3, 5)], {}, ("'conv2d_1' (Conv2D)", "of shape (4, 3, 3)", "its kernel is (5, 5, 3, 3)")),
     "larger window than image": ([networks.conv(2), POOLING], {"pool_size": [9, 9]}, ("'averagepooling2d_1'", "its window is (9, 9)")),
     "stride of nothing": ([networks.conv(2), POOLING], {"strides": [0, 1]}, ("'averagepooling2d_1'", "[0, 1] is not a size or stride")),
+    "larger max window": ([networks.conv(2), networks.max_pool()], {"pool_size": [2, 8]}, ("'maxpooling2d_1'", "its window is (2, 8)")),
     "size of no form": ([networks.conv(2), POOLING], {"pool_size": "two"}, ("'averagepooling2d_1'", "'two' is not a size or stride")),
 }
 

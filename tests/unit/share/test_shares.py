@@ -60,8 +60,9 @@ def test_masks_are_fresh_and_look_uniform(program: Program) -> None:
     assert abs(ones - 0.5) < 6 * 0.5 / np.sqrt(64 * len(masks))
 
 
-def test_metadata_ties_the_files_together(program: Program, tmp_path) -> None:
-    generation, files = make_shares(program)
+@pytest.mark.parametrize("protocol", ["SecureNN", "ASTRA"])
+def test_metadata_ties_the_files_together(protocol: str, program: Program, tmp_path) -> None:
+    generation, files = make_shares(program, protocol)
     assert len(generation) == 32
     for role, file in files.items():
         found = metadata(file, tmp_path)
@@ -69,7 +70,7 @@ def test_metadata_ties_the_files_together(program: Program, tmp_path) -> None:
         assert json.loads(found.pop("program")) == json.loads(program.encode())
         expected = {
             "format": "securemodel-shares/1",
-            "protocol": "ASTRA",
+            "protocol": protocol,
             "fraction_bits": "16",
             "generation": generation,
             "digest": program.digest,

@@ -25,7 +25,8 @@ EXIT_RETRYABLE = 1
 EXIT_FINAL = 2
 # Kubernetes keeps 4096 bytes of a termination message; JSON may need six for a character
 MESSAGE_CHARACTERS = 600
-PROTOCOLS = ("ASTRA",)
+# the first is the default
+PROTOCOLS = ("SecureNN", "ASTRA")
 # as players take it (docs/program.md): less than 2^31 in fixed point
 MAX_INPUT_BOUND = 32767.0
 MIN_INPUT_BOUND = 2.0**-16
@@ -59,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     shares = p.add_argument_group("shares")
     _option(shares, "cluster", "FILE", "cluster config: JSON, player name to host:port")
     _option(shares, "tls", "DIR", "ca.crt, tls.crt and tls.key, of role share")
-    _option(shares, "protocol", "NAME", "protocol that the players run", default="ASTRA")
+    _option(shares, "protocol", "NAME", f"protocol that the players run: {' or '.join(PROTOCOLS)}", default=PROTOCOLS[0])
     _option(shares, "out", "DIR", "write program.json and the share files here instead of delivering them")
     _option(shares, "termination-message", "FILE", "write the result here, as JSON")
     return p

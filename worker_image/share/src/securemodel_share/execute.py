@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from .program import FRACTION_BITS, Program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 def execute(program: Program, x: np.ndarray) -> np.ndarray:
@@ -45,6 +45,8 @@ def _run(program: Program, x: np.ndarray, weights: dict[int, np.ndarray], trunca
             values.append(np.maximum(z, 0) if line.op == "truncate_relu" else z)
         elif line.op == "relu":
             values.append(np.maximum(values[line.operands[0]], 0))
+        elif line.op == "max_pool":
+            values.append(windows(values[line.operands[0]], line.keys["window"], line.keys["stride"]).max(axis=(-2, -1)))
         else:
             values.append(linear(program, at, [values[i] for i in line.operands]))
     return values
@@ -56,17 +58,20 @@ def linear(program: Program, at: int, operands: list[np.ndarray]) -> np.ndarray:
     return LINEAR[line.op](line, *operands)
 
 
+def windows(x: np.ndarray, window: Sequence[int], stride: Sequence[int]) -> np.ndarray:
+    """x (B, H, W, C) as (B, H', W', C, *window): what each window sees, valid."""
+    return sliding_window_view(x, tuple(window), axis=(1, 2))[:, :: stride[0], :: stride[1]]
+
+
 def conv2d(x: np.ndarray, w: np.ndarray, stride: list[int]) -> np.ndarray:
     """x (B, H, W, C), w (kh, kw, C, O), valid."""
-    windows = sliding_window_view(x, w.shape[:2], axis=(1, 2))[:, :: stride[0], :: stride[1]]
-    return np.asarray(np.einsum("byxcij,ijco->byxo", windows, w, optimize=True))
+    return np.asarray(np.einsum("byxcij,ijco->byxo", windows(x, w.shape[:2], stride), w, optimize=True))
 
 
 def sum_pool(x: np.ndarray, window: list[int], dilation: list[int], stride: list[int]) -> np.ndarray:
     """x (B, H, W, C)."""
     span = [(n - 1) * d + 1 for n, d in zip(window, dilation, strict=True)]
-    windows = sliding_window_view(x, span, axis=(1, 2))[:, :: stride[0], :: stride[1]]
-    summed: np.ndarray = windows[..., :: dilation[0], :: dilation[1]].sum(axis=(-2, -1))
+    summed: np.ndarray = windows(x, span, stride)[..., :: dilation[0], :: dilation[1]].sum(axis=(-2, -1))
     return summed
 
 

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 class Node:
     """One operation. `shape` is the result's, without the batch dimension; `layer` names the Keras layer for messages.
 
-    ops and their attributes: input; weight; conv2d (stride, shift); matmul (shift); add, a bias along the last axis; avg_pool
-    (window, stride);
-    sum_pool (window, dilation, stride); divide (divisor); relu; reshape; transpose (perm); output. Images are (H, W, C), kernels
+    ops and their attributes: input; weight; conv2d (stride, shift); matmul (shift); add, a bias along the last axis; avg_pool and
+    max_pool (window, stride); sum_pool (window, dilation, stride); divide (divisor); relu; reshape; transpose (perm); output. Images are (H, W, C), kernels
     (kh, kw, C, O).
     A product is divided by 2^shift: constants that are powers of two join its truncation and cost nothing.
     """

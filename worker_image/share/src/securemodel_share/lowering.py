@@ -143,12 +143,22 @@ def _conv2d(layer: Layer, x: Any) -> Any:
 
 
 def _average_pooling(layer: Layer, x: Any) -> Any:
+    window, strides = _windows(layer, x)
+    return _channels_last(_tfe().avgpool2d(_channels_first(x), window, strides, "VALID"))
+
+
+def _max_pooling(layer: Layer, x: Any) -> Any:
+    window, strides = _windows(layer, x)
+    return _channels_last(_tfe().maxpool2d(_channels_first(x), window, strides, "VALID"))
+
+
+def _windows(layer: Layer, x: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The window and the strides of a pooling that fits x."""
     window = _pair(layer.config.get("pool_size", 2))
-    stride = _pair(layer.config.get("strides") or window)
     height, width, _ = _image(x)
     if height < window[0] or width < window[1]:
         raise ValueError(f"its window is {window}")
-    return _channels_last(_tfe().avgpool2d(_channels_first(x), window, stride, "VALID"))
+    return window, _pair(layer.config.get("strides") or window)
 
 
 def _dense(layer: Layer, x: Any) -> Any:
@@ -184,5 +194,6 @@ LAYERS: dict[str, Callable[[Layer, Any], Any]] = {
     "Dropout": _identity,
     "Flatten": _flatten,
     "InputLayer": _identity,
+    "MaxPooling2D": _max_pooling,
     "ReLU": _relu,
 }

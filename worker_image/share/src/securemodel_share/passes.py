@@ -23,9 +23,35 @@ GUARD_BITS = 4
 
 def optimize(graph: Graph) -> Graph:
     """All passes, in order."""
-    for run in (merge_pooling, split_pooling, sink_divisions, fold_transposes, drop_repeats, guard_weights):
+    for run in (sink_relus, merge_pooling, split_pooling, sink_divisions, fold_transposes, drop_reshapes, guard_weights):
         graph = prune(run(graph))
     return graph
+
+
+def sink_relus(graph: Graph) -> Graph:
+    """Of ReLUs and max poolings in a row, one ReLU at the end does: both keep the order of values, so they commute. Pooled values
+    are fewer."""
+    repeated: set[int] = set()
+    lasts: set[int] = set()
+    for at, node in enumerate(graph.nodes):
+        if node.op != "relu":
+            continue
+        last = at
+        while (reader := graph.only_reader(last)) is not None and graph.nodes[reader].op in ("relu", "max_pool"):
+            last = reader
+        if last != at:
+            repeated.add(at)
+            lasts.add(last)
+
+    def rewrite(out: Rewriter, at: int, node: Node) -> int | None:
+        if at in repeated:
+            return out.moved[node.inputs[0]]
+        if at not in lasts or node.op == "relu":
+            return None
+        pooled = out.append(replace(node, inputs=(out.moved[node.inputs[0]],)))
+        return out.append(Node("relu", node.shape, (pooled,), layer=node.layer))
+
+    return Rewriter(graph, rewrite).run()
 
 
 def merge_pooling(graph: Graph) -> Graph:
@@ -133,14 +159,11 @@ def fold_transposes(graph: Graph) -> Graph:
     return Rewriter(graph, rewrite).run()
 
 
-def drop_repeats(graph: Graph) -> Graph:
-    """A reshape to the same shape and the ReLU of a ReLU change nothing."""
+def drop_reshapes(graph: Graph) -> Graph:
+    """A reshape to the same shape changes nothing."""
 
     def rewrite(out: Rewriter, _at: int, node: Node) -> int | None:
-        if node.op not in ("reshape", "relu"):
-            return None
-        x = graph.nodes[node.inputs[0]]
-        same = x.shape == node.shape if node.op == "reshape" else x.op == "relu"
+        same = node.op == "reshape" and graph.nodes[node.inputs[0]].shape == node.shape
         return out.moved[node.inputs[0]] if same else None
 
     return Rewriter(graph, rewrite).run()

@@ -123,7 +123,7 @@ class _Fixer:
             case "divide":
                 factor, shift = reciprocal(keys["divisor"])
                 self.end_product(at, self.program.append("scale", node.shape, node.layer, operands, factor=factor), shift)
-            case "sum_pool" | "relu" | "reshape" | "transpose" | "output":
+            case "sum_pool" | "max_pool" | "relu" | "reshape" | "transpose" | "output":
                 self.made[at] = self.program.append(node.op, node.shape, node.layer, operands, **keys)
             case other:
                 raise ShareError(Reason.INTERNAL_ERROR, f"no code for {other!r} of layer {node.layer!r}; please report this model")

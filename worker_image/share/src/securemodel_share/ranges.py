@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import Reason, ShareError
-from .execute import linear
+from .execute import linear, windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +53,8 @@ def bounds(program: Program, fixed: dict[int, np.ndarray]) -> Iterator[Interval]
             values.append(_relu(program, at, (low, high)) if line.op == "truncate_relu" else (low, high))
         elif line.op == "relu":
             values.append(_relu(program, at, values[line.operands[0]]))
+        elif line.op == "max_pool":
+            values.append(_max_pool(program, at, values[line.operands[0]]))
         else:
             values.append(_linear(program, at, values))
         yield values[-1]
@@ -61,6 +63,15 @@ def bounds(program: Program, fixed: dict[int, np.ndarray]) -> Iterator[Interval]
 def _relu(program: Program, at: int, value: Interval) -> Interval:
     _within(program, at, value, COMPARISON_WINDOW, "the input of a ReLU")
     return np.maximum(value[0], 0), np.maximum(value[1], 0)
+
+
+def _max_pool(program: Program, at: int, value: Interval) -> Interval:
+    """Any two values of a window may meet: the largest of some of them with another one."""
+    keys = program.instructions[at].keys
+    low, high = (windows(bound, keys["window"], keys["stride"]) for bound in value)
+    most, least = high.max(axis=(-2, -1)), low.min(axis=(-2, -1))
+    _within(program, at, (least - most, most - least), COMPARISON_WINDOW, "the difference of two values that a max pooling compares")
+    return low.max(axis=(-2, -1)), most
 
 
 def _linear(program: Program, at: int, values: list[Interval]) -> Interval:

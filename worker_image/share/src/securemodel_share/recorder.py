@@ -132,13 +132,19 @@ class Recorder(Protocol):  # type: ignore[misc]
         return self._emit("conv2d", shape, [x.at, self.graph.append_weight(w.value, self.layer)], CHW, stride=stride, shift=0)
 
     def avgpool2d(self, x: Secret, pool_size: Sequence[int], strides: Sequence[int], padding: str) -> Secret:
+        return self._pool("avg_pool", x, pool_size, strides, padding)
+
+    def maxpool2d(self, x: Secret, pool_size: Sequence[int], strides: Sequence[int], padding: str) -> Secret:
+        return self._pool("max_pool", x, pool_size, strides, padding)
+
+    def _pool(self, op: str, x: Secret, pool_size: Sequence[int], strides: Sequence[int], padding: str) -> Secret:
         if padding.upper() != "VALID":
             raise ValueError("only valid padding is recorded")
         x = self._ordered(x, CHW)
         height, width, channels = x.node_shape
         window, stride = [int(p) for p in pool_size], [int(s) for s in strides]
         shape = ((height - window[0]) // stride[0] + 1, (width - window[1]) // stride[1] + 1, channels)
-        return self._emit("avg_pool", shape, [x.at], CHW, window=window, stride=stride)
+        return self._emit(op, shape, [x.at], CHW, window=window, stride=stride)
 
     def matmul(self, x: Secret, w: Weight) -> Secret:
         return self._emit("matmul", [w.value.shape[1]], [x.at, self.graph.append_weight(w.value, self.layer)], shift=0)
