@@ -28,7 +28,6 @@ spec:
   model:
     uri: configmap://digits-model/model.h5
     sha256: {sha256}
-  protocol: ASTRA
   players: [{{name: alice}}, {{name: bob}}, {{name: carol}}]
 """
 

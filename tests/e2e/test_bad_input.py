@@ -95,6 +95,8 @@ OBJECTS = {
     "no DNS label": ({"players": [{"name": "A_b"}, {"name": "b"}, {"name": "c"}]}, "DNS label"),
     "long names": ({"players": [{"name": "a" * 40}, {"name": "b" * 40}, {"name": "c" * 40}]}, None),
     "unknown protocol": ({"protocol": "GMW"}, "supported values"),
+    "no rows": ({"serving": {"batching": {"maxRows": 0}}}, "spec.serving.batching.maxRows"),
+    "long delay": ({"serving": {"batching": {"maxDelayMs": 1001}}}, "spec.serving.batching.maxDelayMs"),
     "short hash": ({"model": {"uri": "configmap://a/b", "sha256": "abc"}}, "64 hex digits"),
     "ftp": ({"model": {"uri": "ftp://a/b", "sha256": "0" * 64}}, "configmap://name/key"),
     "credentials in the URI": ({"model": {"uri": "https://user:pass@host/m.h5", "sha256": "0" * 64}}, "without credentials"),
@@ -118,7 +120,12 @@ def test_an_invalid_object_is_refused_by_the_api_server(namespace: str, case: st
 
 def test_what_is_immutable_cannot_change(namespace: str) -> None:
     cluster.apply(MODEL, namespace)
-    for change in ({"model": {**MODEL["spec"]["model"], "sha256": "1" * 64}}, {"players": [{"name": "p"}, {"name": "q"}, {"name": "r"}]}):
+    changes = (
+        {"model": {**MODEL["spec"]["model"], "sha256": "1" * 64}},
+        {"players": [{"name": "p"}, {"name": "q"}, {"name": "r"}]},
+        {"protocol": "ASTRA"},
+    )
+    for change in changes:
         obj = copy.deepcopy(MODEL)
         obj["spec"].update(change)
         with pytest.raises(cluster.KubectlError, match="immutable; delete this SecureModel"):

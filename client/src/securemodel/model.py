@@ -24,6 +24,8 @@ TIMEOUT_S = 30.0
 SHORTEST_TRY_S, LONGEST_TRY_S = 1.0, 20.0
 FIRST_BACKOFF_S = 0.1
 LAST_BACKOFF_S = 2.0
+# what a player answers to more rows than it takes in one request (docs/wire.md)
+TOO_MANY_ROWS = ("wrong_shape", "too_large")
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
 
@@ -94,13 +96,28 @@ class Model:
         """
         metadata = self.metadata(timeout)
         secret = encode(array, metadata["row_shape"], metadata["input_bound"])
-        results = []
-        for start in range(0, len(secret), metadata["max_rows"]):
-            rows = secret[start : start + metadata["max_rows"]]
-            results.append(self._retried(lambda rows=rows: self._ask(rows), time.monotonic() + timeout))  # type: ignore[misc]
+        results: list[npt.NDArray[np.float64]] = []
+        done = 0
+        while done < len(secret):
+            rows = secret[done : done + self.metadata(timeout)["max_rows"]]
+            try:
+                results.append(self._retried(lambda rows=rows: self._ask(rows), time.monotonic() + timeout))  # type: ignore[misc]
+            except PlayerError as error:
+                if error.code not in TOO_MANY_ROWS or not self._takes_fewer_rows(timeout):
+                    raise
+                continue
+            done += len(rows)
             if progress:
-                progress(start + len(rows), len(secret))
+                progress(done, len(secret))
         return np.concatenate(results)
+
+    def _takes_fewer_rows(self, timeout: float) -> bool:
+        """Whether the players take fewer rows a batch than they did (spec.serving.batching), and nothing else has changed; from now on batches are cut so."""
+        before, now = self.metadata(timeout), self._retried(self._ask_metadata, time.monotonic() + timeout)
+        if now["max_rows"] >= before["max_rows"] or now | {"max_rows": before["max_rows"]} != before:
+            return False
+        self._metadata = now
+        return True
 
     def _ask_metadata(self) -> dict[str, Any]:
         answers = self._both(lambda player: player.metadata(self.model))

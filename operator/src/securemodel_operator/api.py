@@ -10,6 +10,8 @@ from .naming import GROUP, KIND, ROLES, VERSION
 
 LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 MAX_NAME = 52
+# the first is the default
+PROTOCOLS = ("SecureNN", "ASTRA")
 
 
 class InvalidSpecError(ValueError):
@@ -40,6 +42,18 @@ class ModelSource:
 
 
 @dataclass(frozen=True)
+class Batching:
+    """How players join waiting requests into one batch."""
+
+    max_rows: int = 256
+    max_delay_ms: int = 0
+
+
+# spec.serving.batching: the field, its smallest and its largest value
+BATCHING_BOUNDS = {"maxRows": (1, 65536), "maxDelayMs": (0, 1000)}
+
+
+@dataclass(frozen=True)
 class Player:
     name: str
     role: str
@@ -54,6 +68,7 @@ class SecureModel:
     model: ModelSource
     protocol: str
     players: tuple[Player, ...]
+    batching: Batching = Batching()
 
     @property
     def owner(self) -> dict[str, Any]:
@@ -88,8 +103,9 @@ def parse(body: dict[str, Any]) -> SecureModel:
             raise InvalidSpecError(f"{name!r} is not a DNS label, or is reserved; use lower-case letters, digits and '-', beginning with a letter")
     if max(len(metadata["name"]) + 1 + len(name) for name in names) > MAX_NAME:
         raise InvalidSpecError(f"metadata.name and a player's name are together longer than {MAX_NAME} characters")
-    if spec.get("protocol", "ASTRA") != "ASTRA":
-        raise InvalidSpecError(f"spec.protocol {spec['protocol']!r} is not known; ASTRA is")
+    protocol = spec.get("protocol", PROTOCOLS[0])
+    if protocol not in PROTOCOLS:
+        raise InvalidSpecError(f"spec.protocol {protocol!r} is not known; {' and '.join(PROTOCOLS)} are")
     bundle, credentials = model.get("caBundle"), model.get("credentialsSecretRef")
     source = ModelSource(
         model["uri"],
@@ -99,4 +115,13 @@ def parse(body: dict[str, Any]) -> SecureModel:
         credentials["name"] if credentials else None,
     )
     players = tuple(Player(name, role) for name, role in zip(names, ROLES, strict=True))
-    return SecureModel(metadata["namespace"], metadata["name"], metadata["uid"], metadata["generation"], source, spec.get("protocol", "ASTRA"), players)
+    return SecureModel(metadata["namespace"], metadata["name"], metadata["uid"], metadata["generation"], source, protocol, players, _batching(spec))
+
+
+def _batching(spec: dict[str, Any]) -> Batching:
+    batching = (spec.get("serving") or {}).get("batching") or {}
+    for name, (least, most) in BATCHING_BOUNDS.items():
+        value = batching.get(name, least)
+        if not isinstance(value, int) or not least <= value <= most:
+            raise InvalidSpecError(f"spec.serving.batching.{name} is {value!r}; it must be a whole number from {least} to {most}")
+    return Batching(batching.get("maxRows", Batching.max_rows), batching.get("maxDelayMs", Batching.max_delay_ms))

@@ -147,7 +147,10 @@ def _configuration(sm: SecureModel, holder: str) -> list[Object]:
 def stateful_set(sm: SecureModel, player: Player, certificate: str, settings: Settings) -> Object:
     """One player. The certificate's hash is in the pod template, so that a new certificate starts a new pod."""
     labels = naming.labels(sm.name, "player", player.name)
-    args = ["--player", player.name, "--cluster", f"{CLUSTER_DIR}/cluster.json", "--tls", TLS_DIR, "--data", "/data"]
+    args = [
+        "--player", player.name, "--cluster", f"{CLUSTER_DIR}/cluster.json", "--tls", TLS_DIR, "--data", "/data",
+        "--max-rows", str(sm.batching.max_rows), "--batch-delay-ms", str(sm.batching.max_delay_ms),
+    ]  # fmt: skip
     mounts = [_mount("cluster", CLUSTER_DIR), _mount("tls", TLS_DIR), _mount("data", "/data", read_only=False)]
     container = _container("player", settings.player_image, args, settings.player_resources, mounts, settings)
     container["ports"] = [

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     PEERS_MISSING = "PeersMissing"
     GENERATION_MISMATCH = "GenerationMismatch"
     DIGEST_MISMATCH = "DigestMismatch"
+    PROTOCOL_MISMATCH = "ProtocolMismatch"
 
     READY = "Ready"
 

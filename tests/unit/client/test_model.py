@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import securemodel
+from securemodel import cli
 from securemodel.player import Answer, Endpoint
 from securemodel_operator import pki
 
 METADATA = {
     "inputs": [{"shape": [-1, 2]}],
     "outputs": [{"shape": [-1, 2]}],
-    "parameters": {"input_bound": 65536, "digest": "d", "max_rows": 4, "protocol": "ASTRA", "fraction_bits": 16},
+    "parameters": {"input_bound": 65536, "digest": "d", "max_rows": 4, "protocol": "SecureNN", "fraction_bits": 16},
 }
 
 
@@ -29,9 +31,10 @@ class FakePlayer:
         self.asked: list[tuple[str, np.ndarray]] = []
         self.failures: list[Exception] = []
         self.changes: dict[str, Any] = {}
+        self.parameters = METADATA["parameters"]
 
     def metadata(self, _model: str) -> dict[str, Any]:
-        return METADATA
+        return METADATA | {"parameters": self.parameters}
 
     def infer(self, _model: str, request_id: str, share: np.ndarray) -> Answer:
         self.asked.append((request_id, share))
@@ -61,6 +64,42 @@ def test_more_rows_than_a_batch_are_cut(model: securemodel.Model) -> None:
     seen: list[tuple[int, int]] = []
     assert np.abs(model.predict(x, progress=lambda done, rows: seen.append((done, rows))) - x).max() < 1e-4
     assert seen == [(4, 11), (8, 11), (11, 11)]
+
+
+@pytest.mark.parametrize("code", ["wrong_shape", "too_large"])
+def test_players_that_take_fewer_rows_than_before_get_smaller_batches(model: securemodel.Model, code: str) -> None:
+    model.metadata()
+    for player in model._players.values():
+        player.parameters = METADATA["parameters"] | {"max_rows": 3}
+    model._players["bob"].failures = [refusal(code, retryable=False)]
+    x = np.linspace(-1, 1, 14).reshape(7, 2)
+    assert np.abs(model.predict(x) - x).max() < 1e-4
+    assert [len(share) for _, share in model._players["bob"].asked] == [4, 3, 3, 1]
+
+
+def test_another_program_is_not_taken_for_a_smaller_batch(model: securemodel.Model) -> None:
+    model.metadata()
+    for player in model._players.values():
+        player.parameters = METADATA["parameters"] | {"max_rows": 3, "digest": "another"}
+    model._players["bob"].failures = [refusal("wrong_shape", retryable=False)]
+    with pytest.raises(securemodel.PlayerError, match="wrong_shape"):
+        model.predict(np.ones((4, 2)))
+
+
+@pytest.mark.parametrize("protocol", ["SecureNN", "ASTRA"])
+def test_status_shows_the_protocol_that_the_players_run(model: securemodel.Model, protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for player in model._players.values():
+        player.parameters = METADATA["parameters"] | {"protocol": protocol}
+    monkeypatch.setattr(cli, "connect", lambda *_, **__: model)
+    shown = CliRunner().invoke(cli.app, ["status", "digits"])
+    assert (shown.exit_code, f"protocol:       {protocol}\n" in shown.output) == (0, True), shown.output
+
+
+def test_players_that_run_different_protocols_are_not_asked(model: securemodel.Model) -> None:
+    model._players["bob"].parameters = METADATA["parameters"] | {"protocol": "ASTRA"}
+    with pytest.raises(securemodel.PlayerError, match="do not agree on protocol"):
+        model.predict(np.ones((1, 2)), timeout=0.3)
+    assert not model._players["alice"].asked
 
 
 @pytest.mark.parametrize("error", [refusal("epoch_ended", retryable=True), securemodel.UnreachableError("gone")])

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from securemodel_operator.api import InvalidSpecError, parse
+import pytest
+import yaml
+
+from securemodel_operator.api import BATCHING_BOUNDS, PROTOCOLS, Batching, InvalidSpecError, parse
 from securemodel_operator.conditions import State, changes, merge
 from securemodel_operator.reasons import Condition, Reason, from_player, from_share_step
 from securemodel_operator.settings import SettingsError, load
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def state(status: bool, message: str = "") -> State:
@@ -39,7 +44,28 @@ def body(**spec: object) -> dict:
 def test_defaults_are_those_of_the_crd() -> None:
     sm = parse(body())
     assert [(p.name, p.role) for p in sm.players] == [("alice", "alice"), ("bob", "bob"), ("carol", "carol")]
-    assert (sm.protocol, sm.model.input_bound) == ("ASTRA", "1.0")
+    assert (sm.protocol, sm.model.input_bound, sm.batching) == ("SecureNN", "1.0", Batching(256, 0))
+
+
+def test_what_is_checked_again_is_what_the_crd_says() -> None:
+    crd = yaml.safe_load((ROOT / "crds/securemodels.securemodel.dev.yaml").read_text())
+    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    batching = spec["serving"]["properties"]["batching"]["properties"]
+    assert (tuple(spec["protocol"]["enum"]), spec["protocol"]["default"]) == (PROTOCOLS, PROTOCOLS[0])
+    assert {name: (field["minimum"], field["maximum"]) for name, field in batching.items()} == BATCHING_BOUNDS
+    assert [spec["serving"]["default"], spec["serving"]["properties"]["batching"]["default"]] == [{}, {}]
+    assert (batching["maxRows"]["default"], batching["maxDelayMs"]["default"]) == (Batching().max_rows, Batching().max_delay_ms)
+
+
+@pytest.mark.parametrize("protocol", ["ASTRA", "SecureNN"])
+def test_a_stored_protocol_stays(protocol: str) -> None:
+    assert parse(body(protocol=protocol)).protocol == protocol
+
+
+def test_batching_is_given_in_part_or_whole() -> None:
+    assert parse(body(serving={})).batching == Batching(256, 0)
+    assert parse(body(serving={"batching": {"maxRows": 65536}})).batching == Batching(65536, 0)
+    assert parse(body(serving={"batching": {"maxRows": 1, "maxDelayMs": 1000}})).batching == Batching(1, 1000)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +76,13 @@ def test_defaults_are_those_of_the_crd() -> None:
         ({"players": [{"name": "a"}, {"name": "a"}, {"name": "b"}]}, "distinct"),
         ({"players": [{"name": "a"}, {"name": "B"}, {"name": "c"}]}, "DNS label"),
         ({"players": [{"name": "a" * 50}, {"name": "b"}, {"name": "c"}]}, "52"),
-        ({"protocol": "GMW"}, "GMW"),
+        ({"protocol": "GMW"}, "GMW.*SecureNN and ASTRA"),
+        ({"serving": {"batching": {"maxRows": 0}}}, "spec.serving.batching.maxRows is 0.*from 1 to 65536"),
+        ({"serving": {"batching": {"maxRows": 65537}}}, "maxRows is 65537"),
+        ({"serving": {"batching": {"maxRows": "many"}}}, "maxRows is 'many'"),
+        ({"serving": {"batching": {"maxDelayMs": -1}}}, "spec.serving.batching.maxDelayMs is -1.*from 0 to 1000"),
+        ({"serving": {"batching": {"maxDelayMs": 1001}}}, "maxDelayMs is 1001"),
+        ({"serving": {"batching": {"maxDelayMs": 0.5}}}, "maxDelayMs is 0.5"),
     ],
 )
 def test_what_an_old_crd_let_through_is_refused_with_the_field(spec: dict, says: str) -> None:

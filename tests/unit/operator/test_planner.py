@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 import yaml
 
 from securemodel_operator import planner
-from securemodel_operator.api import parse
+from securemodel_operator.api import Batching, parse
 from securemodel_operator.drift import covers
 from securemodel_operator.planner import Certificates, Snapshot, plan
 from securemodel_operator.reasons import Reason
@@ -64,6 +66,28 @@ def test_a_changed_field_is_drift_and_an_added_one_is_not() -> None:
     assert not covers({"spec": {"replicas": 0, "ports": [{"port": 1}]}}, wanted)
     assert not covers({"spec": {"replicas": 1, "ports": []}}, wanted)
     assert not covers(None, wanted)
+
+
+def test_changed_batching_changes_the_players_and_nothing_else() -> None:
+    sm, snapshot = read("fresh")
+    first = plan(sm, snapshot, CERTIFICATES, SETTINGS, NOW)
+    live = {planner.key(obj): obj for obj in first.apply}
+    changed = replace(sm, batching=Batching(32, 5))
+    todo = plan(changed, Snapshot(live, first.create), CERTIFICATES, SETTINGS, NOW)
+    assert [(obj["kind"], obj["metadata"]["name"]) for obj in todo.apply] == [("StatefulSet", f"digits-{role}") for role in ("alice", "bob", "carol")]
+    assert (todo.create, todo.delete) == ([], [])
+    for obj in todo.apply:
+        assert obj["spec"]["template"]["spec"]["containers"][0]["args"][-4:] == ["--max-rows", "32", "--batch-delay-ms", "5"]
+
+
+@pytest.mark.parametrize("protocol", ["SecureNN", "ASTRA"])
+def test_the_share_job_and_the_clients_are_told_the_protocol(protocol: str) -> None:
+    sm, snapshot = read("fresh")
+    todo = plan(replace(sm, protocol=protocol), snapshot, CERTIFICATES, SETTINGS, NOW)
+    args = next(obj for obj in todo.create if obj["kind"] == "Job")["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert args[args.index("--protocol") + 1] == protocol
+    client = next(obj for obj in todo.apply if obj["metadata"]["name"] == "digits-client")
+    assert json.loads(client["data"]["client.json"])["protocol"] == protocol
 
 
 def test_every_object_has_its_owner_and_the_models_label() -> None:
