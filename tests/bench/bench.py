@@ -1,160 +1,240 @@
-"""Measures three players as processes on this machine, with TLS, client to client, and writes bench.jsonl.
+"""Measures three players as processes on this machine, with TLS, client to client, beside TF Encrypted on three worker processes.
 
-    make bench
+    make bench                   # the example network, the other networks but the largest, delays, load: about 15 minutes; writes bench.jsonl
+    make bench BENCH=--all       # the network of ResNet-18's size as well
+    make bench BENCH="--only delays load"
+    make bench BENCH=--report    # the tables of docs/performance.md, from bench.jsonl
+    make bench BENCH=--cluster   # seconds from `kubectl apply` to Ready on the cluster that KUBECONFIG points to
 
-Latencies are medians of one client that asks again and again; bytes and hops are what the players count themselves.
-With --cluster also the seconds from `kubectl apply` to Ready, split by step.
+A line of bench.jsonl is one system, network, batch and delay. What is measured, and how, is in docs/performance.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import subprocess
+import contextlib
+import functools
+import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+import cost_model
+import measure
+import nets
+import profile_players
+import report
+from baseline import TfEncrypted
+from lines import Lines
+from players import Served
 
-import reference
-from trio import ROLES, ROOT, Trio, player_binary
+from securemodel_share.__main__ import PROTOCOLS
+from trio import ROOT
 
-BATCHES = {1: 400, 8: 150, 32: 80, 64: 40}
-WANTED_MS = {1: 6.0, 32: 120.0}
-
-
-def cpu_name() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    return f"{model}, {'avx2' if 'avx2' in flags else 'portable'} kernels, {os.cpu_count()} cores"
-
-
-def memory_mb(pid: int, field: str) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(field + ":")) / 1024
-
-
-def cpu_ms(pids: list[int]) -> float:
-    ticks = sum(sum(map(int, Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13])) for pid in pids)
-    return ticks * 1000 / os.sysconf("SC_CLK_TCK")
-
-
-def counted(trio: Trio) -> dict[str, int]:
-    """Bytes that the three players sent each other and the clients, and client bodies that they received."""
-    counters = [trio.status(role)["counters"] for role in ROLES]
-    return {"sent": sum(c["bytes_sent"] for c in counters), "batches": counters[0]["batches"]}
-
-
-def measure(trio: Trio, batch: int, repeats: int) -> dict[str, Any]:
-    images = reference.digits()[0][:batch]
-    pids = [trio.processes[role].pid for role in ROLES]
-    with trio.client() as model:
-        for _ in range(20):
-            model.predict(images)
-        before, cpu = counted(trio), cpu_ms(pids)
-        times = []
-        for _ in range(repeats):
-            begin = time.perf_counter()
-            model.predict(images)
-            times.append((time.perf_counter() - begin) * 1e3)
-        after = counted(trio)
-        hops = model.hops
-    times.sort()
-    bodies = 2 * batch * 28 * 28 * 8  # what the client sends, but for some JSON
-    return {
-        "system": "securemodel-astra",
-        "net": "seed",
-        "batch": batch,
-        "p50_ms": round(times[len(times) // 2], 3),
-        "p99_ms": round(times[int(len(times) * 0.99)], 3),
-        "bytes": (after["sent"] - before["sent"]) // (after["batches"] - before["batches"]) + bodies,
-        "hops": hops,
-        "cpu_ms": round((cpu_ms(pids) - cpu) / repeats, 3),
-        "rss_mb": round(max(memory_mb(pid, "VmHWM") for pid in pids), 1),
-        "delay_ms": 0,
-        "cpu": cpu_name(),
-    }
-
-
-def start_seconds(trio: Trio) -> float:
-    """From exec to serving again: one player ends and starts with the shares on its volume."""
-    trio.kill("carol")
-    begin = time.perf_counter()
-    trio.start("carol")
-    trio.wait_ready()
-    return time.perf_counter() - begin
-
-
-def processes() -> list[dict[str, Any]]:
-    lines = []
-    with tempfile.TemporaryDirectory() as folder, Trio(Path(folder)) as trio:
-        say(f"player: {player_binary().stat().st_size / 1e6:.1f} MB; {cpu_name()}")
-        shared = trio.share(ROOT / "examples/digits/digits.h5")
-        assert shared.returncode == 0, shared.stderr
-        trio.wait_ready()
-        result = json.loads((trio.folder / "termination").read_text())
-        say(f"share step, seconds: {result['seconds']}")
-        idle = max(memory_mb(trio.processes[role].pid, "VmRSS") for role in ROLES)
-        say(f"largest player with shares loaded, idle: {idle:.1f} MB")
-        say(f"\n{'B':>4} {'p50 ms':>8} {'p99 ms':>8} {'ms/row':>7} {'kB':>8} {'hops':>5} {'cpu ms':>7} {'peak MB':>8}")
-        for batch, repeats in BATCHES.items():
-            line = measure(trio, batch, repeats)
-            wanted = f"   wanted <= {WANTED_MS[batch]:g} ms" if batch in WANTED_MS else ""
-            say(
-                f"{batch:>4} {line['p50_ms']:>8.2f} {line['p99_ms']:>8.2f} {line['p50_ms'] / batch:>7.3f} {line['bytes'] / 1e3:>8.1f} {line['hops']:>5} "
-                f"{line['cpu_ms']:>7.2f} {line['rss_mb']:>8.1f}{wanted}"
-            )
-            lines.append(line)
-        say(f"\na restarted player serves again after {start_seconds(trio):.2f} s")
-    return lines
-
-
-def cluster_seconds() -> None:
-    """Applies the example in a namespace of its own and says when each condition turned True."""
-    import cluster
-
-    cluster.guard()
-    cluster.kubectl("create", "namespace", "bench")
-    try:
-        begin = time.monotonic()
-        cluster.apply(list(cluster.sample()), "bench")
-        turned: dict[str, float] = {}
-        while "Ready" not in turned and time.monotonic() < begin + 180:
-            obj = cluster.get("securemodel", "digits", "bench") or {}
-            for found in (obj.get("status") or {}).get("conditions", []):
-                if found["status"] == "True":
-                    turned.setdefault(found["type"], time.monotonic() - begin)
-            time.sleep(0.1)
-        say("cluster, seconds after apply: " + ", ".join(f"{kind} {seconds:.1f}" for kind, seconds in turned.items()) + "   wanted: Ready <= 45")
-        log = cluster.kubectl("get", "pods", "-n", "bench", "-l", "app.kubernetes.io/component=share", "-o", "json")
-        state = json.loads(log)["items"][0]["status"]["containerStatuses"][0]["state"]
-        say(
-            f"share step in its pod, seconds: {json.loads(state['terminated']['message'])['seconds']}" if "terminated" in state else "the share step still runs"
-        )
-    finally:
-        subprocess.run(["kubectl", "delete", "namespace", "bench", "--wait=false"], check=False, capture_output=True)
+RESULTS = ROOT / "bench.jsonl"
+PARTS = ("tfe", "batches", "profile", "load", "delays", "networks")
+ROUNDS = 5
+# batch: requests a round of ours, and of TF Encrypted
+INTERLEAVED = {1: (100, 10), 32: (20, 3)}
+BATCHES = {1: 200, 8: 100, 32: 40, 64: 20, 128: 10, 256: 6}
+PROFILED = {1: 2000, 32: 100}
+DELAYS_MS = {0.5: 30, 10: 12, 40: 6}
+# network: batches and their requests; the largest takes seconds a request
+NETWORKS = {"mlp": {1: 100, 32: 20}, "vgg": {1: 10, 4: 4}}
+LARGEST = {"resnet": {1: 3}}
+CLIENTS, LOAD_S = 64, 10.0
+BEGIN = time.monotonic()
 
 
 def say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    sys.stderr.write(f"==> [{time.monotonic() - BEGIN:3.0f}s] {text}\n")
+
+
+class Bench:
+    """The parts of a run. Each adds to the lines; a part that is left out leaves its figures out."""
+
+    def __init__(self, tool: Path, folder: Path, lines: Lines) -> None:
+        self.tool = tool
+        self.folder = folder
+        self.lines = lines
+        self.count = 0
+        self.interleaved = False
+
+    def net(self, name: str) -> nets.Net:
+        return nets.make(name, self.folder)
+
+    def served(self, net: nets.Net, protocol: str, delay_ms: float = 0, max_rows: int = 256) -> Served:
+        self.count += 1
+        folder = self.folder / f"trio-{self.count}"
+        folder.mkdir()
+        return Served(self.tool, net, protocol, folder, delay_ms, max_rows)
+
+    def tfe(self) -> None:
+        """Interleaved: every system in turn, round after round, so that all meet the same state of the machine."""
+        net = self.net("seed")
+        with contextlib.ExitStack() as stack:
+            ours = [stack.enter_context(self.served(net, protocol)) for protocol in PROTOCOLS]
+            say("TF Encrypted starts, three workers and a driver for each protocol")
+            theirs = [stack.enter_context(TfEncrypted(protocol, net, self.folder / protocol)) for protocol in ("ABY3", "SecureNN")]
+            for batch, (repeats, their_repeats) in INTERLEAVED.items():
+                for system in theirs:
+                    say(f"{system.system} compiles for B={batch} and warms up")
+                    system.latency(batch, 3)
+                rounds: dict[str, list[dict[str, Any]]] = {}
+                for number in range(ROUNDS):
+                    for system in [*ours, *theirs]:
+                        found = system.latency(batch, repeats if system in ours else their_repeats)
+                        rounds.setdefault(system.system, []).append(found)
+                    say(f"B={batch}, round {number + 1} of {ROUNDS}: " + ", ".join(f"{name} {found[-1]['p50_ms']:.2f} ms" for name, found in rounds.items()))
+                for system in [*ours, *theirs]:
+                    self.lines.add(system.system, "seed", batch, **middle(rounds[system.system]))
+                for system in ours:
+                    ratios = {their.system: ratio(rounds[their.system], rounds[system.system]) for their in theirs}
+                    self.lines.add(system.system, "seed", batch, ratio=ratios)
+                    say(f"B={batch}: {system.system} is " + ", ".join(f"{times:.1f} times as fast as {name}" for name, times in ratios.items()))
+
+        self.interleaved = True
+
+    def batches(self) -> None:
+        """Latency, bytes, hops, processor time and memory against the batch size; what the Python client sees."""
+        net = self.net("seed")
+        for protocol in PROTOCOLS:
+            with self.served(net, protocol) as served:
+                for batch, repeats in BATCHES.items():
+                    found = served.latency(batch, repeats)
+                    say(f"{served.system}, B={batch}: " + summary(found, batch))
+                    if self.interleaved and batch in INTERLEAVED:  # with TF Encrypted in this run: those times count
+                        found = {key: value for key, value in found.items() if key not in ("p50_ms", "p99_ms")}
+                    self.lines.add(served.system, "seed", batch, **found, idle_mb=served.idle_mb, **vars(served.cost()))
+                for batch, repeats in {1: 100, 32: 20}.items():
+                    seen = served.python_client_ms(batch, repeats)
+                    say(f"{served.system}, B={batch}: a user of the Python client sees {seen:.2f} ms")
+                    self.lines.add(served.system, "seed", batch, python_p50_ms=seen)
+
+    def profile(self) -> None:
+        """What the players' processor time is spent on."""
+        if not profile_players.available():
+            say("no profile: perf is not installed")
+            return
+        net = self.net("seed")
+        for protocol in PROTOCOLS:
+            with self.served(net, protocol) as served:
+                for batch, repeats in PROFILED.items():
+                    data = self.folder / "perf.data"
+                    found = profile_players.shares(list(served.pids.values()), data, functools.partial(served.latency, batch, repeats))
+                    say(f"{served.system}, B={batch}, processor time: " + ", ".join(f"{name} {percent:.0f} %" for name, percent in found.items()))
+                    self.lines.add(served.system, "seed", batch, profile=found)
+
+    def load(self) -> None:
+        """Many clients with one image each."""
+        net = self.net("seed")
+        for protocol in PROTOCOLS:
+            with self.served(net, protocol) as served:
+                served.load(CLIENTS, 2.0)
+                found = served.load(CLIENTS, LOAD_S)
+                say(
+                    f"{served.system}, {CLIENTS} clients: {found['per_second']:.0f} predictions/s, p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms, "
+                    f"errors {found['errors'] or 'none'}; cores used: clients {found['client_cpu_cores']:.2f}, players {found['players_cpu_cores']:.2f}"
+                )
+                self.lines.add(served.system, "seed", 1, load=found)
+
+    def delays(self) -> None:
+        """All links through a relay. Predicted: what it takes without a delay, and the delay of every hop."""
+        net = self.net("seed")
+        for protocol in PROTOCOLS:
+            with self.served(net, protocol) as served:
+                undelayed = served.latency(1, 100)["p50_ms"]
+            for delay, repeats in DELAYS_MS.items():
+                with self.served(net, protocol, delay) as served:
+                    found = served.latency(1, repeats, warm_up=3)
+                    predicted = undelayed + found["hops"] * delay
+                    say(f"{served.system}, {delay} ms one way: {found['p50_ms']:.1f} ms, predicted {predicted:.1f} ms ({found['hops']} hops)")
+                    self.lines.add(served.system, "seed", 1, delay, **found, predicted_ms=predicted)
+
+    def networks(self, *, largest: bool) -> None:
+        """Other networks, and whether a cost model of the smaller ones predicts the larger."""
+        sizes = NETWORKS | (LARGEST if largest else {})
+        for name, batches in sizes.items():
+            say(f"{name}: made, evaluated in the clear")
+            net = self.net(name)
+            for protocol in PROTOCOLS:
+                with self.served(net, protocol, max_rows=max(batches)) as served:
+                    cost = served.cost()
+                    for batch, repeats in batches.items():
+                        try:
+                            found = served.latency(batch, repeats, warm_up=2 if name in NETWORKS else 1)
+                        except RuntimeError as error:
+                            why = str(error).splitlines()[0]
+                            say(f"{served.system}, {name}, B={batch} failed: {why}")
+                            self.lines.add(served.system, name, batch, **vars(cost), failed=why)
+                            continue
+                        say(f"{served.system}, {name}, {cost.macs / 1e6:.1f} M MACs, {cost.relus} ReLUs, B={batch}: " + summary(found, batch))
+                        self.lines.add(served.system, name, batch, **found, **vars(cost))
+        for protocol in PROTOCOLS:
+            self.predict(f"securemodel-{protocol.lower()}", list(sizes))
+
+    def predict(self, system: str, names: list[str]) -> None:
+        """Fits on the networks before each one, smallest first."""
+        for at, name in enumerate(names[1:], start=1):
+            known = [line for line in self.lines.of(system, ["seed", *names[:at]]) if line.get("macs") and line["p50_ms"]]
+            if {line["net"] for line in known} != {"seed", *names[:at]}:
+                say(f"{system}: {name} is not predicted, because smaller networks were not measured (--only)")
+                continue
+            model = cost_model.fit(known)
+            for line in self.lines.of(system, [name]):
+                if line["p50_ms"]:
+                    line["predicted_ms"], line["fit"] = model.predict_ms(line), vars(model)
+                    say(f"{system}, {name}, B={line['batch']}: {line['p50_ms']:.1f} ms, predicted {line['predicted_ms']:.1f} ms from the smaller networks")
+
+
+def middle(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    """The medians of rounds; what is not a number is the last round's."""
+    numbers = {key: statistics.median(found[key] for found in rounds) for key, value in rounds[-1].items() if isinstance(value, (int, float))}
+    return rounds[-1] | numbers
+
+
+def ratio(theirs: list[dict[str, Any]], ours: list[dict[str, Any]]) -> float:
+    """The median over the rounds of how many times longer they took."""
+    return statistics.median(their["p50_ms"] / our["p50_ms"] for their, our in zip(theirs, ours, strict=True))
+
+
+def summary(found: dict[str, Any], batch: int) -> str:
+    return (
+        f"p50 {found['p50_ms']:.2f} ms, p99 {found['p99_ms']:.2f} ms, {found['p50_ms'] / batch:.3f} ms a row, {found['bytes'] / 1e6:.3f} MB, "
+        f"{found['hops']} hops, CPU {found['cpu_ms']:.2f} ms, peak {found['rss_mb']:.1f} MB"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cluster", action="store_true", help="also measure on the cluster that KUBECONFIG points to")
+    parser.add_argument("--all", action="store_true", help="also the network of ResNet-18's size")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=f"some of: {', '.join(PARTS)}; adds to bench.jsonl")
+    parser.add_argument("--report", action="store_true", help="measure nothing; print the tables of bench.jsonl as Markdown")
+    parser.add_argument("--cluster", action="store_true", help="measure only the time to Ready, on the cluster that KUBECONFIG points to")
+    parser.add_argument("--tool", type=Path, help="the load tool's binary (load/)")
     args = parser.parse_args()
-    lines = processes()
-    (ROOT / "bench.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    say("written: bench.jsonl")
+    if args.report:
+        sys.stdout.write(report.markdown(Lines.load(RESULTS)))
+        return
     if args.cluster:
-        cluster_seconds()
+        from ready import seconds_to_ready
+
+        say(seconds_to_ready())
+        return
+    lines = Lines.load(RESULTS) if set(args.only) != set(PARTS) and RESULTS.exists() else Lines(measure.cpu_name())
+    say(f"{lines.cpu}; protocols: {', '.join(PROTOCOLS)}")
+    with tempfile.TemporaryDirectory(prefix="securemodel-bench-") as folder:
+        bench = Bench(args.tool, Path(folder), lines)
+        for part in args.only:
+            if part == "networks":
+                bench.networks(largest=args.all)
+            else:
+                getattr(bench, part)()
+            lines.save(RESULTS)
+    say(f"written: {RESULTS.name}")
+    sys.stdout.write("\n" + report.goals(lines))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,165 @@
+//! A prediction: the input split into two shares, both players asked over kept connections, the two output shares added.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use serde::Deserialize;
+
+use crate::http::{self, Response};
+use crate::sharing;
+use crate::tls::{self, Stream};
+
+/// Where the players are, and whose certificates they must have.
+#[derive(clap::Args, Clone)]
+pub struct Args {
+    #[arg(long)]
+    alice: SocketAddr,
+    #[arg(long)]
+    bob: SocketAddr,
+    /// The SecureModel's CA, PEM
+    #[arg(long)]
+    ca: PathBuf,
+    #[arg(long, default_value = "digits")]
+    model: String,
+    #[arg(long, default_value = "default")]
+    namespace: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{code}: {message}")]
+    Refused { code: String, message: String },
+    #[error("wrong result: {0}")]
+    Wrong(String),
+    #[error("{0}")]
+    Answer(String),
+    #[error("TLS: {0}")]
+    Tls(String),
+    #[error("connection: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl From<rustls::Error> for Error {
+    fn from(e: rustls::Error) -> Error {
+        Error::Tls(e.to_string())
+    }
+}
+
+impl Error {
+    /// For counting: the player's code, or what kind of failure it was here.
+    pub fn code(&self) -> &str {
+        match self {
+            Error::Refused { code, .. } => code,
+            Error::Wrong(_) => "wrong_result",
+            Error::Answer(_) => "bad_answer",
+            Error::Tls(_) => "tls",
+            Error::Io(_) => "connection",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    id: String,
+    model_version: String,
+    parameters: Parameters,
+}
+
+#[derive(Deserialize)]
+struct Parameters {
+    digest: String,
+    epoch: String,
+    batch: u64,
+    hops: u64,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    code: String,
+    error: String,
+}
+
+pub struct Prediction {
+    pub values: Vec<f64>,
+    /// The longest chain of messages, client to client.
+    pub hops: u64,
+    /// Request and response bodies to and from both players.
+    pub bytes_sent: usize,
+    pub bytes_received: usize,
+}
+
+/// One client with a connection to each data player.
+pub struct Client {
+    path: String,
+    players: [Stream; 2],
+}
+
+/// What clients are made from; shared by many.
+pub struct Players {
+    args: Args,
+    config: Arc<ClientConfig>,
+}
+
+impl Players {
+    pub fn new(args: &Args) -> Result<Players, Error> {
+        Ok(Players { args: args.clone(), config: tls::config(&args.ca)? })
+    }
+
+    pub fn connect(&self) -> Result<Client, Error> {
+        let Args { alice, bob, model, namespace, .. } = &self.args;
+        let dial = |address: SocketAddr, role: &str| tls::connect(address, &format!("securemodel://{namespace}/{model}/{role}"), &self.config);
+        Ok(Client { path: format!("/v2/models/{model}/infer"), players: [dial(*alice, "alice")?, dial(*bob, "bob")?] })
+    }
+}
+
+impl Client {
+    /// One request with fresh shares. After an error other than `Refused` the connections are of no use any more.
+    pub fn predict(&mut self, rows: usize, row: &[usize], values: &[f64]) -> Result<Prediction, Error> {
+        let shares = sharing::split(values)?;
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|e| Error::Answer(format!("no randomness: {e}")))?;
+        let id = hex::encode(id);
+        let shape: Vec<usize> = [rows].iter().chain(row).copied().collect();
+        let json = serde_json::json!({
+            "id": id,
+            "inputs": [{"name": "input", "datatype": "UINT64", "shape": shape, "parameters": {"binary_data_size": shares[0].len()}}],
+            "outputs": [{"name": "output", "parameters": {"binary_data": true}}],
+        })
+        .to_string();
+        // both requests are on their way before either answer is waited for: the players need both shares to begin
+        for (player, share) in self.players.iter_mut().zip(&shares) {
+            http::send(player, "POST", &self.path, json.len(), &[json.as_bytes(), share])?;
+        }
+        let [alice, bob] = &mut self.players;
+        // both are read, also when one refused, so that the connections stay usable
+        let answers = [http::receive(alice)?, http::receive(bob)?];
+        let bytes_sent = 2 * (json.len() + shares[0].len());
+        let bytes_received = answers.iter().map(|answer| answer.body.len()).sum();
+        let [a, b] = [read(&answers[0])?, read(&answers[1])?];
+        let together = |answer: &Answer| {
+            let Parameters { digest, epoch, batch, .. } = &answer.parameters;
+            (answer.id.clone(), answer.model_version.clone(), digest.clone(), epoch.clone(), *batch)
+        };
+        if a.id != id || together(&a) != together(&b) {
+            return Err(Error::Answer("the players' answers do not belong together".into()));
+        }
+        let [first, second] = answers.each_ref().map(|answer| &answer.body[answer.json..]);
+        if first.len() != second.len() || first.is_empty() {
+            return Err(Error::Answer("the players' answers have different shapes".into()));
+        }
+        let hops = a.parameters.hops.max(b.parameters.hops);
+        Ok(Prediction { values: sharing::reconstruct(first, second), hops, bytes_sent, bytes_received })
+    }
+}
+
+fn read(response: &Response) -> Result<Answer, Error> {
+    let json = &response.body[..response.json];
+    let unreadable = |e: serde_json::Error| Error::Answer(format!("HTTP {}: {e}", response.status));
+    if response.status >= 400 {
+        let Refusal { code, error } = serde_json::from_slice(json).map_err(unreadable)?;
+        return Err(Error::Refused { code, message: error });
+    }
+    serde_json::from_slice(json).map_err(unreadable)
+}

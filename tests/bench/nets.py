@@ -1,0 +1,112 @@
+"""The networks that are measured, with inputs, the right answers, and what a prediction costs in multiplications and ReLUs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+
+import networks
+import reference
+from networks import FLATTEN, RELU, conv, dense, pool
+from securemodel_share.artifact import read_model
+
+Layers = list[tuple[str, dict[str, Any]]]
+GAIN = 1.5
+POSITIVE = 0.8
+
+
+def provable(rng: np.random.Generator) -> Callable[[tuple[int, ...]], np.ndarray]:
+    """Random weights for deep networks: the absolute weights of an output sum to GAIN, so that the bound of every layer can be proved, and most are
+    positive, so that values do not die away. Sizes are spread widely (log-normal): a sum of many equal terms would hide the inputs."""
+
+    def draw(shape: tuple[int, ...]) -> np.ndarray:
+        if len(shape) == 1:
+            return rng.normal(0, 0.1, shape)
+        w = np.exp(2 * rng.normal(size=shape)) * np.where(rng.random(shape) < POSITIVE, 1, -1)
+        return GAIN * w / np.abs(w).sum(axis=tuple(range(len(shape) - 1)), keepdims=True)
+
+    return draw
+
+
+def convs(*filters: int) -> Layers:
+    return [layer for count in filters for layer in (conv(count), RELU)]
+
+
+VGG: Layers = [*convs(32, 32), pool(), *convs(64, 64), pool(), *convs(128), FLATTEN, dense(128), RELU, dense(10)]
+# as many multiplications and ReLUs as ResNet-18 has at 224 x 224; a plain stack, because there are no skip connections, of valid convolutions
+RESNET: Layers = [
+    conv(72, 7, 2), RELU, pool(), *convs(96, 96, 96, 96), conv(192, 3, 2), RELU, *convs(192, 192, 192, 320, 320, 320, 320, 512, 512, 512),
+    pool(), FLATTEN, dense(1000),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Net:
+    """A model file, inputs within [0, 1] and the logits that Keras's arithmetic gives for them."""
+
+    name: str
+    model: Path
+    inputs: np.ndarray
+    expected: np.ndarray
+    tolerance: float
+
+    def floats(self, what: str) -> Path:
+        return self.model.with_suffix(f".{what}.f64")
+
+
+def make(name: str, folder: Path) -> Net:
+    """Writes the model and the samples as files into the folder."""
+    if name == "seed":  # the example's architecture
+        file, inputs = networks.make("seed").file, np.random.default_rng(99).uniform(0, 1, (256, 28, 28, 1))
+    else:
+        shape, layers, samples = {
+            "mlp": ((784,), [dense(256), RELU, dense(128), RELU, dense(10)], 64),
+            "vgg": ((32, 32, 3), VGG, 8),
+            "resnet": ((224, 224, 3), RESNET, 1),
+        }[name]
+        rng = np.random.default_rng(1)
+        file, inputs = networks.keras_file(shape, layers, provable(rng)), rng.uniform(0, 1, (samples, *shape))
+    path = folder / f"{name}.h5"
+    path.write_bytes(file)
+    expected = reference.evaluate(read_model(file), inputs)
+    net = Net(name, path, inputs, expected, 2e-3)
+    for what, array in {"inputs": inputs, "expected": expected}.items():
+        net.floats(what).write_bytes(np.ascontiguousarray(array, dtype="<f8").tobytes())
+    return net
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one row, as the compiled program has it."""
+
+    macs: int
+    relus: int
+
+
+def cost(share_file: Path) -> Cost:
+    """Counted in the program that the players run: what the compiler merged or moved is what it is there."""
+    with safe_open(share_file, "numpy") as file:
+        return count(json.loads(file.metadata()["program"])["instructions"])
+
+
+def count(instructions: list[dict[str, Any]]) -> Cost:
+    """Of a program's instructions (docs/program.md)."""
+    macs = relus = 0
+    for instruction in instructions:
+        size, operands = prod(instruction["shape"]), [instructions[i]["shape"] for i in instruction.get("in", [])]
+        if instruction["op"] == "conv2d":
+            macs += size * prod(operands[1][:3])
+        elif instruction["op"] == "matmul":
+            macs += size * operands[1][0]
+        elif instruction["op"] in ("relu", "truncate_relu"):
+            relus += size
+        elif instruction["op"] == "max_pool":
+            relus += size * (prod(instruction["window"]) - 1)
+    return Cost(macs, relus)
