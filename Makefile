@@ -8,13 +8,22 @@ VENV := .venv
 PY := $(VENV)/bin
 CHECKOUT := $(shell printf '%s' "$(CURDIR)" | sha256sum | cut -c1-8)
 CARGO := CARGO_TARGET_DIR=$(CACHE)/target/$(CHECKOUT) cargo
+# tests have a folder of their own: the player that they build is not the one that images are made of
+CARGO_TEST := CARGO_PROFILE_RELEASE_LTO=off CARGO_TARGET_DIR=$(CACHE)/target/$(CHECKOUT)/tests cargo test --release --locked -q
 PLAYER := --manifest-path worker_image/player/Cargo.toml
+LOAD := --manifest-path tests/bench/load/Cargo.toml
+FUZZ_CRATE := --manifest-path worker_image/player/fuzz/Cargo.toml
+HOST := x86_64-unknown-linux-gnu
+FUZZ := http frames agreement lists program shares
+# one allocation may take 64 MB and the whole process 512, whatever an input claims; the longest input is 8 KB
+FUZZ_LIMITS := -max_len=8192 -timeout=5 -malloc_limit_mb=64 -rss_limit_mb=512
+MINUTES ?= 1
 PYTHON_SOURCES := operator/src client/src worker_image/share/src tests examples
 
-.PHONY: help demo test unit e2e lint format bench up down build python clean golden
+.PHONY: help demo test test-long unit e2e lint format bench fuzz sanitize up down build python clean golden
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 demo: up ## a bare machine to private predictions: cluster, operator, example model, a table of results
 	@$(CLUSTER)/in $(PY)/python tests/cluster/demo.py
@@ -22,8 +31,14 @@ demo: up ## a bare machine to private predictions: cluster, operator, example mo
 test: lint unit e2e ## everything, the end-to-end tests on a real cluster included
 
 unit: build ## tests that need no cluster: Rust, Python, and three real players as processes
-	$(CARGO) test --release --locked -q $(PLAYER)
-	$(PY)/pytest -q tests/unit tests/contract tests/trio
+	$(CARGO_TEST) $(PLAYER)
+	$(CARGO_TEST) $(PLAYER) --features audit --test keys
+	$(CARGO_TEST) $(LOAD)
+	@bash $(CLUSTER)/tfe-ops.sh
+	$(PY)/pytest -q tests/unit tests/contract tests/trio tests/bench
+
+test-long: ## privacy tests with fresh seeds; minutes
+	SECUREMODEL_LONG=1 $(CARGO_TEST) $(PLAYER) --lib -- --nocapture --test-threads=1 mpc::tests::exact mpc::tests::views mpc::tests::leaks
 
 e2e: up ## end-to-end tests on the cluster
 	@$(CLUSTER)/in $(PY)/pytest -q tests/e2e
@@ -33,17 +48,30 @@ lint: python ## ruff, mypy, import contracts, clippy, rustfmt, helm lint
 	$(PY)/ruff format --check $(PYTHON_SOURCES)
 	$(PY)/mypy operator/src client/src worker_image/share/src
 	$(PY)/lint-imports
-	cargo fmt --check $(PLAYER)
+	cargo fmt --check $(PLAYER) && cargo fmt --check $(LOAD) && cargo fmt --check $(FUZZ_CRATE)
 	$(CARGO) clippy --release --locked -q --all-targets $(PLAYER) -- -D warnings
+	$(CARGO) clippy --release --locked -q --all-targets $(LOAD) -- -D warnings
 	@bash $(CLUSTER)/tools.sh && $(CLUSTER)/in helm lint --quiet charts/securemodel
 
 format: python ## format Python and Rust
 	$(PY)/ruff check --fix $(PYTHON_SOURCES)
 	$(PY)/ruff format $(PYTHON_SOURCES)
-	cargo fmt $(PLAYER)
+	cargo fmt $(PLAYER) && cargo fmt $(LOAD) && cargo fmt $(FUZZ_CRATE)
 
-bench: build ## latency, bytes and hops of three processes, client to client; writes bench.jsonl (BENCH=--cluster: also apply to Ready)
-	$(PY)/python tests/bench/bench.py $(BENCH)
+bench: build ## latency, load, delays, cost, beside TF Encrypted; writes bench.jsonl (BENCH=--all, --report, "--only load", --cluster; docs/performance.md)
+	@bash tests/bench/run.sh $(BENCH)
+
+fuzz: ## coverage-guided fuzzing, MINUTES (1) a target; needs nightly Rust and cargo-fuzz (docs/testing.md)
+	@cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz --locked"; exit 1; }
+	@for target in $(FUZZ); do \
+	    mkdir -p $(CACHE)/fuzz/$$target; \
+	    $(CARGO) +nightly fuzz run --fuzz-dir worker_image/player/fuzz $$target $(CACHE)/fuzz/$$target worker_image/player/fuzz/corpus/$$target \
+	        -- -max_total_time=$$((60 * $(MINUTES))) $(FUZZ_LIMITS) -print_final_stats=1; \
+	done
+
+sanitize: ## the protocol under AddressSanitizer and its kernels under Miri; needs nightly Rust with the miri component
+	RUSTFLAGS=-Zsanitizer=address $(CARGO) +nightly test --release --locked -q $(PLAYER) --lib --target $(HOST) mpc::
+	RUSTFLAGS=-Ctarget-feature=+avx2 MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=4 $(CARGO) +nightly miri test --locked -q $(PLAYER) --lib mpc::kernels
 
 up: python ## a real cluster with the operator installed; kubeconfig in .cluster/kubeconfig
 	@bash $(CLUSTER)/up.sh && bash $(CLUSTER)/images.sh && bash $(CLUSTER)/install.sh
@@ -60,8 +88,8 @@ $(VENV)/.synced: pyproject.toml uv.lock operator/pyproject.toml client/pyproject
 	@bash tests/cluster/python.sh
 	@touch $@
 
-golden: python ## renew the golden files of the planner and the compiler; look at the difference before you commit
-	$(PY)/pytest -q tests/unit --renew-golden
+golden: python ## renew the golden files of the planner and the compiler, and the vectors of a changed program; look at the difference before you commit
+	$(PY)/pytest -q tests/unit tests/contract --renew-golden
 
 clean: down ## delete the cluster and what was built in the checkout (the cache stays)
 	rm -rf $(VENV) bench.jsonl .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,5 +10,5 @@ elif timeout 300 docker pull -q rust:1-bookworm >/dev/null 2>&1; then
     step "$CACHE/log/player.log" docker run --rm -v "$ROOT/worker_image/player:/source:ro" -v "$PLAYER_TARGET:/target" -e CARGO_TARGET_DIR=/target \
         rust:1-bookworm cargo build --release --locked --manifest-path /source/Cargo.toml
 else
-    die "Rust (1.85 or newer) is needed to build the player, because no container registry can be reached; install it from https://rustup.rs, then run this again"
+    die "Rust (1.89 or newer) is needed to build the player, because no container registry can be reached; install it from https://rustup.rs, then run this again"
 fi
