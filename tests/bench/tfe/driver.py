@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from tf_encrypted.keras.models.sequential import model_from_config
 
 import tfe_ops
 from securemodel_share.artifact import read_model
@@ -30,7 +29,7 @@ def compiled(path: Path, rows: int) -> Predict:
     stored = read_model(path.read_bytes())
     layers = [{"class_name": layer.kind, "config": dict(layer.config)} for layer in stored.layers if layer.kind != "InputLayer"]
     layers[0]["config"]["batch_input_shape"] = (rows, *stored.input_shape)
-    model = model_from_config({"layers": layers})
+    model = tfe.keras.models.sequential.model_from_config({"layers": layers})
     model.set_weights([layer.weights[name] for layer in stored.layers for name in ("kernel", "bias") if name in layer.weights])
     graph = tfe.function(model.call)
     return lambda x: graph(tfe.define_private_variable(x)).reveal().to_native().numpy()
