@@ -43,7 +43,8 @@ test-long: ## privacy tests with fresh seeds; minutes
 e2e: up ## end-to-end tests on the cluster
 	@$(CLUSTER)/in $(PY)/pytest -q tests/e2e
 
-lint: python ## ruff, mypy, import contracts, clippy, rustfmt, helm lint
+lint: python ## ruff, mypy, import contracts, clippy, rustfmt, helm lint, builds for any processor
+	@! git grep -nE '(march|mtune|mcpu)=native|target-cpu=["]?nativ[e]' -- . || { echo "what is built here runs elsewhere: name the processor levels and choose at run time"; exit 1; }
 	$(PY)/ruff check $(PYTHON_SOURCES)
 	$(PY)/ruff format --check $(PYTHON_SOURCES)
 	$(PY)/mypy operator/src client/src worker_image/share/src

@@ -6,12 +6,16 @@
 //     bit_gather(x, start, stride): bits start, start + stride, ... of each element, packed from bit 0
 //     bit_split_and_gather(x, stride): bit_gather for start = 0 ... stride - 1, stacked on a new first axis
 //     bit_reverse(x): the 64 bits in the other order;    xor_indices(x): the XOR of the positions of the bits that are set
+//
+// The result runs on any x86-64 processor: loops are compiled for the named levels and chosen among when it is loaded.
 #include <immintrin.h>
 #include <sodium.h>
 
 #include <cstring>
 #include <type_traits>
 
+// Eigen's own vector code is not used here, and what the flags of some processors make of it does not compile (AVX512-FP16 with g++ 12).
+#define EIGEN_DONT_VECTORIZE
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
@@ -20,6 +24,8 @@
 using namespace tensorflow;
 using shape_inference::InferenceContext;
 using shape_inference::ShapeHandle;
+
+#define LEVELS __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 
 constexpr int kSeedWords = randombytes_SEEDBYTES / sizeof(int32);
 
@@ -71,7 +77,7 @@ struct Wider<uint64_t> { using type = unsigned __int128; };
 
 // Uniform in [low, high): multiply and shift, with rejection of what would be biased (Lemire, ACM TOMACS 2019).
 template <typename T>
-void Uniform(Stream stream, T* out, int64_t n, T low, T high) {
+LEVELS void Uniform(Stream stream, T* out, int64_t n, T low, T high) {
   using U = std::make_unsigned_t<T>;
   using W = typename Wider<U>::type;
   stream.Fill(out, n * sizeof(T));
@@ -146,6 +152,23 @@ REGISTER_KERNEL_BUILDER(Name("SecureSeed").Device(DEVICE_CPU), SecureSeed);
 
 // ---- bits
 
+// The bits of each element that the mask has, packed from bit 0. An instruction of its own where the processor has it, and no loop for the compiler to find.
+template <typename T>
+__attribute__((target("bmi2"))) void PackByInstruction(const T* in, T* out, int64_t n, uint64_t mask) {
+  using U = std::make_unsigned_t<T>;
+  for (int64_t i = 0; i < n; i++) out[i] = static_cast<T>(_pext_u64(static_cast<U>(in[i]), mask));
+}
+
+template <typename T>
+void PackBitByBit(const T* in, T* out, int64_t n, uint64_t mask) {
+  for (int64_t i = 0; i < n; i++) {
+    uint64_t packed = 0;
+    int to = 0;
+    for (uint64_t rest = mask; rest; rest &= rest - 1) packed |= (static_cast<uint64_t>(in[i]) >> __builtin_ctzll(rest) & 1) << to++;
+    out[i] = static_cast<T>(packed);
+  }
+}
+
 template <typename T>
 class BitGather : public OpKernel {
  public:
@@ -162,11 +185,10 @@ class BitGather : public OpKernel {
   }
 
   static void Gather(const Tensor& x, int start, int stride, T* out) {
-    using U = std::make_unsigned_t<T>;
     uint64_t mask = 0;
     for (size_t bit = start; bit < 8 * sizeof(T); bit += stride) mask |= uint64_t{1} << bit;
-    const T* in = x.flat<T>().data();
-    for (int64_t i = 0; i < x.NumElements(); i++) out[i] = static_cast<T>(_pext_u64(static_cast<U>(in[i]), mask));
+    static const auto pack = __builtin_cpu_supports("bmi2") ? PackByInstruction<T> : PackBitByBit<T>;
+    pack(x.flat<T>().data(), out, x.NumElements(), mask);
   }
 
  private:
@@ -192,6 +214,11 @@ class BitSplitAndGather : public OpKernel {
 };
 
 template <uint64_t (*f)(uint64_t)>
+LEVELS void MapEach(const int64_t* in, int64_t* out, int64_t n) {
+  for (int64_t i = 0; i < n; i++) out[i] = static_cast<int64_t>(f(static_cast<uint64_t>(in[i])));
+}
+
+template <uint64_t (*f)(uint64_t)>
 class Each : public OpKernel {
  public:
   using OpKernel::OpKernel;
@@ -200,13 +227,11 @@ class Each : public OpKernel {
     const Tensor& x = context->input(0);
     Tensor* output;
     OP_REQUIRES_OK(context, context->allocate_output(0, x.shape(), &output));
-    const int64_t* in = x.flat<int64_t>().data();
-    int64_t* out = output->flat<int64_t>().data();
-    for (int64_t i = 0; i < x.NumElements(); i++) out[i] = static_cast<int64_t>(f(static_cast<uint64_t>(in[i])));
+    MapEach<f>(x.flat<int64_t>().data(), output->flat<int64_t>().data(), x.NumElements());
   }
 };
 
-uint64_t Reverse(uint64_t v) {
+inline uint64_t Reverse(uint64_t v) {
   const auto swap = [&v](int by, uint64_t mask) { v = ((v >> by) & mask) | ((v & mask) << by); };
   swap(1, 0x5555555555555555);
   swap(2, 0x3333333333333333);
@@ -214,9 +239,13 @@ uint64_t Reverse(uint64_t v) {
   return __builtin_bswap64(v);
 }
 
-uint64_t XorOfPositions(uint64_t v) {
+inline uint64_t XorOfPositions(uint64_t v) {
   uint64_t positions = 0;
-  for (; v; v &= v - 1) positions ^= __builtin_ctzll(v);
+  for (int half = 32; half; half /= 2) {  // of 2 * half positions, those of the upper half have this bit
+    const uint64_t upper = v >> half;
+    positions |= __builtin_parityll(upper) * half;
+    v = (v ^ upper) & ((uint64_t{1} << half) - 1);
+  }
   return positions;
 }
 

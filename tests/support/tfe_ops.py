@@ -3,7 +3,7 @@
     import tfe_ops
     tfe_ops.install()      # after this, in this process, TF Encrypted has secure random numbers
 
-Needs g++ and libsodium's headers; tests/cluster/tfe-ops.sh sees to that. The result is kept in the cache, keyed by what it is made from and for.
+Needs g++ and libsodium's headers; tests/cluster/tfe-ops.sh sees to that. The result is kept in the cache, keyed by what it is made from; it runs on any processor.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ SOURCE = Path(__file__).with_suffix(".cc")
 def library() -> Path:
     """The compiled operations."""
     flags = [flag.replace("-I", "-isystem") for flag in tf.sysconfig.get_compile_flags()]
-    command = ["g++", "-O3", "-march=native", "-shared", "-fPIC", str(SOURCE), *flags, *tf.sysconfig.get_link_flags()]
-    processor = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")), "")
-    key = hashlib.sha256("\0".join([tf.__version__, *command, processor, SOURCE.read_text()]).encode()).hexdigest()[:16]
+    command = ["g++", "-O3", "-shared", "-fPIC", str(SOURCE), *flags, *tf.sysconfig.get_link_flags()]
+    key = hashlib.sha256("\0".join([tf.__version__, *command, SOURCE.read_text()]).encode()).hexdigest()[:16]
     built = Path(os.environ.get("SECUREMODEL_CACHE", Path.home() / ".cache/securemodel")) / "tfe-ops" / f"{key}.so"
     if not built.exists():
         _compile(command, built)
