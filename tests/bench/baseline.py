@@ -15,7 +15,7 @@ import measure
 import numpy as np
 from nets import Net
 
-from trio import free_port
+from ports import held_port
 
 HERE = Path(__file__).resolve().parent / "tfe"
 NAMES = ("server0", "server1", "server2")
@@ -34,7 +34,7 @@ class TfEncrypted:
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True)
-        hosts = json.dumps({name: f"127.0.0.1:{free_port()}" for name in NAMES})
+        hosts = json.dumps({name: f"127.0.0.1:{held_port()}" for name in NAMES})
         for name in NAMES:
             self._start(name, [str(HERE / "server.py"), name, hosts])
         self._start("driver", [str(HERE / "driver.py"), self.protocol, hosts, str(self.net.model)])

@@ -14,7 +14,8 @@ from typing import Any, Self
 import measure
 from nets import Cost, Net, cost
 
-from trio import ROLES, Trio, free_port
+from ports import held_port
+from trio import ROLES, Trio
 
 TOOL_TIMEOUT_S = 300
 
@@ -28,7 +29,7 @@ class Relay:
 
     @classmethod
     def start(cls, tool: Path, targets: dict[str, str], delay_ms: float) -> Self:
-        addresses = {role: f"127.0.0.1:{free_port()}" for role in targets}
+        addresses = {role: f"127.0.0.1:{held_port()}" for role in targets}
         # a network does not wait for a processor: the relay goes first where that is allowed
         command = ["nice", "-n", "-15", str(tool), "relay", "--delay-ms", str(delay_ms), *(f"--forward={addresses[role]}={targets[role]}" for role in targets)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 import securemodel
+from ports import held_port
 from securemodel.connect import endpoint
 from securemodel_operator import pki
 
@@ -35,12 +35,6 @@ def player_binary() -> Path:
     return path
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
 class Trio:
     """Starts the players in `folder`. `addresses` are what peers and the share step dial, and may lead through relays; players listen on `ports`."""
 
@@ -49,8 +43,8 @@ class Trio:
         self.model = model
         self.namespace = namespace
         self.max_rows = max_rows
-        self.ports = {role: free_port() for role in ROLES}
-        self.health = {role: free_port() for role in ROLES}
+        self.ports = {role: held_port() for role in ROLES}
+        self.health = {role: held_port() for role in ROLES}
         self.addresses = {role: f"127.0.0.1:{self.ports[role]}" for role in ROLES}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.clusters: dict[str, dict[str, str]] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import ssl
 import threading
 from contextlib import ExitStack
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ports import held_port
 from securemodel_share.deliver import Identity, Player, deliver, load_cluster
 from tls_server import Answer, TlsServer
 
@@ -76,14 +76,8 @@ def test_tls_1_2_is_refused(servers: dict[str, TlsServer], tls: Path, refused: C
     refused(lambda: deliver(FILES, to, Identity(tls / "share"), quiet, wait_s=0.1), "PlayersUnreachable", "alice-player", retryable=True)
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
 def test_a_player_that_is_late_is_waited_for(tls: Path) -> None:
-    port = free_port()
+    port = held_port()
     said: list[str] = []
     waiting = threading.Event()
 
@@ -101,7 +95,7 @@ def test_a_player_that_is_late_is_waited_for(tls: Path) -> None:
 
 
 def test_patience_ends_and_names_the_player(tls: Path, refused: Callable[..., None]) -> None:
-    port = free_port()
+    port = held_port()
     refused(
         lambda: deliver(FILES, [player("bob", port)], Identity(tls / "share"), quiet, wait_s=0.6),
         "PlayersUnreachable",

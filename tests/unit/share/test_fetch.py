@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ports import held_port
 from securemodel_share import fetch as module
 from securemodel_share.fetch import Source, check_address, fetch, read_authorization
 from tls_server import Answer, TlsServer
@@ -107,9 +108,7 @@ def test_a_ca_bundle_without_certificates_is_named(server: TlsServer, tmp_path: 
 
 
 def test_a_closed_port_and_an_unknown_name_are_tried_again(source: Source, refused: Callable[..., None]) -> None:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = held_port()
     refused(lambda: fetch(f"https://localhost:{port}/model.h5", source), "FetchFailed", "ConnectionRefused", retryable=True)
     refused(lambda: fetch("https://no-such-host.invalid/model.h5", source), "FetchFailed", "does not resolve", retryable=True)
 

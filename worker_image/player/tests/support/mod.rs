@@ -9,12 +9,13 @@ pub mod pki;
 
 use std::fs;
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 pub use client::{get_plain, Client, Response};
@@ -31,6 +32,7 @@ pub struct Trio {
     /// More flags of the players.
     pub flags: Vec<&'static str>,
     players: [Option<Child>; 3],
+    _held: [Socket; 6],
 }
 
 impl Trio {
@@ -38,14 +40,16 @@ impl Trio {
     pub fn prepare() -> Trio {
         let folder = tempfile::tempdir().expect("folder");
         let authority = Authority::new();
-        let (tls, health) = (free_ports(), free_ports());
+        let held: [Socket; 6] = std::array::from_fn(|_| hold_port());
+        let address = |i: usize| held[i].local_addr().ok().and_then(|address| address.as_socket()).expect("bound");
+        let (tls, health) = ([0, 1, 2].map(address), [3, 4, 5].map(address));
         let cluster: Value =
             NAMES.iter().zip(tls).map(|(name, address)| (name.to_string(), Value::from(format!("localhost:{}", address.port())))).collect();
         fs::write(folder.path().join("cluster.json"), cluster.to_string()).expect("written");
         for name in NAMES.into_iter().chain(["share"]) {
             authority.issue(name, &folder.path().join(name));
         }
-        Trio { folder, authority, tls, health, flags: vec![], players: [None, None, None] }
+        Trio { folder, authority, tls, health, flags: vec![], players: [None, None, None], _held: held }
     }
 
     pub fn start() -> Trio {
@@ -234,7 +238,10 @@ impl Drop for Trio {
     }
 }
 
-fn free_ports() -> [SocketAddr; 3] {
-    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
-    listeners.map(|listener| listener.local_addr().expect("bound"))
+/// A port that nobody else is given while this lives, however busy the machine is: bound, but not listening, so that a player may bind it as well (SO_REUSEADDR).
+fn hold_port() -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("a socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port");
+    socket
 }
