@@ -27,9 +27,10 @@ pub fn run(player: &Player) {
         let Some((epoch, loaded)) = player.mesh.serving(IDLE) else { continue };
         let keys = KeyChain::new(player.role, &epoch.id, epoch.links.each_ref().map(|link| &link.secret));
         let requests = epoch.link(Role::Bob).ok().filter(|_| player.role == Role::Carol).map(|bob| RequestKeys::new(&epoch.id, &bob.secret));
-        let mut session = Session { player, epoch, loaded, keys, requests, workspace: Workspace::default(), busy: Instant::now() };
-        let ended = session.serve();
-        player.mesh.end_epoch(&session.epoch.id, &ended);
+        let mut session = Session { player, epoch, loaded, keys, requests, places: vec![], workspace: Workspace::default(), busy: Instant::now() };
+        let error = session.serve();
+        let why = player.mesh.end_epoch(&session.epoch.id, error);
+        session.fail(&ApiError::from(&why));
     }
 }
 
@@ -70,6 +71,8 @@ struct Session<'a> {
     keys: KeyChain,
     /// carol's end of bob's request keys.
     requests: Option<RequestKeys>,
+    /// Of the batch that is formed or runs.
+    places: Vec<Place>,
     workspace: Workspace,
     /// When a batch last ran.
     busy: Instant,
@@ -105,13 +108,12 @@ impl Session<'_> {
         let header = Header { kind: Kind::Announce, step: 0, hop: channel.next_hop(), instruction: 0, batch: channel.batch };
         let announced = self.epoch.links.iter().try_for_each(|link| self.epoch.links.send(link.peer, &header, &payload));
         let (mut share, mut bob) = (self.tensor(rows), self.tensor(rows));
-        let mut places = Vec::with_capacity(batch.len());
         for (request, masked) in batch {
             share.extend_from_slice(&request.share);
             bob.extend_from_slice(&masked.share);
-            places.push(Place { rows: request.rows, request: Some(request) });
+            self.places.push(Place { rows: request.rows, request: Some(request) });
         }
-        self.compute(channel, rows, Input::Alice { share, bob }, places, announced)
+        self.compute(channel, rows, Input::Alice { share, bob }, announced)
     }
 
     fn follow(&mut self) -> Result<(), ChannelError> {
@@ -130,17 +132,16 @@ impl Session<'_> {
                 let key = keys.find(entry.number, &shares.digest, &shares.generation).map_err(refuse)?;
                 mask.extend(mpc::request_mask(&key, entry.rows * self.loaded.input));
             }
-            return self.compute(channel, rows, Input::Carol { mask }, vec![], Ok(()));
+            return self.compute(channel, rows, Input::Carol { mask }, Ok(()));
         }
         let mut masked = self.tensor(rows);
-        let mut places = Vec::with_capacity(entries.len());
         for entry in entries {
             let (sent, request) = self.player.requests.take(&self.epoch.id, &entry).map_err(refuse)?;
             masked.extend_from_slice(&sent.masked.share);
             mask.extend_from_slice(&sent.mask);
-            places.push(Place { rows: entry.rows, request });
+            self.places.push(Place { rows: entry.rows, request });
         }
-        self.compute(channel, rows, Input::Bob { masked, mask }, places, Ok(()))
+        self.compute(channel, rows, Input::Bob { masked, mask }, Ok(()))
     }
 
     fn announced(&self, frame: &Frame) -> Result<(usize, Vec<Entry>), String> {
@@ -170,47 +171,37 @@ impl Session<'_> {
     }
 
     /// Runs the batch and answers its requests. The number is spent, also if announcing it failed.
-    fn compute(
-        &mut self,
-        mut channel: BatchChannel,
-        rows: usize,
-        input: Input,
-        places: Vec<Place>,
-        announced: Result<(), ChannelError>,
-    ) -> Result<(), ChannelError> {
+    fn compute(&mut self, mut channel: BatchChannel, rows: usize, input: Input, announced: Result<(), ChannelError>) -> Result<(), ChannelError> {
         let shares = &self.loaded.shares;
         let keys = self.keys.take(&shares.digest, &shares.generation);
         let begin = Instant::now();
         let result = announced.and_then(|()| mpc::run(shares, &keys, rows, input, &mut channel, &mut self.workspace));
         self.busy = Instant::now();
-        match result {
-            Ok(output) => {
-                let hops = channel.next_hop();
-                self.player.counters.batch(rows, self.busy - begin, hops);
-                debug!(batch = channel.batch, rows, hops, "batch done");
-                self.answer(places, &output.unwrap_or_default(), channel.batch, hops);
-                Ok(())
-            }
-            Err(e) => {
-                debug!(batch = channel.batch, "the batch failed: {e}"); // the end of the epoch says it, with the peer's name
-                for request in places.into_iter().filter_map(|place| place.request) {
-                    let _ = request.reply.send(Err(ApiError::from(&e)));
-                }
-                Err(e)
-            }
-        }
+        let output = result.inspect_err(|e| debug!(batch = channel.batch, "the batch failed: {e}"))?; // the end of the epoch says it, with the peer's name
+        let hops = channel.next_hop();
+        self.player.counters.batch(rows, self.busy - begin, hops);
+        debug!(batch = channel.batch, rows, hops, "batch done");
+        self.answer(&output.unwrap_or_default(), channel.batch, hops);
+        Ok(())
     }
 
     /// Gives each request its own rows of the output.
-    fn answer(&self, places: Vec<Place>, output: &[u64], batch: u64, hops: u16) {
+    fn answer(&mut self, output: &[u64], batch: u64, hops: u16) {
         let mut rest = output;
-        for place in places {
+        for place in self.places.drain(..) {
             let (own, others) = rest.split_at(place.rows * self.loaded.output);
             rest = others;
             if let Some(request) = place.request {
                 let answer = Answer { output: own.to_vec(), loaded: self.loaded.clone(), epoch: self.epoch.id, batch, hops };
                 let _ = request.reply.send(Ok(answer)); // the client may have left
             }
+        }
+    }
+
+    /// The epoch is over, and with it the batch.
+    fn fail(self, why: &ApiError) {
+        for request in self.places.into_iter().filter_map(|place| place.request) {
+            let _ = request.reply.send(Err(why.clone()));
         }
     }
 }

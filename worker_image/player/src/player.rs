@@ -12,7 +12,7 @@ use crate::loaded::Loaded;
 use crate::net::announce::{parse_waiting, Entry};
 use crate::net::epoch::EpochId;
 use crate::net::link::locked;
-use crate::net::mesh::{Mesh, Observer, Readiness};
+use crate::net::mesh::{Ending, Mesh, Observer, Readiness};
 use crate::net::tls::{Holder, Tls};
 use crate::net::waker::Waker;
 use crate::role::Role;
@@ -54,8 +54,8 @@ impl Observer for Queue {
         self.0.open(id);
     }
 
-    fn epoch_ended(&self) {
-        self.0.close();
+    fn epoch_ended(&self, why: &Ending) {
+        self.0.close(&why.into());
     }
 
     fn waiting(&self, payload: &[u8]) -> Result<(), String> {

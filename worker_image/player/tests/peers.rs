@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use securemodel_player::net::announce::{announcement, parse_waiting, waiting, Entry};
 use securemodel_player::net::frame::{Header, Kind};
+use securemodel_player::net::mesh::Epoch;
 use securemodel_player::role::Role;
 use serde_json::{json, Value};
 use support::peer::Peer;
@@ -94,7 +95,7 @@ fn a_request_announced_twice_is_refused_and_its_client_told_to_try_again() {
     assert_eq!((waits, masked.len()), (entry(8, 1, 0), 3));
     assert_ne!(masked, [0; 3], "under a mask");
     Peer::say(&epoch, Role::Bob, Kind::Announce, 0, &announcement(2, [waits, waits].into_iter()));
-    assert_code(asked.join().expect("answered"), 503, "epoch_ended", "");
+    assert_code(asked.join().expect("answered"), 503, "epoch_ended", "alice sent what the program does not ask for: an announcement of request 0808");
     assert_said_once(&trio, Role::Bob, Role::Alice, "1 rows under number 0, which does not wait");
     assert_serves_again(trio, alice, Role::Alice);
 }
@@ -188,6 +189,53 @@ fn data_that_is_not_next_ends_the_epoch_with_the_peers_name_said_once() {
         assert_said_once(&trio, Role::Bob, Role::Alice, says);
     }
     assert_serves_again(trio, alice, Role::Alice);
+}
+
+/// An epoch ends in a way of its own while bob has two requests, one announced and one not: both are told the cause, whichever thread finds it first.
+#[test]
+fn whoever_waits_when_an_epoch_ends_hears_why() {
+    type End = fn(&mut Trio, &Epoch);
+    let announce = |epoch: &Epoch, entry: Entry| epoch.links.send(Role::Bob, &Header::control(Kind::Announce), &announcement(1, [entry].into_iter()));
+    let ends: [(&str, End); 5] = [
+        ("alice sent what the program does not ask for: a Data frame of 1048576 bytes", |_, epoch| {
+            // in one record with the announcement: read at once, and the request is not taken into a batch any more
+            let header = Header { hop: 3, ..Header::control(Kind::Data) };
+            let _ = epoch.links.send(Role::Bob, &header, &vec![0; 1 << 20]).and_then(|()| epoch.links.flush());
+        }),
+        ("alice sent what the program does not ask for: (Data, 9, 0, 0, 24) where", |_, epoch| Peer::say(epoch, Role::Bob, Kind::Data, 9, &[0; 24])),
+        ("the link to alice was lost", |_, epoch| {
+            let _ = epoch.links.flush();
+            epoch.link(Role::Bob).expect("linked").close(); // this one alone: else carol leaves as well, and bob may find that first
+        }),
+        ("the link to carol was lost", |trio, epoch| {
+            let _ = epoch.links.flush();
+            trio.kill(Role::Carol as usize);
+        }),
+        ("this player was given new shares", |trio, epoch| {
+            let _ = epoch.links.flush();
+            std::thread::sleep(Duration::from_millis(100)); // into the batch
+            let delivered = trio.client_as(1, "share").send("PUT", "/v1/shares", &[], &model::share_files(1)[1]);
+            assert_eq!(delivered.expect("an answer").status, 200);
+        }),
+    ];
+    for (why, end) in ends {
+        let mut trio = trio_without(Role::Alice);
+        let alice = Peer::start(&trio, Role::Alice);
+        let epoch = alice.epoch_after(None);
+        trio.wait(1, "ready", |s| s["ready"] == true);
+        let mut asked = Vec::new();
+        let mut entries = Vec::new();
+        for n in [1, 2] {
+            let client = trio.client(1);
+            asked.push(std::thread::spawn(move || client.infer(&hex::encode([n; 16]), &[1, 3], &[0; 24])));
+            entries.push(parse_waiting(&alice.hear(&epoch)).expect("a request").0);
+        }
+        announce(&epoch, entries[0]).expect("sent");
+        end(&mut trio, &epoch);
+        for answer in asked {
+            assert_code(answer.join().expect("answered"), 503, "epoch_ended", why);
+        }
+    }
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use crate::role::Role;
 
 /// A message that did not come or did not go.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ChannelError {
-    #[error("the link to {0} was lost; the request can be sent again once the players are linked")]
+    #[error("the link to {0} was lost")]
     Lost(Role),
-    #[error("{0} did not answer within the deadline; the request can be sent again once the players are linked")]
+    #[error("{0} did not answer within the deadline")]
     Stalled(Role),
     #[error("{0} sent what the program does not ask for: {1}")]
     Protocol(Role, String),

@@ -113,12 +113,12 @@ pub trait Listener: Send + Sync {
     fn control(&self, link: &Arc<Link>, frame: &Frame) -> Result<(), String>;
     /// Whether a frame of a batch may come before the engine attends to this link.
     fn early(&self, link: &Arc<Link>) -> Result<(), String>;
-    fn lost(&self, link: &Arc<Link>, why: &str);
+    fn lost(&self, link: &Arc<Link>, fault: &Fault);
 }
 
 /// Why a link cannot go on.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub enum Fault {
     #[error("closed by the peer")]
     Closed,
     #[error("{0}")]
@@ -128,11 +128,12 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub fn of(self, peer: Role) -> ChannelError {
+    /// What it means to a batch.
+    pub fn of(&self, peer: Role) -> ChannelError {
         match self {
             Fault::Socket(e) if e.kind() == ErrorKind::TimedOut => ChannelError::Stalled(peer),
             Fault::Closed | Fault::Socket(_) => ChannelError::Lost(peer),
-            Fault::Wrong(why) => ChannelError::Protocol(peer, why),
+            Fault::Wrong(why) => ChannelError::Protocol(peer, why.clone()),
         }
     }
 }
@@ -212,10 +213,11 @@ impl Link {
     }
 
     pub(super) fn fail(self: &Arc<Link>, fault: &Fault) {
-        self.close();
+        // first, so that nobody who finds the link closed knows less than its owner
         if let Some(owner) = self.owner.get() {
-            owner.listener.lost(self, &fault.to_string());
+            owner.listener.lost(self, fault);
         }
+        self.close();
     }
 
     /// Sends one frame at once, from any thread but the engine's, which has `Links::send`.

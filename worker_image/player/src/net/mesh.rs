@@ -10,7 +10,7 @@ use super::agreement::{Agreement, Event, Hello};
 use super::dial::dial;
 use super::epoch::EpochId;
 use super::frame::{Frame, Header, Kind};
-use super::link::{locked, Link, Listener};
+use super::link::{locked, Fault, Link, Listener};
 use super::links::Links;
 use super::tls::{Holder, Identity, Tls};
 use crate::config::Cluster;
@@ -38,6 +38,19 @@ impl Epoch {
     }
 }
 
+/// Why an epoch ended: whoever waits for something of it is told. The first cause counts; what follows from it is not another.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Ending {
+    #[error(transparent)]
+    Peer(ChannelError),
+    #[error("{0} dialed again")]
+    DialedAgain(Role),
+    #[error("{0} has a new link to the third player")]
+    Relinked(Role),
+    #[error("this player was given new shares")]
+    NewShares,
+}
+
 /// Why the trio cannot serve, as `/status` reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
@@ -54,7 +67,7 @@ pub enum Readiness {
 /// Who hears of epochs and of waiting shares. Called under the mesh's lock, so in order.
 pub trait Observer: Send + Sync {
     fn epoch_began(&self, id: EpochId);
-    fn epoch_ended(&self);
+    fn epoch_ended(&self, why: &Ending);
     /// bob holds his shares of these requests (alice only).
     fn waiting(&self, payload: &[u8]) -> Result<(), String>;
 }
@@ -63,6 +76,8 @@ struct State {
     links: [Option<Arc<Link>>; 2],
     agreement: Agreement,
     epoch: Option<Arc<Epoch>>,
+    /// The last epoch that ended, and why.
+    ended: Option<(EpochId, Ending)>,
     shares: Option<Arc<Loaded>>,
     /// What was last said of a peer's link and when, so that it is said once.
     reported: [Option<(String, Instant)>; 2],
@@ -81,7 +96,7 @@ pub struct Mesh {
 
 impl Mesh {
     pub fn new(role: Role, cluster: Cluster, tls: Arc<Tls>, counters: Arc<Counters>, observer: Arc<dyn Observer>) -> Arc<Mesh> {
-        let state = State { links: [None, None], agreement: Agreement::new(role), epoch: None, shares: None, reported: [None, None] };
+        let state = State { links: [None, None], agreement: Agreement::new(role), epoch: None, ended: None, shares: None, reported: [None, None] };
         let state = Mutex::new(state);
         Arc::new_cyclic(|this| Mesh { role, cluster, tls, counters, observer, state, changed: Condvar::new(), this: this.clone() })
     }
@@ -98,24 +113,27 @@ impl Mesh {
     pub fn set_shares(&self, shares: Arc<Loaded>) {
         let mut state = locked(&self.state);
         state.shares = Some(shares);
-        self.end(&mut state, "this player has new shares");
+        self.end(&mut state, &Ending::NewShares);
     }
 
     pub fn shares(&self) -> Option<Arc<Loaded>> {
         locked(&self.state).shares.clone()
     }
 
-    /// Ends the epoch, if it is still this one, and says whose fault it was.
-    pub fn end_epoch(&self, id: &EpochId, error: &ChannelError) {
+    /// Ends the epoch, if it is still this one, and says whose fault it was. Why it ended: another cause may have come before this one.
+    pub fn end_epoch(&self, id: &EpochId, error: ChannelError) -> Ending {
         let mut state = locked(&self.state);
         if state.epoch.as_ref().is_none_or(|epoch| epoch.id != *id) {
-            return;
+            let before = state.ended.as_ref().filter(|(ended, _)| ended == id).map(|(_, why)| why.clone());
+            return before.unwrap_or(Ending::Peer(error));
         }
-        let (ChannelError::Lost(peer) | ChannelError::Stalled(peer) | ChannelError::Protocol(peer, _)) = error;
+        let (ChannelError::Lost(peer) | ChannelError::Stalled(peer) | ChannelError::Protocol(peer, _)) = &error;
         if *peer != self.role {
             self.report(&mut state, self.index(*peer), &error.to_string());
         }
-        self.end(&mut state, &error.to_string());
+        let why = Ending::Peer(error);
+        self.end(&mut state, &why);
+        why
     }
 
     /// The confirmed epoch.
@@ -214,10 +232,11 @@ impl Mesh {
         if let Some(old) = state.links[i].take() {
             old.close();
         }
+        let again = Ending::DialedAgain(link.peer);
         if state.agreement.up(i, link.secret.clone()) == Event::Ended {
-            self.close(&mut state, "a peer dialed again");
+            self.close(&mut state, &again);
         }
-        self.observer.epoch_ended(); // also what a peer said early, in an epoch that never began here
+        self.observer.epoch_ended(&again); // also what a peer said early, in an epoch that never began here
         state.links[i] = Some(link.clone());
         self.tell(&link, Kind::Hello, &serde_json::to_vec(&Hello::new(self.role, state.shares.as_deref())).unwrap_or_default());
         link.start(state.shares.as_deref().map_or(0, |shares| shares.max_message), this);
@@ -275,19 +294,20 @@ impl Mesh {
     }
 
     /// Ends the epoch, or the one that is forming.
-    fn end(&self, state: &mut State, why: &str) {
+    fn end(&self, state: &mut State, why: &Ending) {
         state.agreement.clear();
         self.close(state, why);
     }
 
     /// Closes both links, of which the agreement knows nothing any more.
-    fn close(&self, state: &mut State, why: &str) {
+    fn close(&self, state: &mut State, why: &Ending) {
         for link in state.links.iter_mut().filter_map(Option::take) {
             link.close();
         }
         if let Some(epoch) = state.epoch.take() {
             info!(epoch = hex::encode(epoch.id), "the epoch ended: {why}");
-            self.observer.epoch_ended();
+            self.observer.epoch_ended(why);
+            state.ended = Some((epoch.id, why.clone()));
         }
         self.changed.notify_all();
     }
@@ -319,7 +339,7 @@ impl Listener for Mesh {
             };
         }
         if state.agreement.receive(i, frame.header.kind, &frame.payload)? == Event::Ended {
-            self.close(&mut state, "the peers have a new link");
+            self.close(&mut state, &Ending::Relinked(link.peer));
             return Ok(());
         }
         if !greeted && state.agreement.hello_of(i).is_some() {
@@ -340,17 +360,17 @@ impl Listener for Mesh {
         Ok(())
     }
 
-    fn lost(&self, link: &Arc<Link>, why: &str) {
+    fn lost(&self, link: &Arc<Link>, fault: &Fault) {
         let mut state = locked(&self.state);
         let i = self.index(link.peer);
         if !is(&state.links[i], link) {
-            debug!(peer = self.cluster.name(link.peer), "an old link closed: {why}");
+            debug!(peer = self.cluster.name(link.peer), "an old link closed: {fault}");
             return;
         }
-        self.report(&mut state, i, &format!("the link was lost: {why}"));
+        self.report(&mut state, i, &format!("the link was lost: {fault}"));
         state.links[i] = None;
         if state.agreement.down(i) == Event::Ended {
-            self.close(&mut state, "a link was lost");
+            self.close(&mut state, &Ending::Peer(fault.of(link.peer)));
         }
         self.changed.notify_all();
     }

@@ -1,6 +1,7 @@
 //! Errors as clients see them: a stable code, a status, and whether to try again.
 
 use crate::mpc::ChannelError;
+use crate::net::mesh::Ending;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
@@ -50,9 +51,10 @@ impl ApiError {
     }
 }
 
-impl From<&ChannelError> for ApiError {
-    fn from(e: &ChannelError) -> ApiError {
-        let code = if matches!(e, ChannelError::Stalled(_)) { Code::PeerStalled } else { Code::EpochEnded };
-        ApiError::new(code, e.to_string())
+/// What a request that waits or runs is told when its epoch ends.
+impl From<&Ending> for ApiError {
+    fn from(why: &Ending) -> ApiError {
+        let code = if matches!(why, Ending::Peer(ChannelError::Stalled(_))) { Code::PeerStalled } else { Code::EpochEnded };
+        ApiError::new(code, format!("{why}; send the request again with fresh shares"))
     }
 }

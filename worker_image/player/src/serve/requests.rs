@@ -79,6 +79,8 @@ pub struct Sent {
 struct State {
     /// Requests live and die with the epoch that accepted them.
     epoch: Option<EpochId>,
+    /// The last of them that ended, and what its requests were told.
+    ended: Option<(EpochId, ApiError)>,
     waiting: HashMap<RequestId, Waiting>,
     /// Of the shares that wait.
     bytes: usize,
@@ -151,6 +153,7 @@ impl Requests {
     pub fn new(role: Role, arrival: Waker) -> Requests {
         let state = State {
             epoch: None,
+            ended: None,
             waiting: HashMap::new(),
             bytes: 0,
             held: Kept::new(COUNTERPART),
@@ -169,13 +172,16 @@ impl Requests {
         locked(&self.state).epoch = Some(epoch);
     }
 
-    /// The epoch is over: all that wait fail, and the client tries again with fresh shares.
-    pub fn close(&self) {
+    /// The epoch is over: all that wait fail and hear why, and the client tries again with fresh shares.
+    pub fn close(&self, why: &ApiError) {
         let mut state = locked(&self.state);
-        let State { epoch, waiting, bytes, held, number, queue, untold, sent, .. } = &mut *state;
-        (*epoch, *bytes, *number) = (None, 0, 0);
+        let State { epoch, ended, waiting, bytes, held, number, queue, untold, sent, .. } = &mut *state;
+        if let Some(epoch) = epoch.take() {
+            *ended = Some((epoch, why.clone()));
+        }
+        (*bytes, *number) = (0, 0);
         for (_, waiting) in waiting.drain() {
-            let _ = waiting.request.reply.send(Err(ended()));
+            let _ = waiting.request.reply.send(Err(why.clone()));
         }
         held.clear();
         queue.clear();
@@ -189,7 +195,10 @@ impl Requests {
         let (now, bytes) = (Instant::now(), 8 * share.len());
         let mut state = locked(&self.state);
         if state.epoch.as_ref() != Some(epoch) {
-            return Err(ended());
+            let why = state.ended.as_ref().filter(|(ended, _)| ended == epoch).map(|(_, why)| why.clone());
+            return Err(why.unwrap_or_else(|| {
+                ApiError::new(Code::EpochEnded, "the players linked anew while this request arrived; send it again with fresh shares")
+            }));
         }
         state.tidy(now);
         if state.is_full(bytes) {
@@ -312,10 +321,6 @@ impl Requests {
     }
 }
 
-fn ended() -> ApiError {
-    ApiError::new(Code::EpochEnded, "the players lost their links; send the request again with fresh shares")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -332,6 +337,11 @@ mod tests {
 
     fn id(n: usize) -> RequestId {
         (n as u128).to_le_bytes()
+    }
+
+    /// Why an epoch ends.
+    fn over() -> ApiError {
+        ApiError::new(Code::PeerStalled, "carol stalls")
     }
 
     /// A request of three elements a row.
@@ -434,7 +444,7 @@ mod tests {
         let requests = open(Role::Alice);
         bob_sends(&requests, &[(2, 1)]);
         assert!(requests.peer_sent(id(2), masked(1, 1)).is_err());
-        requests.close();
+        requests.close(&over());
         requests.open(EPOCH);
         bob_sends(&requests, &[(2, 1)]); // numbers begin again with the epoch
     }
@@ -465,13 +475,19 @@ mod tests {
     }
 
     #[test]
-    fn a_request_dies_with_the_epoch_that_took_it() {
+    fn a_request_dies_with_the_epoch_that_took_it_and_hears_why() {
         let requests = open(Role::Bob);
-        let answer = add(&requests, 1, 1).expect("queued");
-        requests.close();
-        assert_eq!(code(answer), Some(Code::EpochEnded));
+        let mut answer = add(&requests, 1, 1).expect("queued");
+        requests.close(&over());
+        let told = |told: Result<(), ApiError>| told.map_err(|e| (e.code, e.message)).expect_err("refused");
+        let why = (Code::PeerStalled, "carol stalls".to_owned());
+        assert_eq!(told(answer.try_recv().expect("answered").map(drop)), why);
+        requests.close(&ApiError::new(Code::EpochEnded, "what came after"));
         requests.open([8; 16]);
-        assert_eq!(add(&requests, 2, 1).map_err(|e| e.code).err(), Some(Code::EpochEnded));
+        assert_eq!(told(add(&requests, 2, 1).map(drop)), why, "it was on its way when its epoch ended");
+        requests.close(&ApiError::new(Code::EpochEnded, "the epoch after"));
+        assert!(told(add(&requests, 3, 1).map(drop)).1.contains("linked anew"));
+        requests.open([8; 16]);
         assert!(requests.take_untold(&[8; 16], NOW).is_empty());
     }
 

@@ -9,7 +9,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, Connection, ServerConnection};
 use securemodel_player::counters::Counters;
 use securemodel_player::net::frame::{Frame, Header, Kind};
-use securemodel_player::net::link::{Link, Listener};
+use securemodel_player::net::link::{Fault, Link, Listener};
 use securemodel_player::net::tls::Tls;
 use securemodel_player::role::Role;
 use tempfile::TempDir;
@@ -50,8 +50,8 @@ impl Listener for Recorder {
         Ok(())
     }
 
-    fn lost(&self, _: &Arc<Link>, why: &str) {
-        self.note(why);
+    fn lost(&self, _: &Arc<Link>, fault: &Fault) {
+        self.note(&fault.to_string());
     }
 }
 

@@ -14,7 +14,7 @@ use securemodel_player::config::Cluster;
 use securemodel_player::loaded::Loaded;
 use securemodel_player::net::epoch::EpochId;
 use securemodel_player::net::frame::{Header, Kind};
-use securemodel_player::net::mesh::{Epoch, Mesh, Observer};
+use securemodel_player::net::mesh::{Ending, Epoch, Mesh, Observer};
 use securemodel_player::net::tls::Tls;
 use securemodel_player::role::Role;
 use securemodel_player::shares::Shares;
@@ -35,7 +35,7 @@ struct Ear(Mutex<Sender<Vec<u8>>>);
 impl Observer for Ear {
     fn epoch_began(&self, _: EpochId) {}
 
-    fn epoch_ended(&self) {}
+    fn epoch_ended(&self, _: &Ending) {}
 
     fn waiting(&self, payload: &[u8]) -> Result<(), String> {
         let _ = self.0.lock().expect("whole").send(payload.to_vec());
