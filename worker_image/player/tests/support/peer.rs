@@ -114,8 +114,9 @@ impl Peer {
     /// Lost for good: its links are cut and its port is free.
     pub fn leave(self) {
         drop(self.doors);
-        if let Some(epoch) = self.mesh.epoch() {
-            epoch.links.iter().for_each(|link| link.close());
+        // closes both links, also where an epoch is only forming
+        if let Some(shares) = self.mesh.shares() {
+            self.mesh.set_shares(shares);
         }
     }
 }
