@@ -9,7 +9,8 @@ PY := $(VENV)/bin
 CHECKOUT := $(shell printf '%s' "$(CURDIR)" | sha256sum | cut -c1-8)
 CARGO := CARGO_TARGET_DIR=$(CACHE)/target/$(CHECKOUT) cargo
 # tests have a folder of their own: the player that they build is not the one that images are made of
-CARGO_TEST := CARGO_PROFILE_RELEASE_LTO=off CARGO_TARGET_DIR=$(CACHE)/target/$(CHECKOUT)/tests cargo test --release --locked -q
+TEST_BUILD := CARGO_PROFILE_RELEASE_LTO=off CARGO_TARGET_DIR=$(CACHE)/target/$(CHECKOUT)/tests
+CARGO_TEST := $(TEST_BUILD) cargo test --release --locked -q
 PLAYER := --manifest-path worker_image/player/Cargo.toml
 LOAD := --manifest-path tests/bench/load/Cargo.toml
 FUZZ_CRATE := --manifest-path worker_image/player/fuzz/Cargo.toml
@@ -40,8 +41,12 @@ unit: build ## tests that need no cluster: Rust, Python, and three real players 
 test-long: ## privacy tests with fresh seeds; minutes
 	SECUREMODEL_LONG=1 $(CARGO_TEST) $(PLAYER) --lib -- --nocapture --test-threads=1 mpc::tests::exact mpc::tests::views mpc::tests::leaks
 
+flaky: build up ## every test file 20 times or for 10 minutes beside a busy machine; hours (FLAKY="--runs 3 peers trio", FLAKY=--help)
+	@bash $(CLUSTER)/tfe-ops.sh
+	@$(TEST_BUILD) $(PY)/python tests/flaky.py $(FLAKY)
+
 e2e: up ## end-to-end tests on the cluster
-	@$(CLUSTER)/in $(PY)/pytest -q tests/e2e
+	@$(CLUSTER)/in $(PY)/pytest -q tests/e2e tests/cluster
 
 lint: python ## ruff, mypy, import contracts, clippy, rustfmt, helm lint, builds for any processor
 	@! git grep -nE '(march|mtune|mcpu)=native|target-cpu=["]?nativ[e]' -- . || { echo "what is built here runs elsewhere: name the processor levels and choose at run time"; exit 1; }
