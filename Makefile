@@ -19,9 +19,12 @@ FUZZ := http frames agreement lists program shares
 # one allocation may take 64 MB and the whole process 512, whatever an input claims; the longest input is 8 KB
 FUZZ_LIMITS := -max_len=8192 -timeout=5 -malloc_limit_mb=64 -rss_limit_mb=512
 MINUTES ?= 1
+# one clock and one count of steps over all scripts (tests/cluster/env.sh)
+export SECUREMODEL_BEGAN := $(shell date +%s)
+export SECUREMODEL_STEPS := $(if $(filter demo,$(MAKECMDGOALS)),9,$(if $(filter up,$(MAKECMDGOALS)),8))
 PYTHON_SOURCES := operator/src client/src worker_image/share/src tests examples
 
-.PHONY: help demo test test-long unit e2e lint format bench fuzz sanitize up down build python clean golden
+.PHONY: help demo test test-long unit e2e flaky lint format bench fuzz sanitize up down build python clean golden
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -88,13 +91,11 @@ down: ## delete the cluster (images stay cached)
 build: python ## the player's binary and the Python environment
 	@bash $(CLUSTER)/player.sh
 
-python: $(VENV)/.synced
+python:
+	@bash $(CLUSTER)/python.sh
 
-$(VENV)/.synced: pyproject.toml uv.lock operator/pyproject.toml client/pyproject.toml worker_image/share/pyproject.toml
-	@bash tests/cluster/python.sh
-	@touch $@
-
-golden: python ## renew the golden files of the planner and the compiler, and the vectors of a changed program; look at the difference before you commit
+golden: python ## renew the golden files of the planner and the compiler, the chart's copy of the CRD, and the vectors of a changed program; look at the difference before you commit
+	cp crds/securemodels.securemodel.dev.yaml charts/securemodel/crds/
 	$(PY)/pytest -q tests/unit tests/contract --renew-golden
 
 clean: down ## delete the cluster and what was built in the checkout (the cache stays)

@@ -5,16 +5,17 @@ set -euo pipefail
 source "$(dirname "$0")/env.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$ROOT"
+stage 6 "the images of player, operator and share step"
 bash "$here/base-image.sh"
 
 # content PATH...: a short hash of the files that git knows or would take, with their names
 content() { git ls-files -z --cached --others --exclude-standard -- "$@" | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12; }
 
-# build NAME TAG CONTEXT: unless that tag is there
+# build NAME TAG CONTEXT TIME: unless that tag is there; says how long it takes
 build() {
     local image=securemodel/$1:$2
     if [ -z "$(docker images -q "$image")" ]; then
-        say "building $image"
+        say "building $image ($4)"
         step "$CACHE/log/image-$1.log" docker build -q -t "$image" "$3"
     fi
     echo "$image"
@@ -26,19 +27,22 @@ if [ -z "$(docker images -q "securemodel/player:$player_tag")" ]; then
     context=$(mktemp -d)
     trap 'rm -rf "$context"' EXIT
     cp worker_image/player/Dockerfile "$PLAYER_TARGET/release/securemodel-player" "$context/"
-    build player "$player_tag" "$context" >/dev/null
+    build player "$player_tag" "$context" "seconds" >/dev/null
 fi
 player=securemodel/player:$player_tag
-operator=$(build operator "$(content operator)" operator)
-share=$(build share "$(content worker_image/share)" worker_image/share)
+operator=$(build operator "$(content operator)" operator "a minute")
+share=$(build share "$(content worker_image/share)" worker_image/share "TensorFlow is large: two minutes or three")
 
 node=$CLUSTER-control-plane
 present=$(docker exec "$node" ctr --namespace=k8s.io images ls -q)
+new=()
 for image in "$player" "$operator" "$share"; do
-    if ! grep -qx "docker.io/$image" <<<"$present"; then
-        say "loading $image into the cluster ($(docker image inspect -f '{{.Size}}' "$image" | awk '{printf "%d MB", $1 / 1e6}'))"
-        step "$CACHE/log/load.log" kind load docker-image --name "$CLUSTER" "$image"
-    fi
+    grep -qx "docker.io/$image" <<<"$present" || new+=("$image")
 done
+stage 7 "the images in the cluster"
+if [ ${#new[@]} -gt 0 ]; then
+    say "loading ${new[*]} into the cluster ($(docker image inspect -f '{{.Size}}' "${new[@]}" | awk '{sum += $1} END {printf "%d MB", sum / 1e6}'): minutes, if the disk is slow)"
+    step "$CACHE/log/load.log" kind load docker-image --name "$CLUSTER" "${new[@]}"
+fi
 mkdir -p "$STATE"
 printf 'OPERATOR_IMAGE=%s\nSHARE_IMAGE=%s\nPLAYER_IMAGE=%s\n' "$operator" "$share" "$player" >"$STATE/images.env"

@@ -17,7 +17,7 @@ if [ -n "$(docker images -q "$image")" ]; then
     echo "$image"
     exit
 fi
-say "no container registry can be reached: building the node image (about 20 minutes the first time on two cores, kept in $CACHE)"
+say "no container registry can be reached: building the image (up to ten minutes, once; kept in $CACHE)"
 
 bootstrap_node() {
     [ -d "$CACHE/node/node" ] && return
@@ -35,7 +35,7 @@ work=$(mktemp -d "$CACHE/node/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-say "making the cluster's own images"
+say "making the cluster's own images (a minute)"
 mkdir kube provisioner dns pause base
 cp "$BIN/kubenode" "$here/pod-network.sh" kube/
 cat >kube/Dockerfile <<'D'
@@ -84,7 +84,7 @@ tar -C node -c . | docker import - kind-node:rootfs >/dev/null
 printf 'FROM kind-node:rootfs\nENV container=docker\nSTOPSIGNAL SIGRTMIN+3\nENTRYPOINT [ "/usr/local/bin/entrypoint", "/sbin/init" ]\n' >base/Dockerfile
 step "$CACHE/log/node-base.log" docker build -q -t kind-node:base base
 
-say "loading the images into the node"
+say "loading the cluster's own images into the node (half a minute to seven, as fast as the disk)"
 preload() {
     docker rm -f nodebuild >/dev/null 2>&1 || true
     docker run -d --name nodebuild --privileged --entrypoint sleep kind-node:base infinity

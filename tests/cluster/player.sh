@@ -2,7 +2,7 @@
 # The player's binary, in the cache (target folders are large and outlive a checkout).
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
-say "building the player"
+say "building the player (two minutes the first time)"
 mkdir -p "$PLAYER_TARGET"
 if command -v cargo >/dev/null; then
     CARGO_TARGET_DIR=$PLAYER_TARGET step "$CACHE/log/player.log" cargo build --release --locked --manifest-path "$ROOT/worker_image/player/Cargo.toml"

@@ -3,6 +3,9 @@
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
 cd "$ROOT"
+stage 1 "the Python environment"
+made_of=(pyproject.toml uv.lock operator/pyproject.toml client/pyproject.toml worker_image/share/pyproject.toml)
+if [ -e .venv/.synced ] && [ -z "$(find "${made_of[@]}" -newer .venv/.synced)" ]; then exit 0; fi
 uv=$(command -v uv || true)
 if [ -z "$uv" ]; then
     uv=$CACHE/uv/bin/uv
@@ -16,3 +19,4 @@ if [ -z "$uv" ]; then
 fi
 say "installing the Python environment (TensorFlow is large: a minute or two the first time)"
 step "$CACHE/log/uv-sync.log" "$uv" sync --frozen
+touch .venv/.synced

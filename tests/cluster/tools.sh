@@ -10,7 +10,7 @@ export CGO_ENABLED=0
 install_module() {
     local name=$1 module=$2 stamp=$BIN/.$1-${2##*@}
     [ -e "$stamp" ] && return
-    say "building $name ${2##*@}"
+    say "building $name ${2##*@} (up to a minute and a half)"
     GOBIN=$BIN GOFLAGS=-trimpath step "$CACHE/log/$name.log" go install -ldflags=-s "$module"
     touch "$stamp"
 }
