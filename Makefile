@@ -44,7 +44,7 @@ unit: build ## tests that need no cluster: Rust, Python, and three real players 
 test-long: ## privacy tests with fresh seeds; minutes
 	SECUREMODEL_LONG=1 $(CARGO_TEST) $(PLAYER) --lib -- --nocapture --test-threads=1 mpc::tests::exact mpc::tests::views mpc::tests::leaks
 
-flaky: build up ## every test file 20 times or for 10 minutes beside a busy machine; hours (FLAKY="--runs 3 peers trio", FLAKY=--help)
+flaky: build ## every test file 20 times or for 10 minutes beside a busy machine; hours (FLAKY="--runs 3 peers trio", FLAKY=--help)
 	@bash $(CLUSTER)/tfe-ops.sh
 	@$(TEST_BUILD) $(PY)/python tests/flaky.py $(FLAKY)
 

@@ -156,6 +156,8 @@ def main() -> None:
     chosen = [file for file in files() if not asked.only or any(part in file.name for part in asked.only)]
     if not chosen:
         raise SystemExit(f"no test file has a name with one of: {', '.join(asked.only)}")
+    if any(file.once for file in chosen):
+        subprocess.run(["make", "--no-print-directory", "up"], cwd=ROOT, check=True)
     say(
         f"{len(chosen)} files, {asked.runs} runs or {asked.minutes:g} minutes each, {asked.lanes} at a time, {asked.load} busy processes on {os.cpu_count()} processors"
     )
