@@ -9,8 +9,7 @@ PY := $(VENV)/bin
 CHECKOUT := $(shell printf '%s' "$(CURDIR)" | sha256sum | cut -c1-8)
 CARGO := CARGO_TARGET_DIR=$(CACHE)/target/$(CHECKOUT) cargo
 # tests have a folder of their own: the player that they build is not the one that images are made of
-TEST_BUILD := CARGO_PROFILE_RELEASE_LTO=off CARGO_TARGET_DIR=$(CACHE)/target/$(CHECKOUT)/tests
-CARGO_TEST := $(TEST_BUILD) cargo test --release --locked -q
+CARGO_TEST := CARGO_PROFILE_RELEASE_LTO=off CARGO_TARGET_DIR=$(CACHE)/target/$(CHECKOUT)/tests cargo test --release --locked -q
 PLAYER := --manifest-path worker_image/player/Cargo.toml
 LOAD := --manifest-path tests/bench/load/Cargo.toml
 FUZZ_CRATE := --manifest-path worker_image/player/fuzz/Cargo.toml
@@ -46,7 +45,7 @@ test-long: ## privacy tests with fresh seeds; minutes
 
 flaky: build ## every test file 20 times or for 10 minutes beside a busy machine; hours (FLAKY="--runs 3 peers trio", FLAKY=--help)
 	@bash $(CLUSTER)/tfe-ops.sh
-	@$(TEST_BUILD) $(PY)/python tests/flaky.py $(FLAKY)
+	@$(PY)/python tests/flaky.py $(FLAKY)
 
 e2e: up ## end-to-end tests on the cluster
 	@$(CLUSTER)/in $(PY)/pytest -q tests/e2e tests/cluster

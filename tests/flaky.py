@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -24,6 +25,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("SECUREMODEL_CACHE", Path.home() / ".cache/securemodel"))
 LOGS = CACHE / "log/flaky"
+# of this checkout, as in the Makefile
+TARGET = CACHE / "target" / hashlib.sha256(str(ROOT).encode()).hexdigest()[:8] / "tests"
 CRATES = ("worker_image/player", "tests/bench/load")
 PYTHON = ("tests/unit", "tests/contract", "tests/trio", "tests/bench")
 # ends by itself should its parent be killed
@@ -50,6 +53,7 @@ class File:
             try:
                 failed = process.wait(HANGS_S) != 0
             except subprocess.TimeoutExpired:
+                output.write(f"\nkilled: it ran for more than {HANGS_S} s\n".encode())
                 failed = True
         self.seconds.append(time.monotonic() - begin)
         if failed:
@@ -60,6 +64,7 @@ class File:
 
 
 running: set[int] = set()
+over = threading.Event()
 
 
 @contextlib.contextmanager
@@ -67,6 +72,8 @@ def started(command: list[str], **options: Any) -> Iterator[subprocess.Popen[byt
     """A process in a group of its own, of which nothing is left afterwards."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
     running.add(process.pid)
+    if over.is_set():  # Ctrl-C came between the two lines before
+        kill(process.pid)
     try:
         yield process
     finally:
@@ -87,10 +94,24 @@ def say(text: str) -> None:
 
 def rust(crate: str, *features: str) -> Iterator[File]:
     """The test binaries of a crate. Features have a target folder of their own: the player that tests start is built with them."""
-    command = ["cargo", "test", "--release", "--locked", "--quiet", "--no-run", "--message-format=json", "--manifest-path", f"{crate}/Cargo.toml"]
+    command = [
+        "cargo",
+        "test",
+        "--release",
+        "--locked",
+        "--quiet",
+        "--no-run",
+        "--message-format=json-render-diagnostics",
+        "--manifest-path",
+        f"{crate}/Cargo.toml",
+    ]
     if features:
-        command += ["--target-dir", f"{os.environ['CARGO_TARGET_DIR']}/{'-'.join(features)}", "--features", ",".join(features), "--test", "keys"]
-    built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=sys.stderr, text=True, check=True)
+        command += ["--features", ",".join(features), "--test", "keys"]
+    # as make test builds them; for this command alone, since images are made of other builds
+    environment = os.environ | {"CARGO_PROFILE_RELEASE_LTO": "off", "CARGO_TARGET_DIR": str(TARGET.joinpath(*features))}
+    built = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    if built.returncode:
+        raise SystemExit(f"the tests of {crate} do not build")
     for message in map(json.loads, built.stdout.splitlines()):
         if message.get("executable") and message["profile"]["test"]:
             yield File(" ".join([crate, message["target"]["name"]]), [message["executable"]], ROOT / crate)
@@ -113,18 +134,17 @@ class Lanes:
         self.todo = todo
         self.runs = runs
         self.minutes = minutes
-        self.over = threading.Event()
 
     def lane(self) -> None:
         with contextlib.suppress(IndexError):
-            while not self.over.is_set():
+            while not over.is_set():
                 self.repeat(self.todo.pop(0))
 
     def repeat(self, file: File) -> None:
         end = time.monotonic() + 60 * self.minutes
         for _ in range(1 if file.once else self.runs):
             file.run()
-            if time.monotonic() > end or self.over.is_set():
+            if time.monotonic() > end or over.is_set():
                 break
         say(f"{file.name}: {len(file.seconds)} runs, {len(file.failed)} failed")
 
@@ -137,7 +157,7 @@ class Lanes:
                     ended.result()
                     spinning.enter_context(started(SPIN))
             except BaseException:  # Ctrl-C: the lanes end with the processes that they wait for
-                self.over.set()
+                over.set()
                 for group in list(running):
                     kill(group)
                 raise
@@ -151,6 +171,9 @@ def main() -> None:
     options.add_argument("--load", type=int, default=8, help="busy processes at any time, those that run tests among them (8)")
     options.add_argument("--lanes", type=int, default=2, help="files at a time (2)")
     asked = options.parse_args()
+    if min(asked.runs, asked.lanes) < 1 or asked.load < asked.lanes:
+        options.error("at least one run and one lane, and no more lanes than busy processes")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C
     LOGS.mkdir(parents=True, exist_ok=True)
     say("building the Rust tests (minutes the first time)")
     chosen = [file for file in files() if not asked.only or any(part in file.name for part in asked.only)]
