@@ -4,8 +4,11 @@ set -euo pipefail
 source "$(dirname "$0")/env.sh"
 
 [ -z "$(docker images -q debian:bookworm-slim)" ] || exit 0
-if timeout 60 docker pull -q debian:bookworm-slim >/dev/null 2>&1; then exit 0; fi
-say "making debian:bookworm-slim with debootstrap (no container registry can be reached)"
+if [ ! -e "$CACHE/node/no-registry" ]; then
+    say "asking the container registry for debian:bookworm-slim (a minute at most)"
+    if timeout 60 docker pull -q debian:bookworm-slim >/dev/null 2>&1; then exit 0; fi
+fi
+say "making debian:bookworm-slim with debootstrap, because no container registry can be reached (half a minute)"
 folder=$CACHE/node/slim
 if [ ! -d "$folder" ]; then
     rm -rf "$folder.new"

@@ -4,7 +4,8 @@ set -euo pipefail
 source "$(dirname "$0")/env.sh"
 source "$STATE/images.env"
 
-stage 8 "the operator, by Helm"
+stage 8 "the operator"
+say "installing the operator by Helm"
 # Helm installs CRDs once and never changes them; a development cluster wants the present one
 kubectl apply --server-side --force-conflicts -f "$ROOT/crds/securemodels.securemodel.dev.yaml" >/dev/null
 step "$CACHE/log/helm.log" helm upgrade --install securemodel "$ROOT/charts/securemodel" --namespace securemodel-system --create-namespace --wait --timeout 90s \

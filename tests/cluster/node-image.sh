@@ -6,11 +6,17 @@ here=$(cd "$(dirname "$0")" && pwd)
 REG=registry.k8s.io
 official=kindest/node:$KUBE
 
-if [ -n "$(docker images -q "$official")" ] || { [ ! -e "$CACHE/node/no-registry" ] && timeout 300 docker pull -q "$official" >/dev/null 2>&1; }; then
+pull() {
+    [ ! -e "$CACHE/node/no-registry" ] || return
+    say "asking the container registry for $official (five minutes at most)"
+    timeout 300 docker pull -q "$official" >/dev/null 2>&1 && return
+    mkdir -p "$CACHE/node" && touch "$CACHE/node/no-registry" # asked once: a registry that is not there takes long to say so
+    return 1
+}
+if [ -n "$(docker images -q "$official")" ] || pull; then
     echo "$official"
     exit
 fi
-mkdir -p "$CACHE/node" && touch "$CACHE/node/no-registry" # asked once: a registry that is not there takes long to say so
 key=$(cat "$here"/{node-image,base-image,versions}.sh "$here"/kubenode/* "$here"/manifests/* "$here"/{pod-network.sh,pause.c} | sha256sum | cut -c1-12)
 image=kindest/node:local-$key
 if [ -n "$(docker images -q "$image")" ]; then

@@ -13,7 +13,7 @@ docker info >/dev/null 2>&1 || command -v dockerd >/dev/null || missing+=(docker
 [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
 [ ${#missing[@]} -gt 0 ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    say "installing ${missing[*]}"
+    say "installing ${missing[*]} (a minute)"
     step "$CACHE/log/apt.log" sh -c "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends ${missing[*]}"
 else
     die "please install: ${missing[*]} (on Debian: apt-get install ${missing[*]}), then run this again"

@@ -11,6 +11,8 @@ import pytest
 
 import cluster
 
+pytestmark = pytest.mark.e2e
+
 
 def pod(name: str, *, of_node: bool = False) -> cluster.Object:
     """Does nothing; has bash, like everything made from debian:bookworm-slim."""
@@ -26,10 +28,12 @@ def namespace() -> Iterator[str]:
     cluster.guard()
     name = f"test-{secrets.token_hex(3)}"
     cluster.kubectl("create", "namespace", name)
-    cluster.apply([pod("pod"), pod("node", of_node=True), pod("gone")], name)
-    cluster.kubectl("wait", "-n", name, "--for=condition=Ready", "pod/pod", "pod/node", "pod/gone", "--timeout=60s", timeout=70)
-    yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    try:
+        cluster.apply([pod("pod"), pod("node", of_node=True), pod("gone")], name)
+        cluster.kubectl("wait", "-n", name, "--for=condition=Ready", "pod/pod", "pod/node", "pod/gone", "--timeout=60s", timeout=70)
+        yield name
+    finally:
+        cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,8 @@ for target in kube-system/coredns local-path-storage/local-path-provisioner; do
 done
 # likewise: a node that was restarted has lost its routes
 subnet() { kubectl -n kube-system get configmap kubeadm-config -o jsonpath='{.data.ClusterConfiguration}' | sed -n "s/^ *$1: //p"; }
-for node in $(kind get nodes --name "$CLUSTER"); do
+nodes=$(kind get nodes --name "$CLUSTER")
+for node in $nodes; do
     step "$CACHE/log/routes.log" docker exec -i "$node" sh -s -- "$(subnet podSubnet)" "$(subnet serviceSubnet)" <"$here/nobodys-addresses.sh"
 done
 bash "$here/exports.sh"
