@@ -29,7 +29,7 @@ pub fn run(player: &Player) {
         let requests = epoch.link(Role::Bob).ok().filter(|_| player.role == Role::Carol).map(|bob| RequestKeys::new(&epoch.id, &bob.secret));
         let mut session = Session { player, epoch, loaded, keys, requests, places: vec![], workspace: Workspace::default(), busy: Instant::now() };
         let error = session.serve();
-        let why = player.mesh.end_epoch(&session.epoch.id, error);
+        let why = player.mesh.end_epoch(&session.epoch, error);
         session.fail(&ApiError::from(&why));
     }
 }

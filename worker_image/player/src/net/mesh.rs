@@ -1,7 +1,7 @@
 //! The two links of this player and the epoch they are in: dials, accepts, and carries out what `agreement` decides.
 
 use std::net::TcpStream;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
@@ -30,6 +30,8 @@ pub struct Epoch {
     pub links: Links<2>,
     /// What this epoch serves: all three said that they hold shares of this digest and generation. Other shares end the epoch.
     pub serving: Result<Arc<Loaded>, Readiness>,
+    /// Why it ended; set before its links are closed.
+    pub ended: OnceLock<Ending>,
 }
 
 impl Epoch {
@@ -76,8 +78,6 @@ struct State {
     links: [Option<Arc<Link>>; 2],
     agreement: Agreement,
     epoch: Option<Arc<Epoch>>,
-    /// The last epoch that ended, and why.
-    ended: Option<(EpochId, Ending)>,
     shares: Option<Arc<Loaded>>,
     /// What was last said of a peer's link and when, so that it is said once.
     reported: [Option<(String, Instant)>; 2],
@@ -96,7 +96,7 @@ pub struct Mesh {
 
 impl Mesh {
     pub fn new(role: Role, cluster: Cluster, tls: Arc<Tls>, counters: Arc<Counters>, observer: Arc<dyn Observer>) -> Arc<Mesh> {
-        let state = State { links: [None, None], agreement: Agreement::new(role), epoch: None, ended: None, shares: None, reported: [None, None] };
+        let state = State { links: [None, None], agreement: Agreement::new(role), epoch: None, shares: None, reported: [None, None] };
         let state = Mutex::new(state);
         Arc::new_cyclic(|this| Mesh { role, cluster, tls, counters, observer, state, changed: Condvar::new(), this: this.clone() })
     }
@@ -121,11 +121,10 @@ impl Mesh {
     }
 
     /// Ends the epoch, if it is still this one, and says whose fault it was. Why it ended: another cause may have come before this one.
-    pub fn end_epoch(&self, id: &EpochId, error: ChannelError) -> Ending {
+    pub fn end_epoch(&self, epoch: &Epoch, error: ChannelError) -> Ending {
         let mut state = locked(&self.state);
-        if state.epoch.as_ref().is_none_or(|epoch| epoch.id != *id) {
-            let before = state.ended.as_ref().filter(|(ended, _)| ended == id).map(|(_, why)| why.clone());
-            return before.unwrap_or(Ending::Peer(error));
+        if let Some(before) = epoch.ended.get() {
+            return before.clone();
         }
         let (ChannelError::Lost(peer) | ChannelError::Stalled(peer) | ChannelError::Protocol(peer, _)) = &error;
         if *peer != self.role {
@@ -271,7 +270,7 @@ impl Mesh {
         if serving.is_ok() {
             links.engage();
         }
-        state.epoch = Some(Arc::new(Epoch { id, links, serving }));
+        state.epoch = Some(Arc::new(Epoch { id, links, serving, ended: OnceLock::new() }));
         self.changed.notify_all();
     }
 
@@ -301,13 +300,13 @@ impl Mesh {
 
     /// Closes both links, of which the agreement knows nothing any more.
     fn close(&self, state: &mut State, why: &Ending) {
-        for link in state.links.iter_mut().filter_map(Option::take) {
-            link.close();
-        }
         if let Some(epoch) = state.epoch.take() {
             info!(epoch = hex::encode(epoch.id), "the epoch ended: {why}");
+            let _ = epoch.ended.set(why.clone());
             self.observer.epoch_ended(why);
-            state.ended = Some((epoch.id, why.clone()));
+        }
+        for link in state.links.iter_mut().filter_map(Option::take) {
+            link.close();
         }
         self.changed.notify_all();
     }

@@ -127,7 +127,9 @@ impl Api {
         let inference = inference::parse(&body, length, &loaded)?;
         drop(body);
         let (id, rows, end) = (inference.id, inference.rows, Instant::now() + TOTAL);
-        let mut answer = player.requests.add(&epoch.id, client, inference)?;
+        let added = player.requests.add(&epoch.id, client, inference);
+        // the epoch may have ended while the body arrived
+        let mut answer = added.map_err(|refused| epoch.ended.get().map_or(refused, ApiError::from))?;
         // if the client leaves, hyper drops this future, and the request with it
         let waiting = Withdraw { player, id };
         let reply = match timeout(COUNTERPART, &mut answer).await {
@@ -154,9 +156,13 @@ impl Api {
         if counterpart {
             return ApiError::new(Code::Overloaded, format!("no batch had room for this request within {COUNTERPART:?}; try again in a second"));
         }
-        let other = self.player.cluster.name(if self.player.role == Role::Alice { Role::Bob } else { Role::Alice });
-        let why = format!("{other} did not get its share of this request within {COUNTERPART:?}; send both shares again, drawn afresh");
-        ApiError::new(Code::ShareMissing, why)
+        let (alice, bob) = (self.player.cluster.name(Role::Alice), self.player.cluster.name(Role::Bob));
+        let why = match self.player.role {
+            Role::Alice => format!("{bob} did not get its share of this request within {COUNTERPART:?}"),
+            // he is not told what alice has
+            _ => format!("{alice} did not begin with this request within {COUNTERPART:?}: it did not get its share, or something holds it up"),
+        };
+        ApiError::new(Code::ShareMissing, format!("{why}; send both shares again, drawn afresh"))
     }
 }
 

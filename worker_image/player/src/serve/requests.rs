@@ -79,8 +79,6 @@ pub struct Sent {
 struct State {
     /// Requests live and die with the epoch that accepted them.
     epoch: Option<EpochId>,
-    /// The last of them that ended, and what its requests were told.
-    ended: Option<(EpochId, ApiError)>,
     waiting: HashMap<RequestId, Waiting>,
     /// Of the shares that wait.
     bytes: usize,
@@ -153,7 +151,6 @@ impl Requests {
     pub fn new(role: Role, arrival: Waker) -> Requests {
         let state = State {
             epoch: None,
-            ended: None,
             waiting: HashMap::new(),
             bytes: 0,
             held: Kept::new(COUNTERPART),
@@ -175,11 +172,8 @@ impl Requests {
     /// The epoch is over: all that wait fail and hear why, and the client tries again with fresh shares.
     pub fn close(&self, why: &ApiError) {
         let mut state = locked(&self.state);
-        let State { epoch, ended, waiting, bytes, held, number, queue, untold, sent, .. } = &mut *state;
-        if let Some(epoch) = epoch.take() {
-            *ended = Some((epoch, why.clone()));
-        }
-        (*bytes, *number) = (0, 0);
+        let State { epoch, waiting, bytes, held, number, queue, untold, sent, .. } = &mut *state;
+        (*epoch, *bytes, *number) = (None, 0, 0);
         for (_, waiting) in waiting.drain() {
             let _ = waiting.request.reply.send(Err(why.clone()));
         }
@@ -195,10 +189,7 @@ impl Requests {
         let (now, bytes) = (Instant::now(), 8 * share.len());
         let mut state = locked(&self.state);
         if state.epoch.as_ref() != Some(epoch) {
-            let why = state.ended.as_ref().filter(|(ended, _)| ended == epoch).map(|(_, why)| why.clone());
-            return Err(why.unwrap_or_else(|| {
-                ApiError::new(Code::EpochEnded, "the players linked anew while this request arrived; send it again with fresh shares")
-            }));
+            return Err(ApiError::new(Code::EpochEnded, "the players linked anew while this request arrived; send it again with fresh shares"));
         }
         state.tidy(now);
         if state.is_full(bytes) {
@@ -482,12 +473,8 @@ mod tests {
         let told = |told: Result<(), ApiError>| told.map_err(|e| (e.code, e.message)).expect_err("refused");
         let why = (Code::PeerStalled, "carol stalls".to_owned());
         assert_eq!(told(answer.try_recv().expect("answered").map(drop)), why);
-        requests.close(&ApiError::new(Code::EpochEnded, "what came after"));
         requests.open([8; 16]);
-        assert_eq!(told(add(&requests, 2, 1).map(drop)), why, "it was on its way when its epoch ended");
-        requests.close(&ApiError::new(Code::EpochEnded, "the epoch after"));
-        assert!(told(add(&requests, 3, 1).map(drop)).1.contains("linked anew"));
-        requests.open([8; 16]);
+        assert_eq!(told(add(&requests, 2, 1).map(drop)).0, Code::EpochEnded, "it was on its way when its epoch ended");
         assert!(requests.take_untold(&[8; 16], NOW).is_empty());
     }
 
