@@ -19,7 +19,9 @@ FUZZ := http frames agreement lists program shares
 FUZZ_LIMITS := -max_len=8192 -timeout=5 -malloc_limit_mb=64 -rss_limit_mb=512
 MINUTES ?= 1
 # one clock and one count of steps over all scripts (tests/cluster/env.sh)
+ifndef SECUREMODEL_BEGAN
 export SECUREMODEL_BEGAN := $(shell date +%s)
+endif
 export SECUREMODEL_STEPS := $(if $(filter demo,$(MAKECMDGOALS)),9,$(if $(filter up,$(MAKECMDGOALS)),8))
 PYTHON_SOURCES := operator/src client/src worker_image/share/src tests examples
 
