@@ -25,7 +25,7 @@ using namespace tensorflow;
 using shape_inference::InferenceContext;
 using shape_inference::ShapeHandle;
 
-#define LEVELS __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#define LEVELS __attribute__((target_clones("avx512f", "avx2", "default")))
 
 constexpr int kSeedWords = randombytes_SEEDBYTES / sizeof(int32);
 
