@@ -20,7 +20,7 @@ install_kubernetes() {
     local stamp
     stamp=$BIN/.kubenode-$KUBE-$(cat "$here"/kubenode/* | sha256sum | cut -c1-12)
     [ -e "$stamp" ] && return
-    say "building Kubernetes $KUBE (about 9 minutes on two cores the first time)"
+    say "building Kubernetes $KUBE (five to nine minutes on two cores, once)"
     local v=k8s.io/component-base/version
     step "$CACHE/log/kubenode.log" env -C "$here/kubenode" go build -trimpath -o "$BIN/kubenode" -ldflags "-s -w -X $v.gitVersion=$KUBE -X $v.gitMajor=1 -X $v.gitMinor=34 \
         -X k8s.io/client-go/pkg/version.gitVersion=$KUBE -X $v.gitTreeState=clean -X $v.gitCommit=0000000 -X $v.buildDate=2026-01-01T00:00:00Z" .
