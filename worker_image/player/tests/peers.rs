@@ -191,7 +191,7 @@ fn data_that_is_not_next_ends_the_epoch_with_the_peers_name_said_once() {
     assert_serves_again(trio, alice, Role::Alice);
 }
 
-/// An epoch ends in a way of its own while bob has two requests, one announced and one not: both are told the cause, whichever thread finds it first.
+/// An epoch ends in a way of its own while bob has three requests, one announced, one not, one still arriving: all are told the cause, whichever thread finds it first.
 #[test]
 fn whoever_waits_when_an_epoch_ends_hears_why() {
     type End = fn(&mut Trio, &Epoch);
@@ -230,8 +230,14 @@ fn whoever_waits_when_an_epoch_ends_hears_why() {
             asked.push(std::thread::spawn(move || client.infer(&hex::encode([n; 16]), &[1, 3], &[0; 24])));
             entries.push(parse_waiting(&alice.hear(&epoch)).expect("a request").0);
         }
+        let (go, rest) = std::sync::mpsc::channel();
+        let client = trio.client(1);
+        asked.push(std::thread::spawn(move || client.infer_slowly(&hex::encode([3; 16]), &[1, 3], &[0; 24], &rest)));
+        trio.wait(1, "asked three times", |s| s["counters"]["requests"] == 3);
         announce(&epoch, entries[0]).expect("sent");
         end(&mut trio, &epoch);
+        trio.wait(1, "aware of the end", |s| s["epoch"] != hex::encode(epoch.id));
+        go.send(()).expect("it waits");
         for answer in asked {
             assert_code(answer.join().expect("answered"), 503, "epoch_ended", why);
         }

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::sync::mpsc::Receiver;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,9 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{json, Value};
 
 use super::Authority;
+
+const INFER: &str = "/v2/models/digits/infer";
+const JSON_LENGTH: &str = "Inference-Header-Content-Length";
 
 #[derive(Debug)]
 pub struct Response {
@@ -105,26 +109,52 @@ impl Client {
     }
 
     pub fn infer(&self, id: &str, shape: &[usize], tensor: &[u8]) -> Option<Response> {
-        let input = json!({"name": "input", "datatype": "UINT64", "shape": shape, "parameters": {"binary_data_size": tensor.len()}});
-        self.infer_json(&json!({"id": id, "inputs": [input], "outputs": [{"name": "output", "parameters": {"binary_data": true}}]}), tensor)
+        self.infer_json(&inference(id, shape, tensor), tensor)
+    }
+
+    /// Like `infer`, with a body whose last word comes only when `rest` says so.
+    pub fn infer_slowly(&self, id: &str, shape: &[usize], tensor: &[u8], rest: &Receiver<()>) -> Option<Response> {
+        let json = inference(id, shape, tensor).to_string();
+        let body = [json.as_bytes(), tensor].concat();
+        let (first, last) = body.split_at(body.len() - 8);
+        let mut stream = self.connect()?;
+        let head = head("POST", INFER, &[(JSON_LENGTH, json.len().to_string())], body.len());
+        stream.write_all(&[head.as_bytes(), first].concat()).and_then(|()| stream.flush()).ok()?;
+        rest.recv().ok()?;
+        finish(&mut stream, last)
     }
 
     pub fn infer_json(&self, json: &Value, tensor: &[u8]) -> Option<Response> {
         let mut body = json.to_string().into_bytes();
         let length = body.len();
         body.extend_from_slice(tensor);
-        self.send("POST", "/v2/models/digits/infer", &[("Inference-Header-Content-Length", length.to_string())], &body)
+        self.send("POST", INFER, &[(JSON_LENGTH, length.to_string())], &body)
     }
 }
 
-fn exchange(stream: &mut (impl Read + Write), method: &str, path: &str, headers: &[(&str, String)], body: &[u8]) -> Option<Response> {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+fn inference(id: &str, shape: &[usize], tensor: &[u8]) -> Value {
+    let input = json!({"name": "input", "datatype": "UINT64", "shape": shape, "parameters": {"binary_data_size": tensor.len()}});
+    json!({"id": id, "inputs": [input], "outputs": [{"name": "output", "parameters": {"binary_data": true}}]})
+}
+
+fn head(method: &str, path: &str, headers: &[(&str, String)], length: usize) -> String {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("\r\n");
+    head
+}
+
+fn exchange(stream: &mut (impl Read + Write), method: &str, path: &str, headers: &[(&str, String)], body: &[u8]) -> Option<Response> {
     // a server may answer before it has read all
-    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).and_then(|()| stream.flush());
+    let _ = stream.write_all(head(method, path, headers, body.len()).as_bytes());
+    finish(stream, body)
+}
+
+/// Sends what is left of the body and reads the answer.
+fn finish(stream: &mut (impl Read + Write), body: &[u8]) -> Option<Response> {
+    let _ = stream.write_all(body).and_then(|()| stream.flush());
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {
         Err(e) if e.kind() != ErrorKind::UnexpectedEof => None,
