@@ -39,9 +39,9 @@ new=()
 for image in "$player" "$operator" "$share"; do
     grep -qx "docker.io/$image" <<<"$present" || new+=("$image")
 done
-stage 7 "the images in the cluster"
+stage 7 "these images into the cluster"
 if [ ${#new[@]} -gt 0 ]; then
-    say "loading ${new[*]} into the cluster ($(docker image inspect -f '{{.Size}}' "${new[@]}" | awk '{sum += $1} END {printf "%d MB", sum / 1e6}'): minutes, if the disk is slow)"
+    say "loading ${#new[@]} of the three images into the cluster ($(docker image inspect -f '{{.Size}}' "${new[@]}" | awk '{sum += $1} END {printf "%d MB", sum / 1e6}'): a minute, more where the disk is slow)"
     step "$CACHE/log/load.log" kind load docker-image --name "$CLUSTER" "${new[@]}"
 fi
 mkdir -p "$STATE"
