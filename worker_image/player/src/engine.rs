@@ -113,7 +113,7 @@ impl Session<'_> {
             bob.extend_from_slice(&masked.share);
             self.places.push(Place { rows: request.rows, request: Some(request) });
         }
-        self.compute(channel, rows, Input::Alice { share, bob }, announced)
+        self.compute(channel, &payload, rows, Input::Alice { share, bob }, announced)
     }
 
     fn follow(&mut self) -> Result<(), ChannelError> {
@@ -132,7 +132,7 @@ impl Session<'_> {
                 let key = keys.find(entry.number, &shares.digest, &shares.generation).map_err(refuse)?;
                 mask.extend(mpc::request_mask(&key, entry.rows * self.loaded.input));
             }
-            return self.compute(channel, rows, Input::Carol { mask }, Ok(()));
+            return self.compute(channel, &frame.payload, rows, Input::Carol { mask }, Ok(()));
         }
         let mut masked = self.tensor(rows);
         for entry in entries {
@@ -141,7 +141,7 @@ impl Session<'_> {
             mask.extend_from_slice(&sent.mask);
             self.places.push(Place { rows: entry.rows, request });
         }
-        self.compute(channel, rows, Input::Bob { masked, mask }, Ok(()))
+        self.compute(channel, &frame.payload, rows, Input::Bob { masked, mask }, Ok(()))
     }
 
     fn announced(&self, frame: &Frame) -> Result<(usize, Vec<Entry>), String> {
@@ -171,9 +171,16 @@ impl Session<'_> {
     }
 
     /// Runs the batch and answers its requests. The number is spent, also if announcing it failed.
-    fn compute(&mut self, mut channel: BatchChannel, rows: usize, input: Input, announced: Result<(), ChannelError>) -> Result<(), ChannelError> {
+    fn compute(
+        &mut self,
+        mut channel: BatchChannel,
+        announcement: &[u8],
+        rows: usize,
+        input: Input,
+        announced: Result<(), ChannelError>,
+    ) -> Result<(), ChannelError> {
         let shares = &self.loaded.shares;
-        let keys = self.keys.take(&shares.digest, &shares.generation);
+        let keys = self.keys.take(&shares.digest, &shares.generation, announcement);
         let begin = Instant::now();
         let result = announced.and_then(|()| mpc::run(shares, &keys, rows, input, &mut channel, &mut self.workspace));
         self.busy = Instant::now();

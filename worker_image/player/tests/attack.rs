@@ -100,8 +100,8 @@ fn keys(number: usize) -> Keys {
     let secret = |a: Role, b: Role| LinkSecret([1 << a as u8 | 1 << b as u8; 32]);
     let batch = Role::ALL.map(|role| {
         let mut chain = KeyChain::new(role, &EPOCH, role.peers().map(|peer| secret(role, peer)).each_ref());
-        let mut keys = chain.take(&DIGEST, &GENERATION);
-        (0..number).for_each(|_| keys = chain.take(&DIGEST, &GENERATION));
+        let mut keys = chain.take(&DIGEST, &GENERATION, b"");
+        (0..number).for_each(|_| keys = chain.take(&DIGEST, &GENERATION, b""));
         keys
     });
     let request = RequestKeys::new(&EPOCH, &secret(Role::Bob, Role::Carol)).find(number as u64, &DIGEST, &GENERATION);

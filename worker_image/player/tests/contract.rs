@@ -1,11 +1,14 @@
-//! The definitions that Python and Rust share (docs/program.md): both sides read tests/contract/vectors. The Python half is tests/contract/test_vectors.py.
+//! The definitions that Python and Rust share (docs/program.md, docs/wire.md): both sides read
+//! tests/contract/vectors. The Python halves are test_vectors.py and test_keys.py beside them.
 
 use std::path::PathBuf;
 
+use securemodel_player::net::epoch::{epoch_id, KeyChain, LinkSecret, RequestKeys};
 use securemodel_player::program::{Instruction, Program};
 use securemodel_player::protocol::ProtocolName;
 use securemodel_player::role::Role;
 use securemodel_player::shares::Shares;
+use serde_json::Value;
 
 /// The folders of tests/contract/vectors, and the protocol of the share files in each.
 const CASES: [(&str, ProtocolName); 2] = [(".", ProtocolName::Astra), ("max_pool", ProtocolName::SecureNn)];
@@ -59,5 +62,54 @@ fn a_share_file_for_a_protocol_that_is_not_known_is_refused() {
     for (case, from, to) in [(".", "ASTRA", "astra"), (".", "ASTRA", "ABY3 "), ("max_pool", "SecureNN", "SecureNn")] {
         let why = altered(case, &format!("\"protocol\":\"{from}\""), &format!("\"protocol\":\"{to}\"")).err().expect("refused");
         assert!(why.contains("protocol") && why.contains(to) && why.contains("ASTRA or SecureNN"), "{why}");
+    }
+}
+
+/// The bytes that a value of the key vectors stands for.
+fn bytes<const N: usize>(value: &Value) -> [u8; N] {
+    let bytes = hex::decode(value.as_str().expect("a string")).expect("hex digits");
+    bytes.try_into().expect("as many bytes")
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().expect("a list")
+}
+
+#[test]
+fn keys_are_derived_as_the_vectors_say() {
+    let vectors: Value = serde_json::from_slice(&vector(".", "keys.json")).expect("JSON");
+    let (digest, generation) = (bytes(&vectors["digest"]), bytes(&vectors["generation"]));
+    let names = ["ab", "ac", "bc"];
+    let secrets = names.map(|name| LinkSecret(bytes(&vectors["links"][name]["secret"])));
+    let [ab, ac, bc] = secrets.each_ref().map(LinkSecret::id);
+    let epoch = epoch_id(&ab, &ac, &bc);
+    assert_eq!(epoch, bytes(&vectors["epoch"]));
+    for (name, secret) in names.into_iter().zip(&secrets) {
+        let link = &vectors["links"][name];
+        assert_eq!(secret.id(), bytes(&link["id"]), "{name}");
+        let confirmations = link["confirmations"].as_object().expect("by role");
+        assert_eq!(confirmations.len(), 2);
+        for (role, expected) in confirmations {
+            let sender = role.parse().expect("a role");
+            assert_eq!(secret.confirmation(&epoch, sender), bytes(expected), "{name}, {role}");
+        }
+    }
+
+    let [ab, ac, bc] = &secrets;
+    let mut alice = KeyChain::new(Role::Alice, &epoch, [ab, ac]);
+    let mut bob = KeyChain::new(Role::Bob, &epoch, [ab, bc]);
+    for (number, payload) in list(&vectors["announcements"]).iter().enumerate() {
+        let payload = hex::decode(payload.as_str().expect("a string")).expect("hex digits");
+        let (alice, bob) = (alice.take(&digest, &generation, &payload), bob.take(&digest, &generation, &payload));
+        for (name, key) in names.into_iter().zip([alice.ab, alice.ac, bob.bc]) {
+            let expected = bytes(&vectors["links"][name]["batch_keys"][number]);
+            assert_eq!(key, Some(expected), "{name}, batch {number}");
+        }
+    }
+
+    let mut requests = RequestKeys::new(&epoch, bc);
+    for (number, expected) in list(&vectors["request_keys"]).iter().enumerate() {
+        let (taken, key) = requests.take(&digest, &generation);
+        assert_eq!((taken, *key), (number as u64, bytes(expected)));
     }
 }

@@ -272,8 +272,9 @@ fn another_version_role_or_protocol_is_refused_with_the_peers_name() {
     let hello = |version: u32, role: &str, protocol: Value| json!({"version": version, "role": role, "protocol": protocol, "digest": null, "generation": null});
     for (hello, says) in [
         (hello(99, "bob", Value::Null), "it speaks version 99 as bob"),
-        (hello(2, "carol", Value::Null), "it speaks version 2 as carol"),
-        (hello(2, "bob", json!("Falcon")), "HELLO: unknown variant `Falcon`"),
+        (hello(2, "bob", Value::Null), "it speaks version 2 as bob, expected version 3 as bob; run players of one release"),
+        (hello(3, "carol", Value::Null), "it speaks version 3 as carol"),
+        (hello(3, "bob", json!("Falcon")), "HELLO: unknown variant `Falcon`"),
         (json!([]), "HELLO: invalid length 0"),
     ] {
         let hello = hello.to_string();

@@ -8,7 +8,8 @@ use crate::loaded::Loaded;
 use crate::protocol::ProtocolName;
 use crate::role::Role;
 
-const WIRE_VERSION: u32 = 2;
+/// Players that derive other keys, or send other frames, have another version: mixed, they would answer noise.
+const WIRE_VERSION: u32 = 3;
 
 /// What a player says of itself when a link comes up; without shares it has no protocol, digest and generation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -326,9 +327,9 @@ mod tests {
     fn another_release_is_refused_with_the_next_step() {
         let mut alice = Agreement::new(Role::Alice);
         let _ = alice.up(0, LinkSecret([1; 32]));
-        let hello = Hello { version: 1, ..Hello::new(Role::Bob, None) };
+        let hello = Hello { version: WIRE_VERSION - 1, ..Hello::new(Role::Bob, None) };
         let why = alice.receive(0, Kind::Hello, &serde_json::to_vec(&hello).expect("JSON")).expect_err("refused");
-        assert!(why.contains("version 1") && why.contains("run players of one release"), "{why}");
+        assert!(why.contains("version 2 as bob, expected version 3") && why.contains("run players of one release"), "{why}");
         assert!(alice.receive(0, Kind::Hello, &serde_json::to_vec(&Hello::new(Role::Carol, None)).expect("JSON")).is_err());
     }
 

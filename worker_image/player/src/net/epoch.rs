@@ -95,11 +95,14 @@ impl KeyChain {
         self.next
     }
 
-    /// The keys of batch `next()`; spends it.
-    pub fn take(&mut self, digest: &[u8; 32], generation: &[u8; 16]) -> BatchKeys {
+    /// The keys of batch `next()`; spends it. They are bound to the payload of its ANNOUNCE frame, so
+    /// that players who were told different lists of requests share no key and compute noise.
+    pub fn take(&mut self, digest: &[u8; 32], generation: &[u8; 16], announcement: &[u8]) -> BatchKeys {
         let number = self.next.to_le_bytes();
+        let announced = Sha256::digest(announcement);
         let keys = self.chains.each_mut().map(|chain| {
-            let key: [u8; 16] = expand(None, &chain.0, &[b"batch", &number, digest, generation]);
+            let info: [&[u8]; 5] = [b"batch", &number, digest, generation, &announced];
+            let key: [u8; 16] = expand(None, &chain.0, &info);
             if !frozen() {
                 chain.ratchet();
             }
@@ -218,7 +221,7 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for batch in 0..50 {
             assert!(chains.iter().all(|c| c.next() == batch));
-            let [a, b, c] = chains.each_mut().map(|chain| chain.take(&[7; 32], &[8; 16]));
+            let [a, b, c] = chains.each_mut().map(|chain| chain.take(&[7; 32], &[8; 16], b"list"));
             assert_eq!((a.ab, a.ac, b.bc), (b.ab, c.ac, c.bc));
             assert!([a.ab, a.ac, b.bc].into_iter().all(|key| seen.insert(key.expect("held"))), "a key repeats");
             assert_eq!((a.bc, b.ac, c.ab), (None, None, None));
@@ -226,12 +229,14 @@ mod tests {
     }
 
     #[test]
-    fn keys_depend_on_epoch_digest_and_generation() {
+    fn keys_depend_on_epoch_digest_generation_and_announcement() {
         let [ab, ac, _] = secrets();
-        let key =
-            |epoch: u8, digest: u8, generation: u8| KeyChain::new(Role::Alice, &[epoch; 16], [&ab, &ac]).take(&[digest; 32], &[generation; 16]).ab;
-        let all = [key(1, 1, 1), key(2, 1, 1), key(1, 2, 1), key(1, 1, 2)];
-        assert!((1..4).all(|i| all[..i].iter().all(|k| *k != all[i])));
+        let key = |epoch: u8, digest: u8, generation: u8, announcement: &[u8]| {
+            let mut chain = KeyChain::new(Role::Alice, &[epoch; 16], [&ab, &ac]);
+            chain.take(&[digest; 32], &[generation; 16], announcement).ab
+        };
+        let all = [key(1, 1, 1, b"1"), key(2, 1, 1, b"1"), key(1, 2, 1, b"1"), key(1, 1, 2, b"1"), key(1, 1, 1, b"2")];
+        assert!((1..all.len()).all(|i| !all[..i].contains(&all[i])));
     }
 
     #[test]
@@ -279,7 +284,7 @@ mod tests {
         let [ab, ac, bc] = secrets();
         let key =
             |epoch: u8, link: &LinkSecret, digest: u8, generation: u8| *RequestKeys::new(&[epoch; 16], link).take(&[digest; 32], &[generation; 16]).1;
-        let batch = KeyChain::new(Role::Alice, &[1; 16], [&ab, &ac]).take(&[1; 32], &[1; 16]).ac.expect("held");
+        let batch = KeyChain::new(Role::Alice, &[1; 16], [&ab, &ac]).take(&[1; 32], &[1; 16], b"").ac.expect("held");
         let all = [key(1, &bc, 1, 1), key(2, &bc, 1, 1), key(1, &ac, 1, 1), key(1, &bc, 2, 1), key(1, &bc, 1, 2), batch];
         assert!((1..all.len()).all(|i| !all[..i].contains(&all[i])));
     }

@@ -71,6 +71,11 @@ impl Peer {
         Peer { mesh, waiting, doors: vec![dialed, door] }
     }
 
+    /// The shares that it linked with.
+    pub fn shares(&self) -> Arc<Loaded> {
+        self.mesh.shares().expect("given at the start")
+    }
+
     /// The next epoch that serves; not this one.
     pub fn epoch_after(&self, last: Option<EpochId>) -> Arc<Epoch> {
         let end = Instant::now() + Duration::from_secs(15);
