@@ -121,7 +121,7 @@ impl Session<'_> {
             self.rest();
             return Ok(());
         };
-        let refuse = |why| ChannelError::Protocol(Role::Alice, why);
+        let refuse = |why| ChannelError::Misbehaved(Role::Alice, why);
         let (rows, entries) = self.announced(&frame).map_err(refuse)?;
         let channel = self.channel(frame.header.hop);
         let mut mask = self.tensor(rows);
@@ -238,10 +238,10 @@ impl Channel for BatchChannel {
         let got = (header.kind, header.batch, header.instruction, header.step, payload.len());
         let asked = (Kind::Data, self.batch, instruction, step, 8 * words);
         if got != asked {
-            return Err(ChannelError::Protocol(from, format!("{got:?} where {asked:?} is next")));
+            return Err(ChannelError::Misbehaved(from, format!("{got:?} where {asked:?} is next")));
         }
         self.hop = self.hop.max(header.hop);
-        payload.into_words().ok_or_else(|| ChannelError::Protocol(from, "a message that is not whole words".into()))
+        payload.into_words().ok_or_else(|| ChannelError::Misbehaved(from, "a message that is not whole words".into()))
     }
 
     fn recycle(&mut self, from: Role, buffer: Vec<u64>) {

@@ -206,7 +206,7 @@ fn data_while_no_batch_runs_is_an_error() {
     let waker = Waker::new().expect("an eventfd");
     bobs.send(Role::Alice, &data(1), &[]).and_then(|()| bobs.flush()).expect("sent");
     let waited = (0..2).try_for_each(|_| alices.wait(&waker, Duration::from_secs(1)));
-    assert!(matches!(&waited, Err(ChannelError::Protocol(Role::Bob, why)) if why == "data outside a batch"), "{waited:?}");
+    assert!(matches!(&waited, Err(ChannelError::Misbehaved(Role::Bob, why)) if why == "data outside a batch"), "{waited:?}");
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn bytes_that_are_no_frame_close_the_link_and_are_named() {
         let (links, end, mut alice) = with_bare_peer(8);
         alice.say(&bytes);
         let received = links.recv(Role::Alice);
-        assert!(matches!(&received, Err(ChannelError::Protocol(Role::Alice, said)) if said == why), "{received:?}");
+        assert!(matches!(&received, Err(ChannelError::Misbehaved(Role::Alice, said)) if said == why), "{received:?}");
         assert_eq!(end.owner.heard(), [why]);
         let mut rest = Vec::new();
         let _ = alice.socket.read_to_end(&mut rest);
@@ -322,7 +322,7 @@ fn a_truncated_frame_ends_with_the_link() {
 fn bytes_that_are_not_tls_close_the_link() {
     let (links, end, mut alice) = with_bare_peer(8);
     alice.socket.write_all(&[0x17, 3, 3, 0, 40].iter().copied().chain([7; 40]).collect::<Vec<u8>>()).expect("written");
-    assert!(matches!(links.recv(Role::Alice), Err(ChannelError::Protocol(Role::Alice, _))));
+    assert!(matches!(links.recv(Role::Alice), Err(ChannelError::Misbehaved(Role::Alice, _))));
     assert_eq!(end.owner.heard(), ["cannot decrypt peer's message"]);
 }
 
@@ -334,4 +334,12 @@ fn a_polite_end_is_an_end() {
     alice.say(&[]);
     assert!(matches!(links.recv(Role::Alice), Err(ChannelError::Lost(Role::Alice))));
     assert_eq!(end.owner.heard(), ["closed by the peer"]);
+}
+
+#[test]
+fn a_message_that_no_frame_holds_is_this_players_fault() {
+    let [(bobs, _), _alice] = engaged(100);
+    let sent = bobs.send(Role::Alice, &data(0), &vec![0; MAX_PAYLOAD + 1]);
+    assert!(matches!(&sent, Err(ChannelError::Ours(why)) if why.contains("lower --max-rows")), "{sent:?}");
+    assert_eq!(sent.expect_err("refused").peer(), None, "nobody else is blamed");
 }

@@ -2,15 +2,28 @@
 
 use crate::role::Role;
 
-/// A message that did not come or did not go.
-#[derive(Clone, Debug, thiserror::Error)]
+/// A message that did not come or did not go, and whose fault it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChannelError {
     #[error("the link to {0} was lost")]
     Lost(Role),
     #[error("{0} did not answer within the deadline")]
     Stalled(Role),
     #[error("{0} sent what the program does not ask for: {1}")]
-    Protocol(Role, String),
+    Misbehaved(Role, String),
+    /// A fault of this player, whoever else notices it.
+    #[error("this player failed: {0}")]
+    Ours(String),
+}
+
+impl ChannelError {
+    /// The peer at fault; nobody if it is this player.
+    pub fn peer(&self) -> Option<Role> {
+        match self {
+            ChannelError::Lost(peer) | ChannelError::Stalled(peer) | ChannelError::Misbehaved(peer, _) => Some(*peer),
+            ChannelError::Ours(_) => None,
+        }
+    }
 }
 
 /// Messages of one batch. `instruction` and `step` are the tag that both ends derive from the program.

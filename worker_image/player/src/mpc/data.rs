@@ -300,7 +300,7 @@ impl<R: Ring, S: Source, C: Comparison> Protocol<C> for Data<'_, R, S> {
                 self.recycle(theirs);
                 Ok(Masked { m, l })
             }
-            _ => Err(ChannelError::Protocol(self.role, format!("an input of {n} elements, as {} has it, is needed", self.role))),
+            _ => Err(ChannelError::Ours(format!("an input of {n} elements, as {} has it, is needed", self.role))),
         }
     }
 

@@ -115,9 +115,9 @@ impl<R: Ring, S: Source, C: Comparison> Protocol<C> for Helper<'_, R, S> {
     }
 
     fn input(&mut self, input: Input, n: usize) -> Result<Masked, ChannelError> {
-        let Input::Carol { mask } = input else { return Err(ChannelError::Protocol(Role::Carol, "the input is for a data player".into())) };
+        let Input::Carol { mask } = input else { return Err(ChannelError::Ours("the input is for a data player".into())) };
         if mask.len() != n {
-            return Err(ChannelError::Protocol(Role::Carol, format!("a mask of {n} elements is needed, this one has {}", mask.len())));
+            return Err(ChannelError::Ours(format!("a mask of {n} elements is needed, this one has {}", mask.len())));
         }
         let mut l = mask;
         let mut alice = self.workspace.take(n);

@@ -163,11 +163,11 @@ pub fn run(
     channel: &mut dyn Channel,
     workspace: &mut Workspace,
 ) -> Result<Option<Vec<u64>>, ChannelError> {
-    let missing = || ChannelError::Protocol(shares.role, "a key of this batch is missing".into());
+    let missing = || ChannelError::Ours("a key of this batch is missing".into());
     let key = |bytes: Option<[u8; 16]>| bytes.map(Key::new).ok_or_else(missing);
     let (instruction, level, ring) = (0, 0, PhantomData::<Z64>);
     if shares.role == Role::Carol {
-        let own = Key::random().map_err(|e| ChannelError::Protocol(Role::Carol, format!("no system randomness: {e}")))?;
+        let own = Key::random().map_err(|e| ChannelError::Ours(format!("no system randomness: {e}")))?;
         let helper = Helper { with_alice: key(keys.ac)?, with_bob: key(keys.bc)?, own, channel, workspace, instruction, level, ring };
         return run_as(shares, rows, input, helper);
     }

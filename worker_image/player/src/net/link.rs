@@ -133,7 +133,7 @@ impl Fault {
         match self {
             Fault::Socket(e) if e.kind() == ErrorKind::TimedOut => ChannelError::Stalled(peer),
             Fault::Closed | Fault::Socket(_) => ChannelError::Lost(peer),
-            Fault::Wrong(why) => ChannelError::Protocol(peer, why.clone()),
+            Fault::Wrong(why) => ChannelError::Misbehaved(peer, why.clone()),
         }
     }
 }
@@ -235,7 +235,8 @@ impl Link {
     /// past that `wait` is called, with the time at which a peer that takes nothing has stalled.
     pub(super) fn put(&self, header: &Header, payload: &[u8], wait: Wait) -> Result<(), ChannelError> {
         if payload.len() > MAX_PAYLOAD {
-            return Err(ChannelError::Protocol(self.peer, format!("a message of {} bytes; lower --max-rows", payload.len())));
+            let why = format!("a message of {} bytes for {}, at most {MAX_PAYLOAD} can be sent; lower --max-rows", payload.len(), self.peer);
+            return Err(ChannelError::Ours(why));
         }
         Counters::add(&self.counters.bytes_sent, HEADER + payload.len());
         let mut pending = locked(&self.pending);

@@ -79,7 +79,7 @@ impl<const N: usize> Links<N> {
     pub fn wait(&self, waker: &Waker, wait: Duration) -> Result<(), ChannelError> {
         self.flush()?;
         if let Some(link) = self.0.iter().find(|link| !locked(&link.intake).is_empty()) {
-            return Err(ChannelError::Protocol(link.peer, "data outside a batch".into()));
+            return Err(ChannelError::Misbehaved(link.peer, "data outside a batch".into()));
         }
         self.attend(Some(waker), Instant::now() + wait)
     }

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::agreement::{Agreement, Event, Hello};
 use super::dial::dial;
@@ -126,9 +126,9 @@ impl Mesh {
         if let Some(before) = epoch.ended.get() {
             return before.clone();
         }
-        let (ChannelError::Lost(peer) | ChannelError::Stalled(peer) | ChannelError::Protocol(peer, _)) = &error;
-        if *peer != self.role {
-            self.report(&mut state, self.index(*peer), &error.to_string());
+        match error.peer() {
+            Some(peer) => self.report(&mut state, self.index(peer), &error.to_string()),
+            None => error!("{error}"),
         }
         let why = Ending::Peer(error);
         self.end(&mut state, &why);

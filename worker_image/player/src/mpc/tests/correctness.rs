@@ -154,3 +154,18 @@ fn the_maximum_of_any_window_is_right() {
         }
     }
 }
+
+#[test]
+fn what_goes_wrong_here_is_blamed_on_nobody_else() {
+    let output = r#"{"factor":1,"in":[0],"op":"scale","shape":[1000]},{"in":[1],"op":"truncate_output","shape":[1000],"shift":16}"#;
+    let shares = share(ProtocolName::Astra, &elementwise(output), &[]);
+    let no_keys = || BatchKeys { ab: None, ac: None, bc: None };
+    let mut links = memory().into_iter();
+    for shares in &shares {
+        let input = Input::Carol { mask: vec![] };
+        let mut channel = links.next().expect("a link each");
+        let failed = run(shares, &no_keys(), 1, input, &mut channel, &mut Workspace::default()).expect_err("it cannot");
+        assert!(matches!(&failed, ChannelError::Ours(why) if why.contains("key")), "{failed:?}");
+        assert_eq!(failed.peer(), None);
+    }
+}
