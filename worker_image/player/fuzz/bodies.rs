@@ -16,9 +16,11 @@ use securemodel_player::net::frame::{Decoder, Kind, MAX_PAYLOAD};
 use securemodel_player::net::waker::Waker;
 use securemodel_player::program::Program;
 use securemodel_player::role::Role;
-use securemodel_player::serve::http::{declared, json_length, JSON_LENGTH};
-use securemodel_player::serve::inference::{self, Inference};
-use securemodel_player::serve::requests::{Masked, Next, Requests};
+use securemodel_player::serve::http::{json_length, JSON_LENGTH};
+use securemodel_player::serve::inference;
+use securemodel_player::serve::reply::declared;
+use securemodel_player::serve::request::{Inference, MaskedShare};
+use securemodel_player::serve::requests::{Next, Requests};
 use securemodel_player::shares::Shares;
 
 const ALICE: &[u8] = include_bytes!("../../../tests/contract/vectors/alice.safetensors");
@@ -111,9 +113,10 @@ pub fn agreement(data: &[u8]) {
                 }
                 continue;
             }
-            2 => {
-                (Kind::Hello, serde_json::to_vec(&Hello { generation: next().map(|byte| byte.to_string()), ..Hello::new(peer, None) }).expect("JSON"))
-            }
+            2 => (
+                Kind::Hello,
+                serde_json::to_vec(&Hello { generation: next().map(|byte| byte.to_string()), ..Hello::without_shares(peer) }).expect("JSON"),
+            ),
             3 => (Kind::Epoch, secret(next().unwrap_or(0)).id().to_vec()),
             4 => {
                 let [Some((first, _)), Some((second, _))] = &links else { continue };
@@ -181,7 +184,7 @@ pub fn lists(data: &[u8]) {
         if what & 128 > 0 && sensible {
             answers.push(requests.add(&EPOCH, 0, own()));
         }
-        let _ = requests.peer_sent(entry.id, Masked { number: entry.number, rows: entry.rows, share });
+        let _ = requests.peer_sent(entry.id, MaskedShare { number: entry.number, rows: entry.rows, share });
         if what & 64 > 0 && sensible {
             answers.push(requests.add(&EPOCH, 1, own()));
         }

@@ -1,7 +1,10 @@
 //! What `/status` and `/metrics` count, since the start of the process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::net::traffic::Traffic;
 
 #[derive(Default)]
 pub struct Counters {
@@ -14,9 +17,8 @@ pub struct Counters {
     pub errors: AtomicU64,
     /// Requests refused because too much waited; errors, too.
     pub rejected: AtomicU64,
-    /// Frames and client bodies, before TLS.
-    pub bytes_sent: AtomicU64,
-    pub bytes_received: AtomicU64,
+    /// Frames and client bodies.
+    pub traffic: Arc<Traffic>,
     /// Of the last batch: the longest chain of messages, client to client.
     pub hops: AtomicU64,
 }

@@ -13,8 +13,9 @@ use crate::net::frame::{Frame, Header, Kind};
 use crate::net::mesh::Epoch;
 use crate::player::Player;
 use crate::role::Role;
-use crate::serve::error::ApiError;
-use crate::serve::requests::{Answer, Masked, Next, Request, Sent};
+use crate::serve::refusal::Refusal;
+use crate::serve::request::{Answer, MaskedShare, Request, Sent};
+use crate::serve::requests::Next;
 
 /// How often an idle engine looks whether its epoch is still there.
 const IDLE: Duration = Duration::from_millis(200);
@@ -30,7 +31,7 @@ pub fn run(player: &Player) {
         let mut session = Session { player, epoch, loaded, keys, requests, places: vec![], workspace: Workspace::default(), busy: Instant::now() };
         let error = session.serve();
         let why = player.mesh.end_epoch(&session.epoch, error);
-        session.fail(&ApiError::from(&why));
+        session.fail(&Refusal::from(&why));
     }
 }
 
@@ -49,7 +50,7 @@ pub fn send_masked(player: &Player) {
                 let share: Vec<u64> = share.iter().zip(&mask).map(|(x, mask)| x.wrapping_add(*mask)).collect();
                 let payload = waiting(&Entry { id, rows, number }, &share);
                 // first: alice may announce it before `send` returns
-                player.requests.sending(&epoch.id, id, Sent { masked: Masked { number, rows, share }, mask });
+                player.requests.sending(&epoch.id, id, Sent { masked: MaskedShare { number, rows, share }, mask });
                 // when the link is lost, the epoch ends, and with it these requests
                 let _ = alice.send(&Header { hop: WAITING_HOP, ..Header::control(Kind::Waiting) }, &payload);
             }
@@ -66,7 +67,7 @@ struct Place {
 /// Batches of one epoch.
 struct Session<'a> {
     player: &'a Player,
-    epoch: Arc<Epoch>,
+    epoch: Arc<Epoch<Loaded>>,
     loaded: Arc<Loaded>,
     keys: KeyChain,
     /// carol's end of bob's request keys.
@@ -206,7 +207,7 @@ impl Session<'_> {
     }
 
     /// The epoch is over, and with it the batch.
-    fn fail(self, why: &ApiError) {
+    fn fail(self, why: &Refusal) {
         for request in self.places.into_iter().filter_map(|place| place.request) {
             let _ = request.reply.send(Err(why.clone()));
         }
@@ -215,7 +216,7 @@ impl Session<'_> {
 
 /// The links as one batch sees them: tags frames and follows the longest chain of messages.
 struct BatchChannel {
-    epoch: Arc<Epoch>,
+    epoch: Arc<Epoch<Loaded>>,
     batch: u64,
     /// The largest hop received so far.
     hop: u16,

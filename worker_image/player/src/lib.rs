@@ -7,6 +7,7 @@ pub mod config;
 pub mod counters;
 pub mod engine;
 pub mod loaded;
+pub mod lock;
 pub mod mpc;
 pub mod net;
 pub mod player;

@@ -1,7 +1,9 @@
 //! Loaded shares, with the limits that follow from their program.
 
 use crate::net::frame::{MAX_LIST, MAX_PAYLOAD};
+use crate::net::offer::Offer;
 use crate::program::{Instruction, Program};
+use crate::protocol::ProtocolName;
 use crate::shares::Shares;
 
 /// More than any message has for one element (docs/protocol.md, Cost per element: 345 + 2·31 bits), and more than padding adds to it.
@@ -26,13 +28,23 @@ impl Loaded {
         let (input, output) = (elements(shares.program.input_shape()), elements(shares.program.output_shape()));
         Loaded { max_rows, input, output, max_message: max_rows.saturating_mul(row).saturating_add(PADDING_BYTES).min(MAX_PAYLOAD), shares }
     }
+}
 
-    pub fn digest(&self) -> String {
+impl Offer for Loaded {
+    fn protocol(&self) -> ProtocolName {
+        self.shares.protocol
+    }
+
+    fn digest(&self) -> String {
         hex::encode(self.shares.digest)
     }
 
-    pub fn generation(&self) -> String {
+    fn generation(&self) -> String {
         hex::encode(self.shares.generation)
+    }
+
+    fn max_message(&self) -> usize {
+        self.max_message
     }
 }
 

@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use tracing::{error, info};
 
-use crate::config::{Args, Cluster, ConfigError};
+use crate::config::{Args, ConfigError};
 use crate::counters::Counters;
 use crate::loaded::Loaded;
+use crate::lock::locked;
 use crate::net::announce::{parse_waiting, Entry};
+use crate::net::cluster::Cluster;
 use crate::net::epoch::EpochId;
-use crate::net::link::locked;
 use crate::net::mesh::{Ending, Mesh, Observer, Readiness};
+use crate::net::offer::Offer;
 use crate::net::tls::{Holder, Tls};
 use crate::net::waker::Waker;
 use crate::role::Role;
-use crate::serve::requests::{Masked, Requests};
+use crate::serve::request::MaskedShare;
+use crate::serve::requests::Requests;
 use crate::shares::Shares;
 use crate::store::{Store, StoreError};
 
@@ -25,7 +28,7 @@ pub struct Player {
     pub name: String,
     pub cluster: Cluster,
     pub tls: Arc<Tls>,
-    pub mesh: Arc<Mesh>,
+    pub mesh: Arc<Mesh<Loaded>>,
     pub requests: Arc<Requests>,
     pub counters: Arc<Counters>,
     pub store: Store,
@@ -60,7 +63,7 @@ impl Observer for Queue {
 
     fn waiting(&self, payload: &[u8]) -> Result<(), String> {
         let (Entry { id, rows, number }, share) = parse_waiting(payload)?;
-        self.0.peer_sent(id, Masked { number, rows, share })
+        self.0.peer_sent(id, MaskedShare { number, rows, share })
     }
 }
 
@@ -76,7 +79,7 @@ impl Player {
         }
         let counters = Arc::new(Counters::default());
         let requests = Arc::new(Requests::new(role, Waker::new().map_err(ConfigError::Waker)?));
-        let mesh = Mesh::new(role, cluster.clone(), tls.clone(), counters.clone(), Arc::new(Queue(requests.clone())));
+        let mesh = Mesh::new(role, cluster.clone(), tls.clone(), counters.traffic.clone(), Arc::new(Queue(requests.clone())));
         let store = Store::new(args.data.clone(), role);
         let (shares, broken) = match store.load() {
             Ok(shares) => (shares, None),
@@ -115,7 +118,7 @@ impl Player {
         let loaded = Arc::new(Loaded::new(shares, self.max_rows));
         info!(digest = loaded.digest(), generation = loaded.generation(), max_rows = loaded.max_rows, "shares loaded");
         *locked(&self.broken) = None;
-        self.mesh.set_shares(loaded.clone());
+        self.mesh.set_offer(loaded.clone());
         loaded
     }
 

@@ -4,6 +4,7 @@
 
 mod support;
 
+use securemodel_player::loaded::Loaded;
 use securemodel_player::mpc::{self, BatchKeys, Channel, ChannelError, Input, Workspace};
 use securemodel_player::net::announce::{announcement, parse_waiting, Entry};
 use securemodel_player::net::epoch::KeyChain;
@@ -41,7 +42,7 @@ fn subtracted(a: &[u64], b: &[u64]) -> Vec<u64> {
 }
 
 /// The links of an epoch, as the batch of an alice who deviates sees them.
-struct Links<'a>(&'a Epoch);
+struct Links<'a>(&'a Epoch<Loaded>);
 
 impl Channel for Links<'_> {
     fn send(&mut self, to: Role, instruction: u32, step: u8, words: &[u64]) -> Result<(), ChannelError> {
@@ -59,7 +60,7 @@ impl Channel for Links<'_> {
 }
 
 /// alice's keys of the epoch's first batch, on each link those of the list that she sent there.
-fn keys(epoch: &Epoch, shares: &Shares, to_bob: &[u8], to_carol: &[u8]) -> BatchKeys {
+fn keys(epoch: &Epoch<Loaded>, shares: &Shares, to_bob: &[u8], to_carol: &[u8]) -> BatchKeys {
     let [with_bob, with_carol] = [to_bob, to_carol].map(|list| {
         let secrets = epoch.links.each_ref().map(|link| &link.secret);
         let mut chain = KeyChain::new(Role::Alice, &epoch.id, secrets);

@@ -5,6 +5,7 @@ mod support;
 use std::io::{Read, Write};
 use std::time::Duration;
 
+use securemodel_player::loaded::Loaded;
 use securemodel_player::net::announce::{announcement, parse_waiting, waiting, Entry};
 use securemodel_player::net::frame::{Header, Kind};
 use securemodel_player::net::mesh::Epoch;
@@ -194,8 +195,9 @@ fn data_that_is_not_next_ends_the_epoch_with_the_peers_name_said_once() {
 /// An epoch ends in a way of its own while bob has three requests, one announced, one not, one still arriving: all are told the cause, whichever thread finds it first.
 #[test]
 fn whoever_waits_when_an_epoch_ends_hears_why() {
-    type End = fn(&mut Trio, &Epoch);
-    let announce = |epoch: &Epoch, entry: Entry| epoch.links.send(Role::Bob, &Header::control(Kind::Announce), &announcement(1, [entry].into_iter()));
+    type End = fn(&mut Trio, &Epoch<Loaded>);
+    let announce =
+        |epoch: &Epoch<Loaded>, entry: Entry| epoch.links.send(Role::Bob, &Header::control(Kind::Announce), &announcement(1, [entry].into_iter()));
     let ends: [(&str, End); 5] = [
         ("alice sent what the program does not ask for: a Data frame of 1048576 bytes", |_, epoch| {
             // in one record with the announcement: read at once, and the request is not taken into a batch any more

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::epoch::{epoch_id_seen_by, EpochId, LinkId, LinkSecret};
 use super::frame::Kind;
-use crate::loaded::Loaded;
+use super::offer::Offer;
 use crate::protocol::ProtocolName;
 use crate::role::Role;
 
@@ -22,14 +22,13 @@ pub struct Hello {
 }
 
 impl Hello {
-    pub fn new(role: Role, shares: Option<&Loaded>) -> Hello {
-        Hello {
-            version: WIRE_VERSION,
-            role,
-            protocol: shares.map(|loaded| loaded.shares.protocol),
-            digest: shares.map(Loaded::digest),
-            generation: shares.map(Loaded::generation),
-        }
+    /// Of a player that has no shares yet.
+    pub fn without_shares(role: Role) -> Hello {
+        Hello { version: WIRE_VERSION, role, protocol: None, digest: None, generation: None }
+    }
+
+    pub fn offering(role: Role, offer: &impl Offer) -> Hello {
+        Hello { protocol: Some(offer.protocol()), digest: Some(offer.digest()), generation: Some(offer.generation()), ..Hello::without_shares(role) }
     }
 }
 
@@ -224,7 +223,7 @@ mod tests {
                 self.close_all(role);
             }
             self.current[role as usize][i] = Some(wire);
-            let hello = serde_json::to_vec(&Hello::new(role, None)).expect("JSON");
+            let hello = serde_json::to_vec(&Hello::without_shares(role)).expect("JSON");
             self.send(wire, role, Some((Kind::Hello, hello)));
             self.advance(role);
         }
@@ -327,17 +326,17 @@ mod tests {
     fn another_release_is_refused_with_the_next_step() {
         let mut alice = Agreement::new(Role::Alice);
         let _ = alice.up(0, LinkSecret([1; 32]));
-        let hello = Hello { version: WIRE_VERSION - 1, ..Hello::new(Role::Bob, None) };
+        let hello = Hello { version: WIRE_VERSION - 1, ..Hello::without_shares(Role::Bob) };
         let why = alice.receive(0, Kind::Hello, &serde_json::to_vec(&hello).expect("JSON")).expect_err("refused");
         assert!(why.contains("version 2 as bob, expected version 3") && why.contains("run players of one release"), "{why}");
-        assert!(alice.receive(0, Kind::Hello, &serde_json::to_vec(&Hello::new(Role::Carol, None)).expect("JSON")).is_err());
+        assert!(alice.receive(0, Kind::Hello, &serde_json::to_vec(&Hello::without_shares(Role::Carol)).expect("JSON")).is_err());
     }
 
     #[test]
     fn hello_comes_first_and_once() {
         let mut alice = Agreement::new(Role::Alice);
         let _ = alice.up(0, LinkSecret([1; 32]));
-        let hello = serde_json::to_vec(&Hello::new(Role::Bob, None)).expect("JSON");
+        let hello = serde_json::to_vec(&Hello::without_shares(Role::Bob)).expect("JSON");
         for kind in [Kind::Epoch, Kind::Confirm, Kind::Waiting] {
             assert_eq!(alice.receive(0, kind, &[0; 16]), Err(format!("{kind:?} before HELLO")));
         }

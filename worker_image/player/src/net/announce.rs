@@ -1,6 +1,7 @@
 //! Requests on the wire: bob's WAITING, one frame a request, and alice's ANNOUNCE, the requests of a batch (docs/wire.md).
 
-use crate::serve::requests::RequestId;
+/// Ties the two shares of a request together: drawn by the client.
+pub type RequestId = [u8; 16];
 
 /// Bytes of an `Entry`.
 pub const ENTRY: usize = 28;

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -23,8 +23,9 @@ use zeroize::Zeroize;
 
 use super::epoch::{LinkId, LinkSecret};
 use super::frame::{Decoder, Frame, Header, HEADER, MAX_PAYLOAD};
+use super::traffic::Traffic;
 use super::waker::poll;
-use crate::counters::Counters;
+use crate::lock::locked;
 use crate::mpc::ChannelError;
 use crate::role::Role;
 
@@ -53,7 +54,7 @@ pub struct Link {
     engaged: AtomicBool,
     closed: AtomicBool,
     owner: OnceLock<Owner>,
-    counters: Arc<Counters>,
+    traffic: Arc<Traffic>,
 }
 
 struct Stream {
@@ -138,11 +139,6 @@ impl Fault {
     }
 }
 
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // a panic elsewhere ends the process (main.rs); until then the data is still whole
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Link {
     /// A link over a finished handshake. `roles`, `certificates`: the dialer's and the listener's.
     pub fn new(
@@ -151,7 +147,7 @@ impl Link {
         socket: TcpStream,
         roles: [Role; 2],
         certificates: [&[u8]; 2],
-        counters: Arc<Counters>,
+        traffic: Arc<Traffic>,
     ) -> Result<Arc<Link>, String> {
         let mut context = Vec::new();
         for role in roles {
@@ -183,7 +179,7 @@ impl Link {
             engaged: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             owner: OnceLock::new(),
-            counters,
+            traffic,
         }))
     }
 
@@ -238,7 +234,7 @@ impl Link {
             let why = format!("a message of {} bytes for {}, at most {MAX_PAYLOAD} can be sent; lower --max-rows", payload.len(), self.peer);
             return Err(ChannelError::Ours(why));
         }
-        Counters::add(&self.counters.bytes_sent, HEADER + payload.len());
+        self.traffic.add_sent(HEADER + payload.len());
         let mut pending = locked(&self.pending);
         pending.extend_from_slice(&header.encode(payload.len()));
         let (first, rest) = payload.split_at(payload.len().min(RECORD.saturating_sub(pending.len())));
@@ -355,7 +351,7 @@ impl Link {
         let decrypted = self.decrypt(intake, n, owner.data_limit);
         let mut arrived = std::mem::take(&mut intake.arrived);
         for frame in arrived.drain(..) {
-            Counters::add(&self.counters.bytes_received, HEADER + frame.payload.len());
+            self.traffic.add_received(HEADER + frame.payload.len());
             if frame.header.kind.of_batch() {
                 if !self.engaged.load(Ordering::SeqCst) {
                     owner.listener.early(self).map_err(Fault::Wrong)?;

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 
 use super::frame::{Frame, Header};
-use super::link::{locked, Link, DEADLINE};
+use super::link::{Link, DEADLINE};
 use super::waker::{poll, Waker};
+use crate::lock::locked;
 use crate::mpc::ChannelError;
 use crate::role::Role;
 

@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
 
 use super::agreement::{Agreement, Event, Hello};
+use super::cluster::Cluster;
 use super::dial::dial;
 use super::epoch::EpochId;
 use super::frame::{Frame, Header, Kind};
-use super::link::{locked, Fault, Link, Listener};
+use super::link::{Fault, Link, Listener};
 use super::links::Links;
+use super::offer::Offer;
 use super::tls::{Holder, Identity, Tls};
-use crate::config::Cluster;
-use crate::counters::Counters;
-use crate::loaded::Loaded;
+use super::traffic::Traffic;
+use crate::lock::locked;
 use crate::mpc::ChannelError;
 use crate::role::Role;
 
@@ -25,16 +26,16 @@ const LAST_BACKOFF: Duration = Duration::from_secs(2);
 const REPEAT: Duration = Duration::from_secs(60);
 
 /// An epoch that both peers have confirmed; the links are in the order of `role.peers()`.
-pub struct Epoch {
+pub struct Epoch<M> {
     pub id: EpochId,
     pub links: Links<2>,
     /// What this epoch serves: all three said that they hold shares of this digest and generation. Other shares end the epoch.
-    pub serving: Result<Arc<Loaded>, Readiness>,
+    pub serving: Result<Arc<M>, Readiness>,
     /// Why it ended; set before its links are closed.
     pub ended: OnceLock<Ending>,
 }
 
-impl Epoch {
+impl<M> Epoch<M> {
     pub fn link(&self, peer: Role) -> Result<&Arc<Link>, ChannelError> {
         self.links.iter().find(|link| link.peer == peer).ok_or(ChannelError::Lost(peer))
     }
@@ -74,54 +75,55 @@ pub trait Observer: Send + Sync {
     fn waiting(&self, payload: &[u8]) -> Result<(), String>;
 }
 
-struct State {
+struct State<M> {
     links: [Option<Arc<Link>>; 2],
     agreement: Agreement,
-    epoch: Option<Arc<Epoch>>,
-    shares: Option<Arc<Loaded>>,
+    epoch: Option<Arc<Epoch<M>>>,
+    offer: Option<Arc<M>>,
     /// What was last said of a peer's link and when, so that it is said once.
     reported: [Option<(String, Instant)>; 2],
 }
 
-pub struct Mesh {
+pub struct Mesh<M> {
     role: Role,
     cluster: Cluster,
     tls: Arc<Tls>,
-    counters: Arc<Counters>,
+    traffic: Arc<Traffic>,
     observer: Arc<dyn Observer>,
-    state: Mutex<State>,
+    state: Mutex<State<M>>,
     changed: Condvar,
-    this: Weak<Mesh>,
+    this: Weak<Mesh<M>>,
 }
 
-impl Mesh {
-    pub fn new(role: Role, cluster: Cluster, tls: Arc<Tls>, counters: Arc<Counters>, observer: Arc<dyn Observer>) -> Arc<Mesh> {
-        let state = State { links: [None, None], agreement: Agreement::new(role), epoch: None, shares: None, reported: [None, None] };
+impl<M: Offer> Mesh<M> {
+    pub fn new(role: Role, cluster: Cluster, tls: Arc<Tls>, traffic: Arc<Traffic>, observer: Arc<dyn Observer>) -> Arc<Mesh<M>> {
+        let state = State { links: [None, None], agreement: Agreement::new(role), epoch: None, offer: None, reported: [None, None] };
         let state = Mutex::new(state);
-        Arc::new_cyclic(|this| Mesh { role, cluster, tls, counters, observer, state, changed: Condvar::new(), this: this.clone() })
+        Arc::new_cyclic(|this| Mesh { role, cluster, tls, traffic, observer, state, changed: Condvar::new(), this: this.clone() })
     }
 
     /// Starts dialing the peers that this role dials: bob alice; carol alice and bob.
-    pub fn start(self: &Arc<Mesh>) {
+    pub fn start(self: &Arc<Mesh<M>>) {
         for peer in self.role.peers().into_iter().filter(|peer| *peer < self.role) {
             let mesh = self.clone();
             std::thread::spawn(move || mesh.keep_dialing(peer));
         }
     }
 
-    /// This player's shares changed: the epoch ends, the links come up again with a new HELLO.
-    pub fn set_shares(&self, shares: Arc<Loaded>) {
+    /// This player has other shares: the epoch ends, the links come up again with a new HELLO.
+    pub fn set_offer(&self, offer: Arc<M>) {
         let mut state = locked(&self.state);
-        state.shares = Some(shares);
+        state.offer = Some(offer);
         self.end(&mut state, &Ending::NewShares);
     }
 
-    pub fn shares(&self) -> Option<Arc<Loaded>> {
-        locked(&self.state).shares.clone()
+    /// What this player offers.
+    pub fn offer(&self) -> Option<Arc<M>> {
+        locked(&self.state).offer.clone()
     }
 
     /// Ends the epoch, if it is still this one, and says whose fault it was. Why it ended: another cause may have come before this one.
-    pub fn end_epoch(&self, epoch: &Epoch, error: ChannelError) -> Ending {
+    pub fn end_epoch(&self, epoch: &Epoch<M>, error: ChannelError) -> Ending {
         let mut state = locked(&self.state);
         if let Some(before) = epoch.ended.get() {
             return before.clone();
@@ -136,17 +138,17 @@ impl Mesh {
     }
 
     /// The confirmed epoch.
-    pub fn epoch(&self) -> Option<Arc<Epoch>> {
+    pub fn epoch(&self) -> Option<Arc<Epoch<M>>> {
         locked(&self.state).epoch.clone()
     }
 
     /// The epoch that serves, and what; or the next within this time.
-    pub fn serving(&self, wait: Duration) -> Option<(Arc<Epoch>, Arc<Loaded>)> {
+    pub fn serving(&self, wait: Duration) -> Option<(Arc<Epoch<M>>, Arc<M>)> {
         let end = Instant::now() + wait;
         let mut state = locked(&self.state);
         loop {
-            if let Some((epoch, Ok(shares))) = state.epoch.as_ref().map(|epoch| (epoch, &epoch.serving)) {
-                return Some((epoch.clone(), shares.clone()));
+            if let Some((epoch, Ok(offer))) = state.epoch.as_ref().map(|epoch| (epoch, &epoch.serving)) {
+                return Some((epoch.clone(), offer.clone()));
             }
             let left = end.checked_duration_since(Instant::now())?;
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -155,7 +157,7 @@ impl Mesh {
 
     pub fn readiness(&self) -> Readiness {
         let state = locked(&self.state);
-        if state.shares.is_none() {
+        if state.offer.is_none() {
             return Readiness::NoShares;
         }
         match &state.epoch {
@@ -181,7 +183,7 @@ impl Mesh {
             return Err(format!("{identity} may not dial {}", self.tls.identity));
         }
         let roles = [peer, self.role];
-        self.up(Link::new(peer, tls.into(), socket, roles, [&certificate, &self.tls.certificate], self.counters.clone())?);
+        self.up(Link::new(peer, tls.into(), socket, roles, [&certificate, &self.tls.certificate], self.traffic.clone())?);
         Ok(())
     }
 
@@ -191,7 +193,7 @@ impl Mesh {
         loop {
             let dialed = dial(&self.tls, peer, host, port).and_then(|dialed| {
                 let certificates: [&[u8]; 2] = [&self.tls.certificate, &dialed.certificate];
-                Link::new(peer, dialed.tls.into(), dialed.socket, [self.role, peer], certificates, self.counters.clone())
+                Link::new(peer, dialed.tls.into(), dialed.socket, [self.role, peer], certificates, self.traffic.clone())
             });
             match dialed {
                 // a peer that refuses our certificate does so after our side of the handshake is done, so only a HELLO counts as success
@@ -237,8 +239,9 @@ impl Mesh {
         }
         self.observer.epoch_ended(&again); // also what a peer said early, in an epoch that never began here
         state.links[i] = Some(link.clone());
-        self.tell(&link, Kind::Hello, &serde_json::to_vec(&Hello::new(self.role, state.shares.as_deref())).unwrap_or_default());
-        link.start(state.shares.as_deref().map_or(0, |shares| shares.max_message), this);
+        let hello = state.offer.as_deref().map_or_else(|| Hello::without_shares(self.role), |offer| Hello::offering(self.role, offer));
+        self.tell(&link, Kind::Hello, &serde_json::to_vec(&hello).unwrap_or_default());
+        link.start(state.offer.as_ref().map_or(0, |offer| offer.max_message()), this);
         self.advance(&mut state);
         self.changed.notify_all();
     }
@@ -251,7 +254,7 @@ impl Mesh {
     }
 
     /// Takes the agreement as far as it goes.
-    fn advance(&self, state: &mut State) {
+    fn advance(&self, state: &mut State<M>) {
         for message in state.agreement.advance() {
             if let Some(link) = &state.links[message.side] {
                 self.tell(link, message.kind, &message.payload);
@@ -274,32 +277,32 @@ impl Mesh {
         self.changed.notify_all();
     }
 
-    fn serves(&self, state: &State) -> Result<Arc<Loaded>, Readiness> {
-        let shares = state.shares.clone().ok_or(Readiness::NoShares)?;
+    fn serves(&self, state: &State<M>) -> Result<Arc<M>, Readiness> {
+        let offer = state.offer.clone().ok_or(Readiness::NoShares)?;
         for (i, peer) in self.role.peers().into_iter().enumerate() {
             let hello = state.agreement.hello_of(i);
             // a peer without shares has no protocol either: that is the digest's case
-            if hello.and_then(|hello| hello.protocol).is_some_and(|protocol| protocol != shares.shares.protocol) {
+            if hello.and_then(|hello| hello.protocol).is_some_and(|protocol| protocol != offer.protocol()) {
                 return Err(Readiness::ProtocolMismatch(peer));
             }
-            if hello.and_then(|hello| hello.digest.as_ref()) != Some(&shares.digest()) {
+            if hello.and_then(|hello| hello.digest.as_ref()) != Some(&offer.digest()) {
                 return Err(Readiness::DigestMismatch(peer));
             }
-            if hello.and_then(|hello| hello.generation.as_ref()) != Some(&shares.generation()) {
+            if hello.and_then(|hello| hello.generation.as_ref()) != Some(&offer.generation()) {
                 return Err(Readiness::GenerationMismatch(peer));
             }
         }
-        Ok(shares)
+        Ok(offer)
     }
 
     /// Ends the epoch, or the one that is forming.
-    fn end(&self, state: &mut State, why: &Ending) {
+    fn end(&self, state: &mut State<M>, why: &Ending) {
         state.agreement.clear();
         self.close(state, why);
     }
 
     /// Closes both links, of which the agreement knows nothing any more.
-    fn close(&self, state: &mut State, why: &Ending) {
+    fn close(&self, state: &mut State<M>, why: &Ending) {
         if let Some(epoch) = state.epoch.take() {
             info!(epoch = hex::encode(epoch.id), "the epoch ended: {why}");
             let _ = epoch.ended.set(why.clone());
@@ -311,7 +314,7 @@ impl Mesh {
         self.changed.notify_all();
     }
 
-    fn report(&self, state: &mut State, side: usize, what: &str) {
+    fn report(&self, state: &mut State<M>, side: usize, what: &str) {
         let peer = self.cluster.name(self.role.peers()[side]);
         if state.reported[side].as_ref().is_some_and(|(before, when)| before == what && when.elapsed() < REPEAT) {
             debug!(peer, "{what}");
@@ -322,7 +325,7 @@ impl Mesh {
     }
 }
 
-impl Listener for Mesh {
+impl<M: Offer> Listener for Mesh<M> {
     fn control(&self, link: &Arc<Link>, frame: &Frame) -> Result<(), String> {
         let mut state = locked(&self.state);
         let i = self.index(link.peer);

@@ -2,11 +2,14 @@
 
 pub mod agreement;
 pub mod announce;
+pub mod cluster;
 pub mod dial;
 pub mod epoch;
 pub mod frame;
 pub mod link;
 pub mod links;
 pub mod mesh;
+pub mod offer;
 pub mod tls;
+pub mod traffic;
 pub mod waker;

@@ -12,7 +12,6 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use crate::config::ConfigError;
 use crate::role::Role;
 
 pub const ALPN_PEER: &[u8] = b"securemodel-peer/1";
@@ -74,6 +73,14 @@ impl Identity {
     }
 }
 
+/// Why the TLS files cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("TLS files in {path}: {why}")]
+pub struct TlsError {
+    path: String,
+    why: String,
+}
+
 /// This player's TLS files, ready to use.
 pub struct Tls {
     pub identity: Identity,
@@ -84,9 +91,9 @@ pub struct Tls {
 
 impl Tls {
     /// Reads ca.crt, tls.crt and tls.key.
-    pub fn load(folder: &Path) -> Result<Tls, ConfigError> {
-        let refuse = |why: String| ConfigError::Tls { path: folder.display().to_string(), why };
-        let certificates = |name: &str| -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    pub fn load(folder: &Path) -> Result<Tls, TlsError> {
+        let refuse = |why: String| TlsError { path: folder.display().to_string(), why };
+        let certificates = |name: &str| -> Result<Vec<CertificateDer<'static>>, TlsError> {
             let found = CertificateDer::pem_file_iter(folder.join(name)).and_then(Iterator::collect::<Result<Vec<_>, _>>);
             found.map_err(|e| refuse(format!("{name}: {e}")))
         };

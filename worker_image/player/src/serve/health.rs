@@ -10,9 +10,10 @@ use hyper::header::{HeaderValue, CONTENT_TYPE};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{json, Map, Value};
 
-use super::http::{json, Reply};
+use super::reply::{json, Reply};
 use crate::counters::Counters;
 use crate::net::mesh::Readiness;
+use crate::net::offer::Offer;
 use crate::player::Player;
 
 /// Answers one request of the health port.
@@ -40,8 +41,8 @@ fn counters(player: &Player) -> [(&'static str, u64); 8] {
         ("requests", &c.requests),
         ("errors", &c.errors),
         ("rejected", &c.rejected),
-        ("bytes_sent", &c.bytes_sent),
-        ("bytes_received", &c.bytes_received),
+        ("bytes_sent", &c.traffic.sent),
+        ("bytes_received", &c.traffic.received),
         ("hops", &c.hops),
     ]
     .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
@@ -50,7 +51,7 @@ fn counters(player: &Player) -> [(&'static str, u64); 8] {
 fn status(player: &Player) -> Value {
     let readiness = player.mesh.readiness();
     let (reason, message) = player.describe(&readiness);
-    let shares = player.mesh.shares();
+    let shares = player.mesh.offer();
     let linked = player.role.peers().into_iter().zip(player.mesh.linked());
     let peers: Map<String, Value> = linked.map(|(role, linked)| (player.cluster.name(role).to_owned(), json!({"linked": linked}))).collect();
     let mut counters: Map<String, Value> = counters(player).into_iter().map(|(name, n)| (name.to_owned(), n.into())).collect();

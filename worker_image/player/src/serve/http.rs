@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{HeaderValue, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use hyper::header::{HeaderValue, CONTENT_TYPE};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use serde_json::json;
@@ -13,9 +13,11 @@ use tokio::sync::Semaphore;
 use tokio::time::{timeout, timeout_at, Instant};
 use tracing::{debug, warn};
 
-use super::error::{ApiError, Code};
+use super::error::row;
 use super::inference;
 use super::queue::ClientId;
+use super::refusal::{Code, Refusal};
+use super::reply::{declared, error, json, too_large, Reply};
 use super::requests::COUNTERPART;
 use super::shares;
 use crate::counters::Counters;
@@ -23,8 +25,6 @@ use crate::net::mesh::Readiness;
 use crate::net::tls::Identity;
 use crate::player::Player;
 use crate::role::Role;
-
-pub type Reply = Response<Full<Bytes>>;
 
 pub const JSON_LENGTH: &str = "inference-header-content-length";
 /// The whole body of a request has to come within this time, and the answer within the next one.
@@ -56,7 +56,7 @@ impl Api {
             Ok(reply) => return reply,
             Err(refused) => refused,
         };
-        let (status, code, _) = refused.code.row();
+        let (status, code, _) = row(refused.code);
         let line = format!("{} {}", head.method, head.uri.path());
         if head.method == Method::GET {
             debug!(status, code, "{line}: {}", refused.message);
@@ -69,7 +69,7 @@ impl Api {
         error(&refused)
     }
 
-    async fn route(&self, client: ClientId, holder: Option<&Identity>, head: &Parts, body: &mut Incoming) -> Result<Reply, ApiError> {
+    async fn route(&self, client: ClientId, holder: Option<&Identity>, head: &Parts, body: &mut Incoming) -> Result<Reply, Refusal> {
         let player = &self.player;
         let path = head.uri.path();
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
@@ -80,12 +80,12 @@ impl Api {
             (method, ["v2", "models", model, rest @ ..]) => {
                 if !player.role.holds_data() || *model != player.model() {
                     let why = format!("{} does not answer for a model {model:?}; alice and bob answer for {:?}", player.role, player.model());
-                    return Err(ApiError::new(Code::NotFound, why));
+                    return Err(Refusal::new(Code::NotFound, why));
                 }
                 match (method, rest) {
                     (&Method::GET, ["ready"]) => self.ready(),
                     (&Method::GET, []) => {
-                        let loaded = player.mesh.shares().ok_or_else(|| self.not_ready())?;
+                        let loaded = player.mesh.offer().ok_or_else(|| self.not_ready())?;
                         Ok(json(StatusCode::OK, &inference::metadata(player.model(), player.role, &loaded)))
                     }
                     (&Method::POST, ["infer"]) => self.infer(client, head, body).await,
@@ -96,7 +96,7 @@ impl Api {
         }
     }
 
-    fn ready(&self) -> Result<Reply, ApiError> {
+    fn ready(&self) -> Result<Reply, Refusal> {
         if self.player.mesh.readiness() == Readiness::Ready && !self.player.is_stopping() {
             Ok(json(StatusCode::OK, &json!({"ready": true})))
         } else {
@@ -104,13 +104,13 @@ impl Api {
         }
     }
 
-    fn not_ready(&self) -> ApiError {
+    fn not_ready(&self) -> Refusal {
         let player = &self.player;
         let message = if player.is_stopping() { "this player is stopping".into() } else { player.describe(&player.mesh.readiness()).1 };
-        ApiError::new(Code::NotReady, format!("not ready: {message}"))
+        Refusal::new(Code::NotReady, format!("not ready: {message}"))
     }
 
-    async fn infer(&self, client: ClientId, head: &Parts, body: &mut Incoming) -> Result<Reply, ApiError> {
+    async fn infer(&self, client: ClientId, head: &Parts, body: &mut Incoming) -> Result<Reply, Refusal> {
         let player = &self.player;
         Counters::add(&player.counters.requests, 1);
         let serving = player.mesh.serving(Duration::ZERO).filter(|_| !player.is_stopping());
@@ -120,16 +120,16 @@ impl Api {
         let reserved = declared(&head.headers, limit)?.unwrap_or(limit).div_ceil(1 << 10).min(BUDGET_KIB);
         let _held = self.budget.try_acquire_many(reserved as u32).map_err(|_| {
             let why = format!("request bodies fill the {} MiB set aside for them; try again in a second", BUDGET_KIB >> 10);
-            ApiError::new(Code::Overloaded, why)
+            Refusal::new(Code::Overloaded, why)
         })?;
         let body = read(body, limit).await?;
-        Counters::add(&player.counters.bytes_received, body.len());
+        player.counters.traffic.add_received(body.len());
         let inference = inference::parse(&body, length, &loaded)?;
         drop(body);
         let (id, rows, end) = (inference.id, inference.rows, Instant::now() + TOTAL);
         let added = player.requests.add(&epoch.id, client, inference);
         // the epoch may have ended while the body arrived
-        let mut answer = added.map_err(|refused| epoch.ended.get().map_or(refused, ApiError::from))?;
+        let mut answer = added.map_err(|refused| epoch.ended.get().map_or(refused, Refusal::from))?;
         // if the client leaves, hyper drops this future, and the request with it
         let waiting = Withdraw { player, id };
         let reply = match timeout(COUNTERPART, &mut answer).await {
@@ -137,14 +137,14 @@ impl Api {
             Err(_) => match player.requests.withdraw(&id) {
                 Some(counterpart) => return Err(self.waited(counterpart)),
                 None => timeout_at(end, answer).await.map_err(|_| {
-                    ApiError::new(Code::PeerStalled, format!("the batch did not end within {TOTAL:?}; send the request again with fresh shares"))
+                    Refusal::new(Code::PeerStalled, format!("the batch did not end within {TOTAL:?}; send the request again with fresh shares"))
                 })?,
             },
         };
         drop(waiting);
-        let answer = reply.map_err(|_| ApiError::new(Code::EpochEnded, "the request was dropped; send it again with fresh shares"))??;
+        let answer = reply.map_err(|_| Refusal::new(Code::EpochEnded, "the request was dropped; send it again with fresh shares"))??;
         let (body, length) = inference::encode(&answer, &id, rows, player.model());
-        Counters::add(&player.counters.bytes_sent, body.len());
+        player.counters.traffic.add_sent(body.len());
         let mut reply = Response::new(Full::new(Bytes::from(body)));
         reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         reply.headers_mut().insert(JSON_LENGTH, HeaderValue::from(length));
@@ -152,9 +152,9 @@ impl Api {
     }
 
     /// No batch took the request in time.
-    fn waited(&self, counterpart: bool) -> ApiError {
+    fn waited(&self, counterpart: bool) -> Refusal {
         if counterpart {
-            return ApiError::new(Code::Overloaded, format!("no batch had room for this request within {COUNTERPART:?}; try again in a second"));
+            return Refusal::new(Code::Overloaded, format!("no batch had room for this request within {COUNTERPART:?}; try again in a second"));
         }
         let (alice, bob) = (self.player.cluster.name(Role::Alice), self.player.cluster.name(Role::Bob));
         let why = match self.player.role {
@@ -162,7 +162,7 @@ impl Api {
             // he is not told what alice has
             _ => format!("{alice} did not begin with this request within {COUNTERPART:?}: it did not get its share, or something holds it up"),
         };
-        ApiError::new(Code::ShareMissing, format!("{why}; send both shares again, drawn afresh"))
+        Refusal::new(Code::ShareMissing, format!("{why}; send both shares again, drawn afresh"))
     }
 }
 
@@ -177,51 +177,21 @@ impl Drop for Withdraw<'_> {
     }
 }
 
-fn unknown(method: &Method, path: &str) -> ApiError {
-    ApiError::new(Code::NotFound, format!("there is no {method} {path}; the API is the Open Inference Protocol under /v2"))
-}
-
-fn too_large(limit: usize) -> ApiError {
-    ApiError::new(Code::TooLarge, format!("the body is larger than {limit} bytes; send fewer rows a request"))
+fn unknown(method: &Method, path: &str) -> Refusal {
+    Refusal::new(Code::NotFound, format!("there is no {method} {path}; the API is the Open Inference Protocol under /v2"))
 }
 
 /// How much of the body is JSON.
-pub fn json_length(headers: &HeaderMap) -> Result<usize, ApiError> {
+pub fn json_length(headers: &HeaderMap) -> Result<usize, Refusal> {
     let length = headers.get(JSON_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    length.ok_or_else(|| ApiError::new(Code::BadRequest, "the header Inference-Header-Content-Length is missing or not a number"))
+    length.ok_or_else(|| Refusal::new(Code::BadRequest, "the header Inference-Header-Content-Length is missing or not a number"))
 }
 
-/// The Content-Length, if there is one; an error if it exceeds the limit.
-pub fn declared(headers: &HeaderMap, limit: usize) -> Result<Option<usize>, ApiError> {
-    let length = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
-    if length.is_some_and(|length| length > limit) {
-        return Err(too_large(limit));
-    }
-    Ok(length)
-}
-
-async fn read(body: &mut Incoming, limit: usize) -> Result<Bytes, ApiError> {
+async fn read(body: &mut Incoming, limit: usize) -> Result<Bytes, Refusal> {
     match timeout(BODY, Limited::new(body, limit).collect()).await {
-        Err(_) => Err(ApiError::new(Code::BadRequest, format!("the body did not arrive within {BODY:?}"))),
+        Err(_) => Err(Refusal::new(Code::BadRequest, format!("the body did not arrive within {BODY:?}"))),
         Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => Err(too_large(limit)),
-        Ok(Err(e)) => Err(ApiError::new(Code::BadRequest, format!("the body broke off: {e}"))),
+        Ok(Err(e)) => Err(Refusal::new(Code::BadRequest, format!("the body broke off: {e}"))),
         Ok(Ok(body)) => Ok(body.to_bytes()),
     }
-}
-
-pub fn json(status: StatusCode, value: &serde_json::Value) -> Reply {
-    let mut reply = Response::new(Full::new(Bytes::from(value.to_string())));
-    *reply.status_mut() = status;
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    reply
-}
-
-fn error(e: &ApiError) -> Reply {
-    let (status, code, retryable) = e.code.row();
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut reply = json(status, &json!({"error": e.message, "code": code, "retryable": retryable}));
-    if e.code == Code::Overloaded {
-        reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    reply
 }

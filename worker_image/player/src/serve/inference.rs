@@ -3,16 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
 
-use super::error::{ApiError, Code};
-use super::requests::{Answer, RequestId};
+use super::refusal::{Code, Refusal};
+use super::request::{Answer, Inference};
 use crate::loaded::Loaded;
-
-/// A checked request: this player's share of some rows.
-pub struct Inference {
-    pub id: RequestId,
-    pub rows: usize,
-    pub share: Vec<u64>,
-}
+use crate::net::announce::RequestId;
+use crate::net::offer::Offer;
 
 #[derive(Deserialize)]
 struct Body {
@@ -39,8 +34,8 @@ pub fn body_limit(loaded: &Loaded) -> usize {
 }
 
 /// `json_length`: the header Inference-Header-Content-Length.
-pub fn parse(body: &[u8], json_length: usize, loaded: &Loaded) -> Result<Inference, ApiError> {
-    let bad = |why: String| ApiError::new(Code::BadRequest, why);
+pub fn parse(body: &[u8], json_length: usize, loaded: &Loaded) -> Result<Inference, Refusal> {
+    let bad = |why: String| Refusal::new(Code::BadRequest, why);
     let (json, tensor) = body
         .split_at_checked(json_length)
         .ok_or_else(|| bad(format!("Inference-Header-Content-Length is {json_length}, the whole body has {} bytes", body.len())))?;
@@ -57,7 +52,7 @@ pub fn parse(body: &[u8], json_length: usize, loaded: &Loaded) -> Result<Inferen
     let (row, max_rows) = (loaded.shares.program.input_shape(), loaded.max_rows);
     let rows = match &input.shape[..] {
         [rows, rest @ ..] if rest.iter().map(|d| *d as usize).eq(row.iter().copied()) && (1..=max_rows as i64).contains(rows) => *rows as usize,
-        shape => return Err(ApiError::new(Code::WrongShape, format!("shape {shape:?}, expected [B, {}] with B from 1 to {max_rows}", list(row)))),
+        shape => return Err(Refusal::new(Code::WrongShape, format!("shape {shape:?}, expected [B, {}] with B from 1 to {max_rows}", list(row)))),
     };
     let expected = rows * loaded.input * 8;
     if tensor.len() != expected || input.parameters.binary_data_size != expected {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::requests::RequestId;
+use crate::net::announce::RequestId;
 
 /// Values by request, forgotten after some time.
 pub struct Kept<V> {

@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 
 use super::health;
 use super::http::Api;
-use crate::net::link::locked;
+use crate::lock::locked;
 use crate::net::tls::{Identity, ALPN_PEER};
 use crate::player::Player;
 

@@ -7,5 +7,8 @@ pub mod inference;
 mod kept;
 pub mod listener;
 pub mod queue;
+pub mod refusal;
+pub mod reply;
+pub mod request;
 pub mod requests;
 pub mod shares;

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::requests::RequestId;
+use crate::net::announce::RequestId;
 
 /// Number of a connection.
 pub type ClientId = u64;

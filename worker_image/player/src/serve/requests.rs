@@ -4,23 +4,20 @@
 //! the batch needs nothing of bob's client any more: if that has left, the batch runs all the same, and only nobody gets bob's output.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::error::{ApiError, Code};
-use super::inference::Inference;
 use super::kept::Kept;
 use super::queue::{ClientId, Queue};
-use crate::loaded::Loaded;
-use crate::net::announce::Entry;
+use super::refusal::{Code, Refusal};
+use super::request::{Inference, MaskedShare, Reply, Request, Sent};
+use crate::lock::locked;
+use crate::net::announce::{Entry, RequestId};
 use crate::net::epoch::{frozen, EpochId, MAX_SKIPPED};
-use crate::net::link::locked;
 use crate::net::waker::Waker;
 use crate::role::Role;
-
-pub type RequestId = [u8; 16];
 
 /// What waits at once: requests, and bytes of their shares. The largest request that a program can have fits twice.
 pub const MAX_WAITING: usize = 512;
@@ -34,46 +31,12 @@ pub const COUNTERPART: Duration = Duration::from_secs(5);
 /// How long bob keeps what he sent to alice: she announces it within twice COUNTERPART, and the announcement may wait for the batch before it.
 const SENT: Duration = Duration::from_secs(20);
 
-/// A finished request's output share.
-pub struct Answer {
-    pub output: Vec<u64>,
-    pub loaded: Arc<Loaded>,
-    pub epoch: EpochId,
-    pub batch: u64,
-    pub hops: u16,
-}
-
-pub type Reply = Result<Answer, ApiError>;
-
-/// One request as this player has it.
-pub struct Request {
-    pub id: RequestId,
-    pub rows: usize,
-    /// Empty at bob once it was sent.
-    pub share: Vec<u64>,
-    pub reply: oneshot::Sender<Reply>,
-}
-
-/// bob's share of a request under the mask of its number: x_b + λ_b.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Masked {
-    pub number: u64,
-    pub rows: usize,
-    pub share: Vec<u64>,
-}
-
 /// What alice does next.
 pub enum Next {
     /// Both parts of each request.
-    Batch(Vec<(Request, Masked)>),
+    Batch(Vec<(Request, MaskedShare)>),
     /// Nothing, if there is no word, before this time.
     Wait(Option<Instant>),
-}
-
-/// What bob does with his share of a request.
-pub struct Sent {
-    pub masked: Masked,
-    pub mask: Vec<u64>,
 }
 
 struct State {
@@ -83,7 +46,7 @@ struct State {
     /// Of the shares that wait.
     bytes: usize,
     /// alice: what bob has sent for requests of which she has no share yet; and his next number.
-    held: Kept<Masked>,
+    held: Kept<MaskedShare>,
     number: u64,
     /// alice: requests that have both parts.
     queue: Queue,
@@ -98,12 +61,12 @@ struct Waiting {
     request: Request,
     client: ClientId,
     /// alice: bob's part.
-    masked: Option<Masked>,
+    masked: Option<MaskedShare>,
 }
 
 impl State {
     /// alice: both parts of a request are there; it can be served, or fails alone.
-    fn complete(&mut self, id: RequestId, masked: Masked, now: Instant) {
+    fn complete(&mut self, id: RequestId, masked: MaskedShare, now: Instant) {
         let Some(waiting) = self.waiting.get_mut(&id) else { return };
         let (own, theirs) = (&waiting.request, &masked);
         if (own.rows, own.share.len()) == (theirs.rows, theirs.share.len()) {
@@ -112,7 +75,7 @@ impl State {
         } else {
             let why = format!("the two shares of this request have {} and {} rows", own.rows, theirs.rows);
             if let Some(waiting) = self.remove(&id) {
-                let _ = waiting.request.reply.send(Err(ApiError::new(Code::WrongShape, why)));
+                let _ = waiting.request.reply.send(Err(Refusal::new(Code::WrongShape, why)));
             }
         }
     }
@@ -170,7 +133,7 @@ impl Requests {
     }
 
     /// The epoch is over: all that wait fail and hear why, and the client tries again with fresh shares.
-    pub fn close(&self, why: &ApiError) {
+    pub fn close(&self, why: &Refusal) {
         let mut state = locked(&self.state);
         let State { epoch, waiting, bytes, held, number, queue, untold, sent, .. } = &mut *state;
         (*epoch, *bytes, *number) = (None, 0, 0);
@@ -184,20 +147,20 @@ impl Requests {
     }
 
     /// Queues a request that was checked against what this epoch serves; the answer comes through the receiver.
-    pub fn add(&self, epoch: &EpochId, client: ClientId, inference: Inference) -> Result<oneshot::Receiver<Reply>, ApiError> {
+    pub fn add(&self, epoch: &EpochId, client: ClientId, inference: Inference) -> Result<oneshot::Receiver<Reply>, Refusal> {
         let Inference { id, rows, share } = inference;
         let (now, bytes) = (Instant::now(), 8 * share.len());
         let mut state = locked(&self.state);
         if state.epoch.as_ref() != Some(epoch) {
-            return Err(ApiError::new(Code::EpochEnded, "the players linked anew while this request arrived; send it again with fresh shares"));
+            return Err(Refusal::new(Code::EpochEnded, "the players linked anew while this request arrived; send it again with fresh shares"));
         }
         state.tidy(now);
         if state.is_full(bytes) {
             let why = format!("{} requests are waiting already, with {} MiB; try again in a second", state.waiting.len(), state.bytes >> 20);
-            return Err(ApiError::new(Code::Overloaded, why));
+            return Err(Refusal::new(Code::Overloaded, why));
         }
         if !state.seen.insert(id) {
-            return Err(ApiError::new(Code::DuplicateId, format!("request id {} was used before; draw a fresh one", hex::encode(id))));
+            return Err(Refusal::new(Code::DuplicateId, format!("request id {} was used before; draw a fresh one", hex::encode(id))));
         }
         state.seen_order.push_back(id);
         if state.seen_order.len() > MAX_SEEN {
@@ -228,7 +191,7 @@ impl Requests {
     }
 
     /// alice: bob has his share of a request, and this is it under his mask.
-    pub fn peer_sent(&self, id: RequestId, masked: Masked) -> Result<(), String> {
+    pub fn peer_sent(&self, id: RequestId, masked: MaskedShare) -> Result<(), String> {
         let now = Instant::now();
         let mut state = locked(&self.state);
         if masked.number != state.number {
@@ -331,17 +294,17 @@ mod tests {
     }
 
     /// Why an epoch ends.
-    fn over() -> ApiError {
-        ApiError::new(Code::PeerStalled, "carol stalls")
+    fn over() -> Refusal {
+        Refusal::new(Code::PeerStalled, "carol stalls")
     }
 
     /// A request of three elements a row.
-    fn add(requests: &Requests, n: usize, rows: usize) -> Result<oneshot::Receiver<Reply>, ApiError> {
+    fn add(requests: &Requests, n: usize, rows: usize) -> Result<oneshot::Receiver<Reply>, Refusal> {
         requests.add(&EPOCH, CLIENT, Inference { id: id(n), rows, share: vec![0; 3 * rows] })
     }
 
-    fn masked(number: u64, rows: usize) -> Masked {
-        Masked { number, rows, share: vec![0; 3 * rows] }
+    fn masked(number: u64, rows: usize) -> MaskedShare {
+        MaskedShare { number, rows, share: vec![0; 3 * rows] }
     }
 
     /// bob's shares of these requests, under numbers from 0.
@@ -405,7 +368,7 @@ mod tests {
         let length = add(&requests, 2, 2).expect("queued");
         let _right = add(&requests, 3, 1).expect("queued");
         bob_sends(&requests, &[(1, 9)]);
-        requests.peer_sent(id(2), Masked { number: 1, rows: 2, share: vec![0; 5] }).expect("taken");
+        requests.peer_sent(id(2), MaskedShare { number: 1, rows: 2, share: vec![0; 5] }).expect("taken");
         requests.peer_sent(id(3), masked(2, 1)).expect("taken");
         requests.peer_sent(id(4), masked(3, 2)).expect("taken");
         let late = add(&requests, 4, 1).expect("queued");
@@ -470,7 +433,7 @@ mod tests {
         let requests = open(Role::Bob);
         let mut answer = add(&requests, 1, 1).expect("queued");
         requests.close(&over());
-        let told = |told: Result<(), ApiError>| told.map_err(|e| (e.code, e.message)).expect_err("refused");
+        let told = |told: Result<(), Refusal>| told.map_err(|e| (e.code, e.message)).expect_err("refused");
         let why = (Code::PeerStalled, "carol stalls".to_owned());
         assert_eq!(told(answer.try_recv().expect("answered").map(drop)), why);
         requests.open([8; 16]);
@@ -482,7 +445,7 @@ mod tests {
     fn send(requests: &Requests) {
         for (number, (id, rows, share)) in requests.take_untold(&EPOCH, NOW).into_iter().enumerate() {
             let mask = vec![0; share.len()];
-            requests.sending(&EPOCH, id, Sent { masked: Masked { number: number as u64, rows, share }, mask });
+            requests.sending(&EPOCH, id, Sent { masked: MaskedShare { number: number as u64, rows, share }, mask });
         }
     }
 

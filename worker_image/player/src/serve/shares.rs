@@ -12,8 +12,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Mutex;
 use tracing::info;
 
-use super::error::{ApiError, Code};
-use super::http::{declared, json, Reply};
+use super::refusal::{Code, Refusal};
+use super::reply::{declared, json, Reply};
+use crate::net::offer::Offer;
 use crate::net::tls::{Holder, Identity};
 use crate::player::Player;
 use crate::store::StoreError;
@@ -29,15 +30,15 @@ pub async fn deliver(
     holder: Option<&Identity>,
     headers: &HeaderMap,
     body: &mut Incoming,
-) -> Result<Reply, ApiError> {
+) -> Result<Reply, Refusal> {
     let expected = player.tls.identity.with(Holder::Share);
     if holder != Some(&expected) {
         let who = holder.map_or("a client without a certificate".into(), ToString::to_string);
-        return Err(ApiError::new(Code::Forbidden, format!("{who} may not deliver shares; that takes a certificate of {expected}")));
+        return Err(Refusal::new(Code::Forbidden, format!("{who} may not deliver shares; that takes a certificate of {expected}")));
     }
     declared(headers, MAX_BYTES)?;
     let Ok(one_at_a_time) = deliveries.clone().try_lock_owned() else {
-        return Err(ApiError::new(Code::Overloaded, "another share file is being delivered; try again in a second"));
+        return Err(Refusal::new(Code::Overloaded, "another share file is being delivered; try again in a second"));
     };
     receive(player, body).await?;
     let keeper = player.clone();
@@ -45,35 +46,35 @@ pub async fn deliver(
         let _until_adopted = one_at_a_time;
         keeper.adopt()
     });
-    let loaded = adopted.await.map_err(|e| ApiError::new(Code::BadShares, e.to_string()))?.map_err(|e| refused(&e))?;
+    let loaded = adopted.await.map_err(|e| Refusal::new(Code::BadShares, e.to_string()))?.map_err(|e| refused(&e))?;
     info!("shares delivered");
     Ok(json(StatusCode::OK, &json!({"digest": loaded.digest(), "generation": loaded.generation()})))
 }
 
 /// Writes the body aside, as it comes.
-async fn receive(player: &Player, body: &mut Incoming) -> Result<(), ApiError> {
+async fn receive(player: &Player, body: &mut Incoming) -> Result<(), Refusal> {
     let written = |e| refused(&player.store.volume(e));
     let mut file = File::create(player.store.aside()).await.map_err(written)?;
     let mut body = Limited::new(body, MAX_BYTES);
     loop {
         let frame = tokio::time::timeout(SILENCE, body.frame()).await;
-        match frame.map_err(|_| ApiError::new(Code::BadRequest, format!("nothing more of the share file came for {SILENCE:?}")))? {
+        match frame.map_err(|_| Refusal::new(Code::BadRequest, format!("nothing more of the share file came for {SILENCE:?}")))? {
             Some(Ok(frame)) => {
                 if let Ok(bytes) = frame.into_data() {
                     file.write_all(&bytes).await.map_err(written)?;
                 }
             }
             Some(Err(e)) if e.is::<LengthLimitError>() => {
-                return Err(ApiError::new(Code::TooLarge, format!("a share file has at most {MAX_BYTES} bytes; the model is too large")));
+                return Err(Refusal::new(Code::TooLarge, format!("a share file has at most {MAX_BYTES} bytes; the model is too large")));
             }
-            Some(Err(e)) => return Err(ApiError::new(Code::BadRequest, format!("the share file broke off: {e}"))),
+            Some(Err(e)) => return Err(Refusal::new(Code::BadRequest, format!("the share file broke off: {e}"))),
             None => return file.flush().await.map_err(written),
         }
     }
 }
 
 /// A full or read-only volume can be mended; a bad file stays bad.
-fn refused(e: &StoreError) -> ApiError {
+fn refused(e: &StoreError) -> Refusal {
     let code = if matches!(e, StoreError::Volume { .. }) { Code::NotReady } else { Code::BadShares };
-    ApiError::new(code, e.to_string())
+    Refusal::new(code, e.to_string())
 }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, Connection, ServerConnection};
-use securemodel_player::counters::Counters;
 use securemodel_player::net::frame::{Frame, Header, Kind};
 use securemodel_player::net::link::{Fault, Link, Listener};
 use securemodel_player::net::tls::Tls;
+use securemodel_player::net::traffic::Traffic;
 use securemodel_player::role::Role;
 use tempfile::TempDir;
 
@@ -121,8 +121,8 @@ impl Exchange {
     /// A link whose listener's end is only TLS: a peer that says what a test wants.
     pub fn half(&self, dialer: Role, listener: Role, limit: usize) -> (End, Side) {
         let ([Side { tls, socket }, other], certificates) = self.connect(dialer, listener);
-        let counters = Arc::new(Counters::default());
-        let link = Link::new(listener, tls, socket, [dialer, listener], certificates.each_ref().map(|c| &c[..]), counters).expect("a link");
+        let traffic = Arc::new(Traffic::default());
+        let link = Link::new(listener, tls, socket, [dialer, listener], certificates.each_ref().map(|c| &c[..]), traffic).expect("a link");
         let owner = Arc::new(Recorder::default());
         link.start(limit, owner.clone());
         (End { link, owner }, other)

@@ -10,8 +10,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustls::ServerConnection;
-use securemodel_player::config::Cluster;
+
 use securemodel_player::loaded::Loaded;
+use securemodel_player::net::cluster::Cluster;
 use securemodel_player::net::epoch::EpochId;
 use securemodel_player::net::frame::{Header, Kind};
 use securemodel_player::net::mesh::{Ending, Epoch, Mesh, Observer};
@@ -24,7 +25,7 @@ use super::{Trio, NAMES};
 
 /// In the place of a player that does not run; with the shares that this one left on its volume.
 pub struct Peer {
-    mesh: Arc<Mesh>,
+    mesh: Arc<Mesh<Loaded>>,
     waiting: Receiver<Vec<u8>>,
     doors: Vec<Door>,
 }
@@ -60,7 +61,7 @@ impl Peer {
         let cluster = Cluster::load(&path).expect("a cluster");
         let mesh = Mesh::new(role, cluster, tls.clone(), Arc::default(), Arc::new(Ear(Mutex::new(says))));
         let file = fs::read(trio.path(&format!("data-{name}")).join("shares.safetensors")).expect("a share file");
-        mesh.set_shares(Arc::new(Loaded::new(Shares::parse(&file).expect("shares"), 8)));
+        mesh.set_offer(Arc::new(Loaded::new(Shares::parse(&file).expect("shares"), 8)));
         let accepting = mesh.clone();
         let door = Door::open(trio.tls[role as usize], move |mut socket| {
             let mut connection = ServerConnection::new(tls.server.clone()).expect("TLS");
@@ -73,11 +74,11 @@ impl Peer {
 
     /// The shares that it linked with.
     pub fn shares(&self) -> Arc<Loaded> {
-        self.mesh.shares().expect("given at the start")
+        self.mesh.offer().expect("given at the start")
     }
 
     /// The next epoch that serves; not this one.
-    pub fn epoch_after(&self, last: Option<EpochId>) -> Arc<Epoch> {
+    pub fn epoch_after(&self, last: Option<EpochId>) -> Arc<Epoch<Loaded>> {
         let end = Instant::now() + Duration::from_secs(15);
         loop {
             let serving = self.mesh.serving(Duration::from_millis(100)).map(|(epoch, _)| epoch);
@@ -89,13 +90,13 @@ impl Peer {
     }
 
     /// Sends a frame; that a link is lost is the others' answer.
-    pub fn say(epoch: &Epoch, to: Role, kind: Kind, batch: u64, payload: &[u8]) {
+    pub fn say(epoch: &Epoch<Loaded>, to: Role, kind: Kind, batch: u64, payload: &[u8]) {
         let header = Header { batch, hop: 3, ..Header::control(kind) };
         let _ = epoch.links.send(to, &header, payload).and_then(|()| epoch.links.flush());
     }
 
     /// Reads until the others end this epoch; how long it took.
-    pub fn until_it_ends(&self, epoch: &Epoch) -> Duration {
+    pub fn until_it_ends(&self, epoch: &Epoch<Loaded>) -> Duration {
         let begin = Instant::now();
         while !epoch.links.iter().any(|link| link.is_closed()) {
             let _ = epoch.links.recv_within(epoch.links[0].peer, Duration::from_millis(20));
@@ -105,7 +106,7 @@ impl Peer {
     }
 
     /// bob's next WAITING frame, as alice.
-    pub fn hear(&self, epoch: &Epoch) -> Vec<u8> {
+    pub fn hear(&self, epoch: &Epoch<Loaded>) -> Vec<u8> {
         let end = Instant::now() + Duration::from_secs(5);
         loop {
             if let Ok(payload) = self.waiting.try_recv() {
@@ -120,8 +121,8 @@ impl Peer {
     pub fn leave(self) {
         drop(self.doors);
         // closes both links, also where an epoch is only forming
-        if let Some(shares) = self.mesh.shares() {
-            self.mesh.set_shares(shares);
+        if let Some(shares) = self.mesh.offer() {
+            self.mesh.set_offer(shares);
         }
     }
 }
