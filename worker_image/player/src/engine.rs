@@ -5,52 +5,62 @@ use std::time::{Duration, Instant};
 
 use tracing::debug;
 
+use crate::counters::Counters;
 use crate::loaded::Loaded;
 use crate::mpc::{self, Channel, ChannelError, Input, Workspace};
 use crate::net::announce::{announcement, parse_announcement, waiting, Entry};
 use crate::net::epoch::{KeyChain, RequestKeys};
 use crate::net::frame::{Frame, Header, Kind};
-use crate::net::mesh::Epoch;
-use crate::player::Player;
+use crate::net::mesh::{Epoch, Mesh};
 use crate::role::Role;
 use crate::serve::refusal::Refusal;
 use crate::serve::request::{Answer, MaskedShare, Request, Sent};
-use crate::serve::requests::Next;
+use crate::serve::requests::{Next, Requests};
 
 /// How often an idle engine looks whether its epoch is still there.
 const IDLE: Duration = Duration::from_millis(200);
 /// The hop of bob's WAITING; the client's request is 1.
 const WAITING_HOP: u16 = 2;
 
+/// What batches are run with.
+pub struct Engine {
+    pub role: Role,
+    pub mesh: Arc<Mesh<Loaded>>,
+    pub requests: Arc<Requests>,
+    pub counters: Arc<Counters>,
+    /// How long a request may wait for others to share its batch.
+    pub delay: Duration,
+}
+
 /// Serves epoch after epoch, for as long as the process lives.
-pub fn run(player: &Player) {
+pub fn run(engine: &Engine) {
     loop {
-        let Some((epoch, loaded)) = player.mesh.serving(IDLE) else { continue };
-        let keys = KeyChain::new(player.role, &epoch.id, epoch.links.each_ref().map(|link| &link.secret));
-        let requests = epoch.link(Role::Bob).ok().filter(|_| player.role == Role::Carol).map(|bob| RequestKeys::new(&epoch.id, &bob.secret));
-        let mut session = Session { player, epoch, loaded, keys, requests, places: vec![], workspace: Workspace::default(), busy: Instant::now() };
+        let Some((epoch, loaded)) = engine.mesh.serving(IDLE) else { continue };
+        let keys = KeyChain::new(engine.role, &epoch.id, epoch.links.each_ref().map(|link| &link.secret));
+        let requests = epoch.link(Role::Bob).ok().filter(|_| engine.role == Role::Carol).map(|bob| RequestKeys::new(&epoch.id, &bob.secret));
+        let mut session = Session { engine, epoch, loaded, keys, requests, places: vec![], workspace: Workspace::default(), busy: Instant::now() };
         let error = session.serve();
-        let why = player.mesh.end_epoch(&session.epoch, error);
+        let why = engine.mesh.end_epoch(&session.epoch, error);
         session.fail(&Refusal::from(&why));
     }
 }
 
 /// Sends alice, as bob, his masked shares as they come, each under a number and a mask of its own. Runs on a thread of its own, so that alice has them while a batch
 /// runs.
-pub fn send_masked(player: &Player) {
+pub fn send_masked(engine: &Engine) {
     loop {
-        let Some((epoch, loaded)) = player.mesh.serving(IDLE) else { continue };
+        let Some((epoch, loaded)) = engine.mesh.serving(IDLE) else { continue };
         let (Ok(alice), Ok(carol)) = (epoch.link(Role::Alice), epoch.link(Role::Carol)) else { continue };
         // a closed link stays closed, so the numbers of an epoch are never begun again
         let mut keys = RequestKeys::new(&epoch.id, &carol.secret);
         while !epoch.links.iter().any(|link| link.is_closed()) {
-            for (id, rows, share) in player.requests.take_untold(&epoch.id, IDLE) {
+            for (id, rows, share) in engine.requests.take_untold(&epoch.id, IDLE) {
                 let (number, key) = keys.take(&loaded.shares.digest, &loaded.shares.generation);
                 let mask = mpc::request_mask(&key, share.len());
                 let share: Vec<u64> = share.iter().zip(&mask).map(|(x, mask)| x.wrapping_add(*mask)).collect();
                 let payload = waiting(&Entry { id, rows, number }, &share);
                 // first: alice may announce it before `send` returns
-                player.requests.sending(&epoch.id, id, Sent { masked: MaskedShare { number, rows, share }, mask });
+                engine.requests.sending(&epoch.id, id, Sent { masked: MaskedShare { number, rows, share }, mask });
                 // when the link is lost, the epoch ends, and with it these requests
                 let _ = alice.send(&Header { hop: WAITING_HOP, ..Header::control(Kind::Waiting) }, &payload);
             }
@@ -66,7 +76,7 @@ struct Place {
 
 /// Batches of one epoch.
 struct Session<'a> {
-    player: &'a Player,
+    engine: &'a Engine,
     epoch: Arc<Epoch<Loaded>>,
     loaded: Arc<Loaded>,
     keys: KeyChain,
@@ -83,7 +93,7 @@ impl Session<'_> {
     /// Returns when the epoch is over.
     fn serve(&mut self) -> ChannelError {
         loop {
-            let result = if self.player.role == Role::Alice { self.lead() } else { self.follow() };
+            let result = if self.engine.role == Role::Alice { self.lead() } else { self.follow() };
             if let Err(e) = result {
                 return e;
             }
@@ -94,8 +104,8 @@ impl Session<'_> {
     }
 
     fn lead(&mut self) -> Result<(), ChannelError> {
-        let requests = &self.player.requests;
-        let batch = match requests.next_batch(&self.epoch.id, self.loaded.max_rows, self.player.batch_delay) {
+        let requests = &self.engine.requests;
+        let batch = match requests.next_batch(&self.epoch.id, self.loaded.max_rows, self.engine.delay) {
             Next::Batch(batch) => batch,
             Next::Wait(due) => {
                 self.rest();
@@ -137,7 +147,7 @@ impl Session<'_> {
         }
         let mut masked = self.tensor(rows);
         for entry in entries {
-            let (sent, request) = self.player.requests.take(&self.epoch.id, &entry).map_err(refuse)?;
+            let (sent, request) = self.engine.requests.take(&self.epoch.id, &entry).map_err(refuse)?;
             masked.extend_from_slice(&sent.masked.share);
             mask.extend_from_slice(&sent.mask);
             self.places.push(Place { rows: entry.rows, request });
@@ -187,7 +197,7 @@ impl Session<'_> {
         self.busy = Instant::now();
         let output = result.inspect_err(|e| debug!(batch = channel.batch, "the batch failed: {e}"))?; // the end of the epoch says it, with the peer's name
         let hops = channel.next_hop();
-        self.player.counters.batch(rows, self.busy - begin, hops);
+        self.engine.counters.batch(rows, self.busy - begin, hops);
         debug!(batch = channel.batch, rows, hops, "batch done");
         self.answer(&output.unwrap_or_default(), channel.batch, hops);
         Ok(())

@@ -49,12 +49,12 @@ async fn serve(args: &Args) -> Result<(), ConfigError> {
         (signal(SignalKind::terminate()).map_err(ConfigError::Signals)?, signal(SignalKind::interrupt()).map_err(ConfigError::Signals)?);
     info!(player = player.name, role = %player.role, model = player.model(), "listening on {}, health on {}", args.listen, args.health);
 
-    let worker = player.clone();
-    std::thread::spawn(move || engine::run(&worker));
+    let engine = player.engine();
     if player.role == Role::Bob {
-        let worker = player.clone();
-        std::thread::spawn(move || engine::send_masked(&worker));
+        let engine = engine.clone();
+        std::thread::spawn(move || engine::send_masked(&engine));
     }
+    std::thread::spawn(move || engine::run(&engine));
     player.mesh.start();
     tokio::select! {
         _ = serve::listener::secure(Arc::clone(&player), secure) => {}

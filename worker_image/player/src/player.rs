@@ -8,6 +8,7 @@ use tracing::{error, info};
 
 use crate::config::{Args, ConfigError};
 use crate::counters::Counters;
+use crate::engine::Engine;
 use crate::loaded::Loaded;
 use crate::lock::locked;
 use crate::net::announce::{parse_waiting, Entry};
@@ -33,7 +34,7 @@ pub struct Player {
     pub counters: Arc<Counters>,
     pub store: Store,
     max_rows: usize,
-    pub batch_delay: Duration,
+    batch_delay: Duration,
     /// Why the share file on the volume is not used.
     broken: Mutex<Option<String>>,
     stopping: AtomicBool,
@@ -107,6 +108,12 @@ impl Player {
             player.load(shares);
         }
         Ok(Arc::new(player))
+    }
+
+    /// What batches of this player are run with.
+    pub fn engine(&self) -> Arc<Engine> {
+        let (mesh, requests, counters) = (self.mesh.clone(), self.requests.clone(), self.counters.clone());
+        Arc::new(Engine { role: self.role, mesh, requests, counters, delay: self.batch_delay })
     }
 
     /// Uses a delivered share file that was written aside (`Store::aside`).
