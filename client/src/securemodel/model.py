@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import ssl
@@ -101,7 +102,7 @@ class Model:
         while done < len(secret):
             rows = secret[done : done + self.metadata(timeout)["max_rows"]]
             try:
-                results.append(self._retried(lambda rows=rows: self._ask(rows), time.monotonic() + timeout))  # type: ignore[misc]
+                results.append(self._retried(functools.partial(self._ask, rows), time.monotonic() + timeout))
             except PlayerError as error:
                 if error.code not in TOO_MANY_ROWS or not self._takes_fewer_rows(timeout):
                     raise
