@@ -4,7 +4,11 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--renew-golden", action="store_true", help="write golden files anew instead of comparing with them")
+    parser.addoption(
+        "--renew-golden",
+        action="store_true",
+        help="write golden files anew instead of comparing with them",
+    )
 
 
 @pytest.fixture

@@ -30,7 +30,11 @@ TARGET = CACHE / "target" / hashlib.sha256(str(ROOT).encode()).hexdigest()[:8] /
 CRATES = ("worker_image/player", "tests/bench/load")
 PYTHON = ("tests/unit", "tests/contract", "tests/trio", "tests/bench")
 # ends by itself should its parent be killed
-SPIN = [sys.executable, "-c", "import os; parent = os.getppid()\nwhile os.getppid() == parent: sum(range(100_000))"]
+SPIN = [
+    sys.executable,
+    "-c",
+    "import os; parent = os.getppid()\nwhile os.getppid() == parent: sum(range(100_000))",
+]
 # longer than any file takes, however busy the machine
 HANGS_S = 3600
 
@@ -49,7 +53,10 @@ class File:
     def run(self) -> None:
         begin = time.monotonic()
         log = LOGS / f"{self.name.replace('/', '-').replace(' ', '-')}-{len(self.seconds) + 1}.log"
-        with log.open("wb") as output, started(self.command, cwd=self.folder, stdout=output, stderr=output) as process:
+        with (
+            log.open("wb") as output,
+            started(self.command, cwd=self.folder, stdout=output, stderr=output) as process,
+        ):
             try:
                 failed = process.wait(HANGS_S) != 0
             except subprocess.TimeoutExpired:
@@ -108,13 +115,20 @@ def rust(crate: str, *features: str) -> Iterator[File]:
     if features:
         command += ["--features", ",".join(features), "--test", "keys"]
     # as make test builds them; for this command alone, since images are made of other builds
-    environment = os.environ | {"CARGO_PROFILE_RELEASE_LTO": "off", "CARGO_TARGET_DIR": str(TARGET.joinpath(*features))}
-    built = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    environment = os.environ | {
+        "CARGO_PROFILE_RELEASE_LTO": "off",
+        "CARGO_TARGET_DIR": str(TARGET.joinpath(*features)),
+    }
+    built = subprocess.run(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False
+    )
     if built.returncode:
         raise SystemExit(f"the tests of {crate} do not build")
     for message in map(json.loads, built.stdout.splitlines()):
         if message.get("executable") and message["profile"]["test"]:
-            yield File(" ".join([crate, message["target"]["name"]]), [message["executable"]], ROOT / crate)
+            yield File(
+                " ".join([crate, message["target"]["name"]]), [message["executable"]], ROOT / crate
+            )
 
 
 def files() -> Iterator[File]:
@@ -124,7 +138,21 @@ def files() -> Iterator[File]:
     for path in sorted(path for folder in PYTHON for path in (ROOT / folder).rglob("test_*.py")):
         name = str(path.relative_to(ROOT))
         yield File(name, [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name])
-    yield File("tests/e2e", ["tests/cluster/in", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/e2e", "tests/cluster"], once=True)
+    yield File(
+        "tests/e2e",
+        [
+            "tests/cluster/in",
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "tests/e2e",
+            "tests/cluster",
+        ],
+        once=True,
+    )
 
 
 class Lanes:
@@ -164,11 +192,22 @@ class Lanes:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("only", nargs="*", help="files whose name contains one of these (default: all)")
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument(
+        "only", nargs="*", help="files whose name contains one of these (default: all)"
+    )
     options.add_argument("--runs", type=int, default=20, help="of each file (20)")
-    options.add_argument("--minutes", type=float, default=10, help="after which a file is not begun again (10)")
-    options.add_argument("--load", type=int, default=8, help="busy processes at any time, those that run tests among them (8)")
+    options.add_argument(
+        "--minutes", type=float, default=10, help="after which a file is not begun again (10)"
+    )
+    options.add_argument(
+        "--load",
+        type=int,
+        default=8,
+        help="busy processes at any time, those that run tests among them (8)",
+    )
     options.add_argument("--lanes", type=int, default=2, help="files at a time (2)")
     asked = options.parse_args()
     if min(asked.runs, asked.lanes) < 1 or asked.load < asked.lanes:
@@ -176,7 +215,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C
     LOGS.mkdir(parents=True, exist_ok=True)
     say("building the Rust tests (minutes the first time)")
-    chosen = [file for file in files() if not asked.only or any(part in file.name for part in asked.only)]
+    chosen = [
+        file for file in files() if not asked.only or any(part in file.name for part in asked.only)
+    ]
     if not chosen:
         raise SystemExit(f"no test file has a name with one of: {', '.join(asked.only)}")
     if any(file.once for file in chosen):

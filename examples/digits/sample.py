@@ -35,7 +35,9 @@ spec:
 def main() -> None:
     model = (ROOT / "examples/digits/digits.h5").read_bytes()
     lines = textwrap.wrap(base64.b64encode(model).decode(), 160)
-    text = TEMPLATE.format(sha256=hashlib.sha256(model).hexdigest(), data="\n".join("    " + line for line in lines))
+    text = TEMPLATE.format(
+        sha256=hashlib.sha256(model).hexdigest(), data="\n".join("    " + line for line in lines)
+    )
     (ROOT / "crds/samples/digits.yaml").write_text(text)
 
 

@@ -25,7 +25,9 @@ def data() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     small = (digits.images / 16.0).astype("float32")[..., None]
     images = np.clip(tf.image.resize(small, (28, 28), method="bilinear").numpy(), 0, 1)
     images = np.round(images * 256) / 256  # exact in half precision, which keeps the file small
-    train_x, test_x, train_y, test_y = train_test_split(images, digits.target, test_size=360, random_state=SEED, stratify=digits.target)
+    train_x, test_x, train_y, test_y = train_test_split(
+        images, digits.target, test_size=360, random_state=SEED, stratify=digits.target
+    )
     return train_x, test_x, train_y, test_y
 
 
@@ -56,9 +58,17 @@ def main() -> None:
     model = network()
     epochs, batch = 100, 32
     rate = keras.optimizers.schedules.CosineDecay(3e-3, epochs * (len(train_x) // batch))
-    model.compile(keras.optimizers.Adam(rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    model.compile(
+        keras.optimizers.Adam(rate),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
     shift = keras.layers.RandomTranslation(0.06, 0.06, fill_mode="constant", seed=SEED)
-    batches = tf.data.Dataset.from_tensor_slices((train_x, train_y)).shuffle(len(train_x), seed=SEED).batch(batch, drop_remainder=True)
+    batches = (
+        tf.data.Dataset.from_tensor_slices((train_x, train_y))
+        .shuffle(len(train_x), seed=SEED)
+        .batch(batch, drop_remainder=True)
+    )
     model.fit(batches.map(lambda x, y: (shift(x, training=True), y)), epochs=epochs, verbose=2)
     _, accuracy = model.evaluate(test_x, test_y, verbose=0)
     print(f"held-out accuracy: {accuracy:.4f}")

@@ -71,7 +71,14 @@ class TfEncrypted:
     def _start(self, name: str, command: list[str]) -> None:
         env = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""}
         with self._log(name).open("w") as log:
-            started = subprocess.Popen([sys.executable, *command], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+            started = subprocess.Popen(
+                [sys.executable, *command],
+                env=env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         self.processes.append(started)
 
     def _ask(self, order: dict[str, Any]) -> dict[str, Any]:

@@ -65,7 +65,9 @@ class Bench:
     def net(self, name: str) -> nets.Net:
         return nets.make(name, self.folder)
 
-    def served(self, net: nets.Net, protocol: str, delay_ms: float = 0, max_rows: int = 256) -> Served:
+    def served(
+        self, net: nets.Net, protocol: str, delay_ms: float = 0, max_rows: int = 256
+    ) -> Served:
         self.count += 1
         folder = self.folder / f"trio-{self.count}"
         folder.mkdir()
@@ -77,7 +79,10 @@ class Bench:
         with contextlib.ExitStack() as stack:
             ours = [stack.enter_context(self.served(net, protocol)) for protocol in PROTOCOLS]
             say("TF Encrypted starts, three workers and a driver for each protocol")
-            theirs = [stack.enter_context(TfEncrypted(protocol, net, self.folder / protocol)) for protocol in ("ABY3", "SecureNN")]
+            theirs = [
+                stack.enter_context(TfEncrypted(protocol, net, self.folder / protocol))
+                for protocol in ("ABY3", "SecureNN")
+            ]
             for batch, (repeats, their_repeats) in INTERLEAVED.items():
                 for system in theirs:
                     say(f"{system.system} compiles for B={batch} and warms up")
@@ -87,13 +92,26 @@ class Bench:
                     for system in [*ours, *theirs]:
                         found = system.latency(batch, repeats if system in ours else their_repeats)
                         rounds.setdefault(system.system, []).append(found)
-                    say(f"B={batch}, round {number + 1} of {ROUNDS}: " + ", ".join(f"{name} {found[-1]['p50_ms']:.2f} ms" for name, found in rounds.items()))
+                    say(
+                        f"B={batch}, round {number + 1} of {ROUNDS}: "
+                        + ", ".join(
+                            f"{name} {found[-1]['p50_ms']:.2f} ms" for name, found in rounds.items()
+                        )
+                    )
                 for system in [*ours, *theirs]:
                     self.lines.add(system.system, "seed", batch, **middle(rounds[system.system]))
                 for system in ours:
-                    ratios = {their.system: ratio(rounds[their.system], rounds[system.system]) for their in theirs}
+                    ratios = {
+                        their.system: ratio(rounds[their.system], rounds[system.system])
+                        for their in theirs
+                    }
                     self.lines.add(system.system, "seed", batch, ratio=ratios)
-                    say(f"B={batch}: {system.system} is " + ", ".join(f"{times:.1f} times as fast as {name}" for name, times in ratios.items()))
+                    say(
+                        f"B={batch}: {system.system} is "
+                        + ", ".join(
+                            f"{times:.1f} times as fast as {name}" for name, times in ratios.items()
+                        )
+                    )
 
         self.interleaved = True
 
@@ -105,12 +123,27 @@ class Bench:
                 for batch, repeats in BATCHES.items():
                     found = served.latency(batch, repeats)
                     say(f"{served.system}, B={batch}: " + summary(found, batch))
-                    if self.interleaved and batch in INTERLEAVED:  # with TF Encrypted in this run: those times count
-                        found = {key: value for key, value in found.items() if key not in ("p50_ms", "p99_ms")}
-                    self.lines.add(served.system, "seed", batch, **found, idle_mb=served.idle_mb, **vars(served.cost()))
+                    if (
+                        self.interleaved and batch in INTERLEAVED
+                    ):  # with TF Encrypted in this run: those times count
+                        found = {
+                            key: value
+                            for key, value in found.items()
+                            if key not in ("p50_ms", "p99_ms")
+                        }
+                    self.lines.add(
+                        served.system,
+                        "seed",
+                        batch,
+                        **found,
+                        idle_mb=served.idle_mb,
+                        **vars(served.cost()),
+                    )
                 for batch, repeats in {1: 100, 32: 20}.items():
                     seen = served.python_client_ms(batch, repeats)
-                    say(f"{served.system}, B={batch}: a user of the Python client sees {seen:.2f} ms")
+                    say(
+                        f"{served.system}, B={batch}: a user of the Python client sees {seen:.2f} ms"
+                    )
                     self.lines.add(served.system, "seed", batch, python_p50_ms=seen)
 
     def profile(self) -> None:
@@ -123,8 +156,15 @@ class Bench:
             with self.served(net, protocol) as served:
                 for batch, repeats in PROFILED.items():
                     data = self.folder / "perf.data"
-                    found = profile_players.shares(list(served.pids.values()), data, functools.partial(served.latency, batch, repeats))
-                    say(f"{served.system}, B={batch}, processor time: " + ", ".join(f"{name} {percent:.0f} %" for name, percent in found.items()))
+                    found = profile_players.shares(
+                        list(served.pids.values()),
+                        data,
+                        functools.partial(served.latency, batch, repeats),
+                    )
+                    say(
+                        f"{served.system}, B={batch}, processor time: "
+                        + ", ".join(f"{name} {percent:.0f} %" for name, percent in found.items())
+                    )
                     self.lines.add(served.system, "seed", batch, profile=found)
 
     def load(self) -> None:
@@ -150,7 +190,9 @@ class Bench:
                 with self.served(net, protocol, delay) as served:
                     found = served.latency(1, repeats, warm_up=3)
                     predicted = undelayed + found["hops"] * delay
-                    say(f"{served.system}, {delay} ms one way: {found['p50_ms']:.1f} ms, predicted {predicted:.1f} ms ({found['hops']} hops)")
+                    say(
+                        f"{served.system}, {delay} ms one way: {found['p50_ms']:.1f} ms, predicted {predicted:.1f} ms ({found['hops']} hops)"
+                    )
                     self.lines.add(served.system, "seed", 1, delay, **found, predicted_ms=predicted)
 
     def networks(self, *, largest: bool) -> None:
@@ -164,13 +206,18 @@ class Bench:
                     cost = served.cost()
                     for batch, repeats in batches.items():
                         try:
-                            found = served.latency(batch, repeats, warm_up=2 if name in NETWORKS else 1)
+                            found = served.latency(
+                                batch, repeats, warm_up=2 if name in NETWORKS else 1
+                            )
                         except RuntimeError as error:
                             why = str(error).splitlines()[0]
                             say(f"{served.system}, {name}, B={batch} failed: {why}")
                             self.lines.add(served.system, name, batch, **vars(cost), failed=why)
                             continue
-                        say(f"{served.system}, {name}, {cost.macs / 1e6:.1f} M MACs, {cost.relus} ReLUs, B={batch}: " + summary(found, batch))
+                        say(
+                            f"{served.system}, {name}, {cost.macs / 1e6:.1f} M MACs, {cost.relus} ReLUs, B={batch}: "
+                            + summary(found, batch)
+                        )
                         self.lines.add(served.system, name, batch, **found, **vars(cost))
         for protocol in PROTOCOLS:
             self.predict(f"securemodel-{protocol.lower()}", list(sizes))
@@ -178,26 +225,40 @@ class Bench:
     def predict(self, system: str, names: list[str]) -> None:
         """Fits on the networks before each one, smallest first."""
         for at, name in enumerate(names[1:], start=1):
-            known = [line for line in self.lines.of(system, ["seed", *names[:at]]) if line.get("macs") and line["p50_ms"]]
+            known = [
+                line
+                for line in self.lines.of(system, ["seed", *names[:at]])
+                if line.get("macs") and line["p50_ms"]
+            ]
             if {line["net"] for line in known} != {"seed", *names[:at]}:
-                say(f"{system}: {name} is not predicted, because smaller networks were not measured (--only)")
+                say(
+                    f"{system}: {name} is not predicted, because smaller networks were not measured (--only)"
+                )
                 continue
             model = cost_model.fit(known)
             for line in self.lines.of(system, [name]):
                 if line["p50_ms"]:
                     line["predicted_ms"], line["fit"] = model.predict_ms(line), vars(model)
-                    say(f"{system}, {name}, B={line['batch']}: {line['p50_ms']:.1f} ms, predicted {line['predicted_ms']:.1f} ms from the smaller networks")
+                    say(
+                        f"{system}, {name}, B={line['batch']}: {line['p50_ms']:.1f} ms, predicted {line['predicted_ms']:.1f} ms from the smaller networks"
+                    )
 
 
 def middle(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     """The medians of rounds; what is not a number is the last round's."""
-    numbers = {key: statistics.median(found[key] for found in rounds) for key, value in rounds[-1].items() if isinstance(value, (int, float))}
+    numbers = {
+        key: statistics.median(found[key] for found in rounds)
+        for key, value in rounds[-1].items()
+        if isinstance(value, (int, float))
+    }
     return rounds[-1] | numbers
 
 
 def ratio(theirs: list[dict[str, Any]], ours: list[dict[str, Any]]) -> float:
     """The median over the rounds of how many times longer they took."""
-    return statistics.median(their["p50_ms"] / our["p50_ms"] for their, our in zip(theirs, ours, strict=True))
+    return statistics.median(
+        their["p50_ms"] / our["p50_ms"] for their, our in zip(theirs, ours, strict=True)
+    )
 
 
 def summary(found: dict[str, Any], batch: int) -> str:
@@ -208,11 +269,28 @@ def summary(found: dict[str, Any], batch: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--all", action="store_true", help="also the network of ResNet-18's size")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=f"some of: {', '.join(PARTS)}; adds to bench.jsonl")
-    parser.add_argument("--report", action="store_true", help="measure nothing; print the tables of bench.jsonl as Markdown")
-    parser.add_argument("--cluster", action="store_true", help="measure only the time to Ready, on the cluster that KUBECONFIG points to")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=PARTS,
+        default=PARTS,
+        metavar="PART",
+        help=f"some of: {', '.join(PARTS)}; adds to bench.jsonl",
+    )
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="measure nothing; print the tables of bench.jsonl as Markdown",
+    )
+    parser.add_argument(
+        "--cluster",
+        action="store_true",
+        help="measure only the time to Ready, on the cluster that KUBECONFIG points to",
+    )
     parser.add_argument("--tool", type=Path, help="the load tool's binary (load/)")
     args = parser.parse_args()
     if args.report:
@@ -223,7 +301,11 @@ def main() -> None:
 
         say(seconds_to_ready())
         return
-    lines = Lines.load(RESULTS) if set(args.only) != set(PARTS) and RESULTS.exists() else Lines(measure.cpu_name())
+    lines = (
+        Lines.load(RESULTS)
+        if set(args.only) != set(PARTS) and RESULTS.exists()
+        else Lines(measure.cpu_name())
+    )
     say(f"{lines.cpu}; protocols: {', '.join(PROTOCOLS)}")
     with tempfile.TemporaryDirectory(prefix="securemodel-bench-") as folder:
         bench = Bench(args.tool, Path(folder), lines)

@@ -23,7 +23,13 @@ class Model:
 
 def terms(line: dict[str, Any]) -> np.ndarray:
     """Milliseconds a unit of each coefficient adds to this line's request."""
-    return np.array([line["batch"] * line["macs"] * 1e-6, line["batch"] * line["relus"] * 1e-6, line["hops"] * 1e-3])
+    return np.array(
+        [
+            line["batch"] * line["macs"] * 1e-6,
+            line["batch"] * line["relus"] * 1e-6,
+            line["hops"] * 1e-3,
+        ]
+    )
 
 
 def fit(lines: list[dict[str, Any]]) -> Model:

@@ -8,7 +8,19 @@ from typing import Any, Self
 
 Line = dict[str, Any]
 # in every line, null where it does not apply; what else was found comes after them
-COLUMNS = ("system", "net", "batch", "p50_ms", "p99_ms", "bytes", "hops", "cpu_ms", "rss_mb", "delay_ms", "cpu")
+COLUMNS = (
+    "system",
+    "net",
+    "batch",
+    "p50_ms",
+    "p99_ms",
+    "bytes",
+    "hops",
+    "cpu_ms",
+    "rss_mb",
+    "delay_ms",
+    "cpu",
+)
 DIGITS = 3
 
 
@@ -21,7 +33,13 @@ class Lines:
 
     def add(self, system: str, net: str, batch: int, delay_ms: float = 0, **found: Any) -> None:
         """Adds to the line of this case, or begins it."""
-        empty = dict.fromkeys(COLUMNS) | {"system": system, "net": net, "batch": batch, "delay_ms": delay_ms, "cpu": self.cpu}
+        empty = dict.fromkeys(COLUMNS) | {
+            "system": system,
+            "net": net,
+            "batch": batch,
+            "delay_ms": delay_ms,
+            "cpu": self.cpu,
+        }
         self.lines.setdefault((system, net, batch, delay_ms), empty).update(rounded(found))
 
     def get(self, system: str, net: str, batch: int, delay_ms: float = 0) -> Line | None:
@@ -29,17 +47,30 @@ class Lines:
 
     def of(self, system: str, nets: list[str]) -> list[Line]:
         """Those without a delay, in the order of the networks."""
-        return [line for name in nets for line in self.lines.values() if (line["system"], line["net"], line["delay_ms"]) == (system, name, 0)]
+        return [
+            line
+            for name in nets
+            for line in self.lines.values()
+            if (line["system"], line["net"], line["delay_ms"]) == (system, name, 0)
+        ]
 
     def systems(self) -> list[str]:
         """Ours."""
-        return sorted({line["system"] for line in self.lines.values() if line["system"].startswith("securemodel-")})
+        return sorted(
+            {
+                line["system"]
+                for line in self.lines.values()
+                if line["system"].startswith("securemodel-")
+            }
+        )
 
     @classmethod
     def load(cls, path: Path) -> Self:
         found = [json.loads(text) for text in path.read_text().splitlines()]
         lines = cls(found[0]["cpu"])
-        lines.lines = {(line["system"], line["net"], line["batch"], line["delay_ms"]): line for line in found}
+        lines.lines = {
+            (line["system"], line["net"], line["batch"], line["delay_ms"]): line for line in found
+        }
         return lines
 
     def save(self, path: Path) -> None:

@@ -10,9 +10,19 @@ from pathlib import Path
 def cpu_name() -> str:
     """The processor and the widest vectors it has, as the players choose their kernels."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    model = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    level = next((name for flag, name in (("avx512f", "AVX-512"), ("avx2", "AVX2"), ("asimd", "NEON")) if flag in flags), "portable")
+    level = next(
+        (
+            name
+            for flag, name in (("avx512f", "AVX-512"), ("avx2", "AVX2"), ("asimd", "NEON"))
+            if flag in flags
+        ),
+        "portable",
+    )
     return f"{model}, {level}, {os.cpu_count()} cores"
 
 
@@ -37,4 +47,7 @@ def forget_peak(pid: int) -> None:
 
 def _memory(pid: int, field: str) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(field + ":")) / 1024
+    return (
+        next(int(line.split()[1]) for line in status.splitlines() if line.startswith(field + ":"))
+        / 1024
+    )

@@ -39,7 +39,17 @@ def convs(*filters: int) -> Layers:
     return [layer for count in filters for layer in (conv(count), RELU)]
 
 
-VGG: Layers = [*convs(32, 32), pool(), *convs(64, 64), pool(), *convs(128), FLATTEN, dense(128), RELU, dense(10)]
+VGG: Layers = [
+    *convs(32, 32),
+    pool(),
+    *convs(64, 64),
+    pool(),
+    *convs(128),
+    FLATTEN,
+    dense(128),
+    RELU,
+    dense(10),
+]
 # as many multiplications and ReLUs as ResNet-18 has at 224 x 224; a plain stack, because there are no skip connections, of valid convolutions
 RESNET: Layers = [
     conv(72, 7, 2), RELU, pool(), *convs(96, 96, 96, 96), conv(192, 3, 2), RELU, *convs(192, 192, 192, 320, 320, 320, 320, 512, 512, 512),
@@ -64,7 +74,10 @@ class Net:
 def make(name: str, folder: Path) -> Net:
     """Writes the model and the samples as files into the folder."""
     if name == "seed":  # the example's architecture
-        file, inputs = networks.make("seed").file, np.random.default_rng(99).uniform(0, 1, (256, 28, 28, 1))
+        file, inputs = (
+            networks.make("seed").file,
+            np.random.default_rng(99).uniform(0, 1, (256, 28, 28, 1)),
+        )
     else:
         shape, layers, samples = {
             "mlp": ((784,), [dense(256), RELU, dense(128), RELU, dense(10)], 64),
@@ -72,7 +85,10 @@ def make(name: str, folder: Path) -> Net:
             "resnet": ((224, 224, 3), RESNET, 1),
         }[name]
         rng = np.random.default_rng(1)
-        file, inputs = networks.keras_file(shape, layers, provable(rng)), rng.uniform(0, 1, (samples, *shape))
+        file, inputs = (
+            networks.keras_file(shape, layers, provable(rng)),
+            rng.uniform(0, 1, (samples, *shape)),
+        )
     path = folder / f"{name}.h5"
     path.write_bytes(file)
     expected = reference.evaluate(read_model(file), inputs)
@@ -100,7 +116,10 @@ def count(instructions: list[dict[str, Any]]) -> Cost:
     """Of a program's instructions (docs/program.md)."""
     macs = relus = 0
     for instruction in instructions:
-        size, operands = prod(instruction["shape"]), [instructions[i]["shape"] for i in instruction.get("in", [])]
+        size, operands = (
+            prod(instruction["shape"]),
+            [instructions[i]["shape"] for i in instruction.get("in", [])],
+        )
         if instruction["op"] == "conv2d":
             macs += size * prod(operands[1][:3])
         elif instruction["op"] == "matmul":

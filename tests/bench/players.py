@@ -31,8 +31,19 @@ class Relay:
     def start(cls, tool: Path, targets: dict[str, str], delay_ms: float) -> Self:
         addresses = {role: f"127.0.0.1:{held_port()}" for role in targets}
         # a network does not wait for a processor: the relay goes first where that is allowed
-        command = ["nice", "-n", "-15", str(tool), "relay", "--delay-ms", str(delay_ms), *(f"--forward={addresses[role]}={targets[role]}" for role in targets)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        command = [
+            "nice",
+            "-n",
+            "-15",
+            str(tool),
+            "relay",
+            "--delay-ms",
+            str(delay_ms),
+            *(f"--forward={addresses[role]}={targets[role]}" for role in targets),
+        ]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         assert process.stdout
         if not process.stdout.readline():
             raise RuntimeError(f"the relay did not start: {' '.join(command)}")
@@ -42,7 +53,15 @@ class Relay:
 class Served:
     """Three players with the shares of one network. `delay_ms` on all links: between players, and to the client."""
 
-    def __init__(self, tool: Path, net: Net, protocol: str, folder: Path, delay_ms: float = 0, max_rows: int = 256) -> None:
+    def __init__(
+        self,
+        tool: Path,
+        net: Net,
+        protocol: str,
+        folder: Path,
+        delay_ms: float = 0,
+        max_rows: int = 256,
+    ) -> None:
         self.tool = tool
         self.net = net
         self.protocol = protocol
@@ -60,7 +79,9 @@ class Served:
             stack.enter_context(self.trio)
             shared = self.trio.share(self.net.model, "--protocol", self.protocol)
             if shared.returncode:
-                raise RuntimeError(f"the share step refused {self.net.name}: {shared.stderr[-2000:]}")
+                raise RuntimeError(
+                    f"the share step refused {self.net.name}: {shared.stderr[-2000:]}"
+                )
             self.trio.wait_ready()
             time.sleep(0.5)  # what delivery left behind is freed
             self.idle_mb = {role: measure.rss_mb(pid) for role, pid in self.pids.items()}
@@ -86,10 +107,14 @@ class Served:
         for pid in self.pids.values():
             measure.forget_peak(pid)
         sent, cpu = self._bytes_sent(), self._cpu()
-        found = self._tool("latency", "--rows", str(batch), "--repeats", str(repeats), "--warm-up", str(warm_up))
+        found = self._tool(
+            "latency", "--rows", str(batch), "--repeats", str(repeats), "--warm-up", str(warm_up)
+        )
         requests = found["requests"]
         frames = (self._bytes_sent() - sent) / requests - found["bytes_received"]
-        players = {role: round((now - cpu[role]) / requests, 3) for role, now in self._cpu().items()}
+        players = {
+            role: round((now - cpu[role]) / requests, 3) for role, now in self._cpu().items()
+        }
         return {
             "p50_ms": found["p50_ms"],
             "p99_ms": found["p99_ms"],
@@ -107,7 +132,9 @@ class Served:
         cpu, begin = self._cpu(), time.monotonic()
         found = self._tool("load", "--clients", str(clients), "--seconds", str(seconds))
         took = time.monotonic() - begin
-        found["players_cpu_cores"] = sum(now - cpu[role] for role, now in self._cpu().items()) / 1e3 / took
+        found["players_cpu_cores"] = (
+            sum(now - cpu[role] for role, now in self._cpu().items()) / 1e3 / took
+        )
         return {"clients": clients, **found}
 
     def python_client_ms(self, batch: int, repeats: int) -> float:
@@ -130,9 +157,13 @@ class Served:
             "--inputs", str(net.floats("inputs")), "--expected", str(net.floats("expected")), "--row", ",".join(map(str, net.inputs.shape[1:])),
             "--tolerance", str(net.tolerance), *more,
         ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TOOL_TIMEOUT_S, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=TOOL_TIMEOUT_S, check=False
+        )
         if done.returncode:
-            raise RuntimeError(f"{what} {' '.join(more)}: {done.stderr.strip()}\n{self.trio.logs()[-3000:]}")
+            raise RuntimeError(
+                f"{what} {' '.join(more)}: {done.stderr.strip()}\n{self.trio.logs()[-3000:]}"
+            )
         return json.loads(done.stdout)
 
     def _bytes_sent(self) -> int:

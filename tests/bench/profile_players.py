@@ -15,9 +15,18 @@ GROUPS = (
     ("PRG", r"aes::|ctr::|\bprg\b"),
     ("TLS", r"ring_core|rustls|aes_gcm|chacha"),
     ("compute", r"securemodel_player::mpc|core::(array|core_arch)|spec_from_iter"),
-    ("memory", r"mem(move|set|cpy)|malloc|calloc|\bcfree|_int_free|page|folio|fault|charge|memcg|vma|mmap|unmap|zap_|lruvec|list_del_entry|rcu_read"),
-    ("scheduler", r"finish_task_switch|sched|spin_unlock_irq|futex|wake|irqentry|\bsyscall\b|lock_contended|select_task|enqueue|dequeue"),
-    ("network", r"tcp|skb|sock|inet|ip_|nf_|sendmsg|recvmsg|recv|send|softirq|loopback|copy_(to|from)_iter|net::"),
+    (
+        "memory",
+        r"mem(move|set|cpy)|malloc|calloc|\bcfree|_int_free|page|folio|fault|charge|memcg|vma|mmap|unmap|zap_|lruvec|list_del_entry|rcu_read",
+    ),
+    (
+        "scheduler",
+        r"finish_task_switch|sched|spin_unlock_irq|futex|wake|irqentry|\bsyscall\b|lock_contended|select_task|enqueue|dequeue",
+    ),
+    (
+        "network",
+        r"tcp|skb|sock|inet|ip_|nf_|sendmsg|recvmsg|recv|send|softirq|loopback|copy_(to|from)_iter|net::",
+    ),
 )
 
 
@@ -28,7 +37,19 @@ def available() -> bool:
 def shares(pids: list[int], data: Path, work: Callable[[], object]) -> dict[str, float]:
     """Percent of the processes' time by group, while `work` runs."""
     record = subprocess.Popen(
-        ["perf", "record", "-q", "-o", str(data), "-F", str(RATE_HZ), "-p", ",".join(map(str, pids))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [
+            "perf",
+            "record",
+            "-q",
+            "-o",
+            str(data),
+            "-F",
+            str(RATE_HZ),
+            "-p",
+            ",".join(map(str, pids)),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         work()
@@ -45,6 +66,8 @@ def grouped(table: str) -> dict[str, float]:
     found = dict.fromkeys([name for name, _ in GROUPS] + ["other"], 0.0)
     for line in table.splitlines():
         if match := re.match(r"\s*([\d.]+)%\s+\[.\]\s+(.*)", line):
-            group = next((name for name, pattern in GROUPS if re.search(pattern, match[2])), "other")
+            group = next(
+                (name for name, pattern in GROUPS if re.search(pattern, match[2])), "other"
+            )
             found[group] += float(match[1])
     return found

@@ -23,10 +23,19 @@ class Goal:
 
     def row(self) -> list[str]:
         sign = "≥" if self.at_least else "≤"
-        limits = [f"{sign} {limit:g} {self.unit}".strip() for limit in (self.wanted, self.required) if limit is not None]
+        limits = [
+            f"{sign} {limit:g} {self.unit}".strip()
+            for limit in (self.wanted, self.required)
+            if limit is not None
+        ]
         if self.found is None:
             return [self.what, " wanted, ".join(limits), "not measured", ""]
-        return [self.what, " wanted, ".join(limits), f"{self.found:.{self.digits}f} {self.unit}".strip(), self.verdict()]
+        return [
+            self.what,
+            " wanted, ".join(limits),
+            f"{self.found:.{self.digits}f} {self.unit}".strip(),
+            self.verdict(),
+        ]
 
     def verdict(self) -> str:
         assert self.found is not None
@@ -46,7 +55,11 @@ def all_goals(lines: Lines) -> list[Goal]:
     ours = lines.systems()
 
     def best(batch: int) -> Line:
-        known = [line for system in ours if (line := lines.get(system, "seed", batch)) and line["p50_ms"] is not None]
+        known = [
+            line
+            for system in ours
+            if (line := lines.get(system, "seed", batch)) and line["p50_ms"] is not None
+        ]
         return min(known, key=lambda line: line["p50_ms"], default={})
 
     def figure(system: str, batch: int, *path: str) -> Any:
@@ -56,29 +69,68 @@ def all_goals(lines: Lines) -> list[Goal]:
         return value
 
     def every(batch: int, *path: str) -> list[Any]:
-        return [value for system in ours if (value := figure(system.removeprefix("securemodel-"), batch, *path)) is not None]
+        return [
+            value
+            for system in ours
+            if (value := figure(system.removeprefix("securemodel-"), batch, *path)) is not None
+        ]
 
     found = [
         Goal("latency B=1, better protocol", best(1).get("p50_ms"), 3, "ms", wanted=2),
         Goal("latency B=32, better protocol", best(32).get("p50_ms"), 45, "ms", wanted=30),
     ]
-    for name, system, megabytes, hops in (("ASTRA", "astra", 0.26, 20), ("SecureNN", "securenn", 0.40, 18)):
+    for name, system, megabytes, hops in (
+        ("ASTRA", "astra", 0.26, 20),
+        ("SecureNN", "securenn", 0.40, 18),
+    ):
         bytes_ = figure(system, 1, "bytes")
         found += [
             Goal(f"bytes B=1, {name}", bytes_ and bytes_ / 1e6, megabytes, "MB", digits=3),
             Goal(f"longest chain, {name}", figure(system, 1, "hops"), hops, "hops", digits=0),
         ]
     per_second = max((load["per_second"] for load in every(1, "load")), default=None)
-    found.append(Goal("throughput, 64 clients, better protocol", per_second, 800, "/s", at_least=True, digits=0))
+    found.append(
+        Goal(
+            "throughput, 64 clients, better protocol",
+            per_second,
+            800,
+            "/s",
+            at_least=True,
+            digits=0,
+        )
+    )
     for batch, times in ((1, 25), (32, 12)):
         ratios = best(batch).get("ratio") or {}
         for theirs in ("tfe-aby3", "tfe-securenn"):
-            found.append(Goal(f"times as fast as {theirs}, B={batch}", ratios.get(theirs), times, "x", at_least=True, digits=1))
+            found.append(
+                Goal(
+                    f"times as fast as {theirs}, B={batch}",
+                    ratios.get(theirs),
+                    times,
+                    "x",
+                    at_least=True,
+                    digits=1,
+                )
+            )
     idle = max((mb for by_player in every(1, "idle_mb") for mb in by_player.values()), default=None)
     found.append(Goal("player RSS idle, largest", idle, 12, "MB", digits=1))
-    found.append(Goal("player RSS peak, B=64, largest", max(every(64, "rss_mb"), default=None), 80, "MB", digits=1))
-    off = [off_by(line) for line in lines.lines.values() if line["delay_ms"] == 0 and line.get("predicted_ms")]
-    found.append(Goal("larger networks, predicted from smaller: off by", max(off, default=None), 2, "x"))
+    found.append(
+        Goal(
+            "player RSS peak, B=64, largest",
+            max(every(64, "rss_mb"), default=None),
+            80,
+            "MB",
+            digits=1,
+        )
+    )
+    off = [
+        off_by(line)
+        for line in lines.lines.values()
+        if line["delay_ms"] == 0 and line.get("predicted_ms")
+    ]
+    found.append(
+        Goal("larger networks, predicted from smaller: off by", max(off, default=None), 2, "x")
+    )
     return found
 
 
@@ -90,7 +142,13 @@ def markdown(lines: Lines) -> str:
     """All tables."""
     cases = list(lines.lines.values())
     seed = [line for line in cases if line["net"] == "seed" and line["delay_ms"] == 0]
-    parts = [f"Measured on: {lines.cpu}.", "### Goals", goals(lines), "### The example network", batches(seed)]
+    parts = [
+        f"Measured on: {lines.cpu}.",
+        "### Goals",
+        goals(lines),
+        "### The example network",
+        batches(seed),
+    ]
     if any("cpu_ms_by_player" in line for line in seed):
         parts += ["### Processor time and memory of each player", by_player(seed)]
     if any("profile" in line for line in seed):
@@ -113,22 +171,50 @@ def batches(lines: list[Line]) -> str:
         ]
         for line in sorted(lines, key=lambda line: (line["system"], line["batch"])) if line["p50_ms"] is not None
     )  # fmt: skip
-    titles = ["system", "B", "p50 ms", "p99 ms", "ms a row", "Python client, ms", "MB", "hops", "CPU ms", "peak MB", "times as fast as TFE (ABY3, SecureNN)"]
+    titles = [
+        "system",
+        "B",
+        "p50 ms",
+        "p99 ms",
+        "ms a row",
+        "Python client, ms",
+        "MB",
+        "hops",
+        "CPU ms",
+        "peak MB",
+        "times as fast as TFE (ABY3, SecureNN)",
+    ]
     return table(titles, rows)
 
 
 def by_player(lines: list[Line]) -> str:
     rows = (
-        [line["system"], str(line["batch"]), *(number(ms, 2) for ms in line["cpu_ms_by_player"].values()), *(number(mb, 1) for mb in idle.values())]
+        [
+            line["system"],
+            str(line["batch"]),
+            *(number(ms, 2) for ms in line["cpu_ms_by_player"].values()),
+            *(number(mb, 1) for mb in idle.values()),
+        ]
         for line in lines
-        if line["batch"] in (1, 32, 64) and "cpu_ms_by_player" in line and (idle := line.get("idle_mb"))
+        if line["batch"] in (1, 32, 64)
+        and "cpu_ms_by_player" in line
+        and (idle := line.get("idle_mb"))
     )
-    return table(["system", "B", "alice, CPU ms", "bob", "carol", "alice, idle MB", "bob", "carol"], rows)
+    return table(
+        ["system", "B", "alice, CPU ms", "bob", "carol", "alice, idle MB", "bob", "carol"], rows
+    )
 
 
 def profiles(lines: list[Line]) -> str:
     profiled = [line for line in lines if "profile" in line]
-    rows = ([line["system"], str(line["batch"]), *(number(percent, 0) for percent in line["profile"].values())] for line in profiled)
+    rows = (
+        [
+            line["system"],
+            str(line["batch"]),
+            *(number(percent, 0) for percent in line["profile"].values()),
+        ]
+        for line in profiled
+    )
     return table(["system", "B", *profiled[0]["profile"]], rows)
 
 
@@ -141,12 +227,31 @@ def load(lines: list[Line]) -> str:
         ]
         for line in lines if (found := line.get("load"))
     )  # fmt: skip
-    return table(["system", "clients", "predictions/s", "p50 ms", "p99 ms", "errors", "cores of the clients", "cores of the players"], rows)
+    return table(
+        [
+            "system",
+            "clients",
+            "predictions/s",
+            "p50 ms",
+            "p99 ms",
+            "errors",
+            "cores of the clients",
+            "cores of the players",
+        ],
+        rows,
+    )
 
 
 def delays(lines: list[Line]) -> str:
     rows = (
-        [line["system"], f"{line['delay_ms']:g}", number(line["hops"], 0), number(line["p50_ms"], 1), number(line["predicted_ms"], 1), number(off_by(line))]
+        [
+            line["system"],
+            f"{line['delay_ms']:g}",
+            number(line["hops"], 0),
+            number(line["p50_ms"], 1),
+            number(line["predicted_ms"], 1),
+            number(off_by(line)),
+        ]
         for line in lines
     )
     return table(["system", "one way, ms", "hops", "measured, ms", "predicted, ms", "off by"], rows)
@@ -166,8 +271,21 @@ def networks(lines: list[Line]) -> str:
         fitted = [line for line in lines if line["system"] == system and "fit" in line]
         if fitted:
             model = fitted[-1]["fit"]
-            fits.append(f"{system}: {model['mac_ns']:.2f} ns a multiplication, {model['relu_ns']:.0f} ns a ReLU, {model['hop_us']:.0f} µs a hop.")
-    titles = ["system", "net", "B", "M MACs a row", "ReLUs a row", "measured, ms", "predicted, ms", "MB", "hops", "peak MB"]
+            fits.append(
+                f"{system}: {model['mac_ns']:.2f} ns a multiplication, {model['relu_ns']:.0f} ns a ReLU, {model['hop_us']:.0f} µs a hop."
+            )
+    titles = [
+        "system",
+        "net",
+        "B",
+        "M MACs a row",
+        "ReLUs a row",
+        "measured, ms",
+        "predicted, ms",
+        "MB",
+        "hops",
+        "peak MB",
+    ]
     return table(titles, rows) + "\n" + "\n".join(fits) + "\n"
 
 

@@ -20,18 +20,26 @@ from securemodel_share.compile import compile_model
 
 def test_the_cost_of_the_example_network_is_what_its_compiled_program_does() -> None:
     program = compile_model(read_model(networks.make("seed").file), 1.0)
-    assert nets.count([instruction.keys for instruction in program.instructions]) == nets.Cost(macs=106_282, relus=2_554)
+    assert nets.count([instruction.keys for instruction in program.instructions]) == nets.Cost(
+        macs=106_282, relus=2_554
+    )
 
 
 def test_weights_for_deep_networks_keep_values_alive() -> None:
     draw = nets.provable(np.random.default_rng(3))
     layers = [*nets.convs(16, 16, 16, 16, 16, 16, 16, 16), nets.FLATTEN, nets.dense(10)]
-    y = reference.evaluate(read_model(networks.keras_file((20, 20, 3), layers, draw)), np.random.default_rng(4).uniform(0, 1, (2, 20, 20, 3)))
+    y = reference.evaluate(
+        read_model(networks.keras_file((20, 20, 3), layers, draw)),
+        np.random.default_rng(4).uniform(0, 1, (2, 20, 20, 3)),
+    )
     assert 0.01 < np.abs(y).mean() < 100
 
 
 def test_the_fit_finds_the_coefficients_that_made_the_times() -> None:
-    lines = [{"batch": b, "macs": m, "relus": r, "hops": 20} for b, m, r in ((1, 1e5, 2e3), (8, 1e5, 2e3), (1, 5e6, 1e3), (4, 2e7, 7e4))]
+    lines = [
+        {"batch": b, "macs": m, "relus": r, "hops": 20}
+        for b, m, r in ((1, 1e5, 2e3), (8, 1e5, 2e3), (1, 5e6, 1e3), (4, 2e7, 7e4))
+    ]
     true = cost_model.Model(mac_ns=1.5, relu_ns=400, hop_us=60)
     fitted = cost_model.fit([line | {"p50_ms": true.predict_ms(line)} for line in lines])
     assert [fitted.mac_ns, fitted.relu_ns, fitted.hop_us] == pytest.approx([1.5, 400, 60])
@@ -47,7 +55,15 @@ def test_samples_are_grouped_by_what_the_function_is_for() -> None:
      3.00%  [k] tcp_sendmsg_locked
      1.00%  [.] something_else"""
     found = profile_players.grouped(table)
-    assert found == {"PRG": 10, "TLS": 5, "compute": 15.5, "memory": 4, "scheduler": 20, "network": 3, "other": 1}
+    assert found == {
+        "PRG": 10,
+        "TLS": 5,
+        "compute": 15.5,
+        "memory": 4,
+        "scheduler": 20,
+        "network": 3,
+        "other": 1,
+    }
 
 
 def test_a_goal_says_by_how_much_it_is_missed() -> None:
@@ -57,7 +73,12 @@ def test_a_goal_says_by_how_much_it_is_missed() -> None:
         report.Goal("latency", 1.5, 3, "ms", wanted=2).verdict(),
         report.Goal("throughput", 400, 800, "/s", at_least=True).verdict(),
     ]
-    assert verdicts == ["**no**, 1.50 times off", "yes, not the wanted", "yes", "**no**, 2.00 times off"]
+    assert verdicts == [
+        "**no**, 1.50 times off",
+        "yes, not the wanted",
+        "yes",
+        "**no**, 2.00 times off",
+    ]
 
 
 def test_lines_keep_every_column_and_one_line_a_case(tmp_path: Path) -> None:

@@ -39,7 +39,9 @@ def follow_conditions(begin: float) -> None:
             now = (found["status"], found["reason"])
             if seen.get(found["type"]) != now:
                 seen[found["type"]] = now
-                say(f"    {clock()} {found['type']:<13} {found['status']:<6} {found['reason']}: {found['message']}")
+                say(
+                    f"    {clock()} {found['type']:<13} {found['status']:<6} {found['reason']}: {found['message']}"
+                )
         if seen.get("Ready", ("", ""))[0] == "True":
             return
         time.sleep(0.25)
@@ -49,7 +51,9 @@ def follow_conditions(begin: float) -> None:
 def main() -> None:
     cluster.guard()
     steps = os.environ.get("SECUREMODEL_STEPS")
-    say(f"==> {clock()} {f'step {steps} of {steps}: ' if steps else ''}the example model: kubectl apply -f crds/samples/digits.yaml (a quarter of a minute)")
+    say(
+        f"==> {clock()} {f'step {steps} of {steps}: ' if steps else ''}the example model: kubectl apply -f crds/samples/digits.yaml (a quarter of a minute)"
+    )
     begin = time.monotonic()
     say("  " + cluster.kubectl("apply", "-f", str(cluster.SAMPLE)).strip().replace("\n", "\n  "))
     follow_conditions(begin)
@@ -66,7 +70,9 @@ def main() -> None:
     say("\n  digit  label  private  plaintext  largest logit difference")
     # the model itself errs on some digits, privately as in the clear; shown are ones that it knows
     for i in np.flatnonzero(plain.argmax(1) == labels)[:SHOWN]:
-        say(f"  {i:>5}  {labels[i]:>5}  {private[i].argmax():>7}  {plain[i].argmax():>9}  {np.abs(private[i] - plain[i]).max():.6f}")
+        say(
+            f"  {i:>5}  {labels[i]:>5}  {private[i].argmax():>7}  {plain[i].argmax():>9}  {np.abs(private[i] - plain[i]).max():.6f}"
+        )
     same = int((private.argmax(1) == plain.argmax(1)).sum())
     right = float((private.argmax(1) == labels).mean())
     say(

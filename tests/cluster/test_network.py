@@ -16,7 +16,11 @@ pytestmark = pytest.mark.e2e
 
 def pod(name: str, *, of_node: bool = False) -> cluster.Object:
     """Does nothing; has bash, like everything made from debian:bookworm-slim."""
-    image = next(line.split("=")[1] for line in (cluster.ROOT / ".cluster/images.env").read_text().splitlines() if line.startswith("PLAYER_IMAGE"))
+    image = next(
+        line.split("=")[1]
+        for line in (cluster.ROOT / ".cluster/images.env").read_text().splitlines()
+        if line.startswith("PLAYER_IMAGE")
+    )
     container = {"name": "idle", "image": image, "command": ["sleep", "600"]}
     spec = {"containers": [container], "hostNetwork": of_node, "terminationGracePeriodSeconds": 0}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
@@ -30,7 +34,17 @@ def namespace() -> Iterator[str]:
     cluster.kubectl("create", "namespace", name)
     try:
         cluster.apply([pod("pod"), pod("node", of_node=True), pod("gone")], name)
-        cluster.kubectl("wait", "-n", name, "--for=condition=Ready", "pod/pod", "pod/node", "pod/gone", "--timeout=60s", timeout=70)
+        cluster.kubectl(
+            "wait",
+            "-n",
+            name,
+            "--for=condition=Ready",
+            "pod/pod",
+            "pod/node",
+            "pod/gone",
+            "--timeout=60s",
+            timeout=70,
+        )
         yield name
     finally:
         cluster.kubectl("delete", "namespace", name, "--wait=false")
@@ -42,15 +56,22 @@ def nobodys(namespace: str) -> dict[str, str]:
     gone = cluster.get("pod", "gone", namespace)
     assert gone
     cluster.kubectl("delete", "pod", "gone", "-n", namespace, "--timeout=30s")
-    services = json.loads(cluster.kubectl("get", "servicecidr", "kubernetes", "-o", "json"))["spec"]["cidrs"][0]
-    return {"a dead pod": gone["status"]["podIP"], "no service": str(ipaddress.ip_network(services)[-2])}
+    services = json.loads(cluster.kubectl("get", "servicecidr", "kubernetes", "-o", "json"))[
+        "spec"
+    ]["cidrs"][0]
+    return {
+        "a dead pod": gone["status"]["podIP"],
+        "no service": str(ipaddress.ip_network(services)[-2]),
+    }
 
 
 def connect(namespace: str, source: str, address: str, port: int) -> str:
     """What bash says of a connection from this pod; nothing if there is one."""
     script = f"exec 3<>/dev/tcp/{address}/{port}"
     try:
-        return cluster.kubectl("exec", "-n", namespace, source, "--", "timeout", "10", "bash", "-c", script)
+        return cluster.kubectl(
+            "exec", "-n", namespace, source, "--", "timeout", "10", "bash", "-c", script
+        )
     except cluster.KubectlError as error:
         return str(error)
 
@@ -58,12 +79,20 @@ def connect(namespace: str, source: str, address: str, port: int) -> str:
 # the node first: it may have to try again, and its own attempts are told at once, while what pods are told (ICMP) is limited to a few a second
 @pytest.mark.parametrize("source", ["node", "pod"])
 @pytest.mark.parametrize("whose", ["a dead pod", "no service"])
-def test_an_address_that_nobody_has_is_unreachable(namespace: str, nobodys: dict[str, str], source: str, whose: str) -> None:
+def test_an_address_that_nobody_has_is_unreachable(
+    namespace: str, nobodys: dict[str, str], source: str, whose: str
+) -> None:
     # a pod is gone from the API before its network is
-    cluster.wait(lambda: "No route to host" in connect(namespace, source, nobodys[whose], 443), 30, f"{nobodys[whose]} is unreachable")
+    cluster.wait(
+        lambda: "No route to host" in connect(namespace, source, nobodys[whose], 443),
+        30,
+        f"{nobodys[whose]} is unreachable",
+    )
 
 
 @pytest.mark.parametrize("source", ["pod", "node"])
 def test_a_service_is_reached(namespace: str, source: str) -> None:
-    address = cluster.kubectl("get", "service", "kubernetes", "-n", "default", "-o", "jsonpath={.spec.clusterIP}")
+    address = cluster.kubectl(
+        "get", "service", "kubernetes", "-n", "default", "-o", "jsonpath={.spec.clusterIP}"
+    )
     assert connect(namespace, source, address, 443) == ""

@@ -21,7 +21,15 @@ DIGEST, GENERATION = bytes(range(32)), bytes(range(16))
 # the ANNOUNCE payload of each batch: count of rows, then id, rows and number of each request
 ANNOUNCEMENTS = [
     bytes.fromhex("01000000" + "05" * 16 + "01000000" + "0000000000000000"),
-    bytes.fromhex("03000000" + "06" * 16 + "02000000" + "0100000000000000" + "07" * 16 + "01000000" + "0200000000000000"),
+    bytes.fromhex(
+        "03000000"
+        + "06" * 16
+        + "02000000"
+        + "0100000000000000"
+        + "07" * 16
+        + "01000000"
+        + "0200000000000000"
+    ),
     bytes.fromhex("01000000" + "08" * 16 + "01000000" + "0300000000000000"),
 ]
 

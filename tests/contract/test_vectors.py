@@ -51,7 +51,11 @@ def test_the_model_compiles_to_the_program_that_rust_reads(case: str, renew_gold
 def test_the_share_files_are_the_weights_and_only_together(case: str) -> None:
     files = {role: load((VECTORS / case / f"{role}.safetensors").read_bytes()) for role in ROLES}
     for at, fixed in program(case).fixed_weights().items():
-        m, la, lb = files["alice"][f"{at}.m"], files["carol"][f"{at}.la"], files["carol"][f"{at}.lb"]
+        m, la, lb = (
+            files["alice"][f"{at}.m"],
+            files["carol"][f"{at}.la"],
+            files["carol"][f"{at}.lb"],
+        )
         assert (files["bob"][f"{at}.m"] == m).all()
         assert (files["alice"][f"{at}.la"] == la).all()
         assert (files["bob"][f"{at}.lb"] == lb).all()
@@ -66,7 +70,17 @@ def test_share_files_made_today_have_the_form_of_the_vectors(case: str) -> None:
         with safe_open(path, "np") as file:
             metadata = file.metadata()
         stored, fresh = load(path.read_bytes()), load(made[role])
-        assert {name: (a.dtype, a.shape) for name, a in fresh.items()} == {name: (a.dtype, a.shape) for name, a in stored.items()}
+        assert {name: (a.dtype, a.shape) for name, a in fresh.items()} == {
+            name: (a.dtype, a.shape) for name, a in stored.items()
+        }
         assert {key: metadata[key] for key in expected} == expected
-        assert set(metadata) == {"format", "role", "protocol", "fraction_bits", "generation", "digest", "program"}
+        assert set(metadata) == {
+            "format",
+            "role",
+            "protocol",
+            "fraction_bits",
+            "generation",
+            "digest",
+            "program",
+        }
         assert (metadata["role"], metadata["protocol"]) == (role, CASES[case])

@@ -32,7 +32,16 @@ def stored(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def refused(namespace: str, reason: str, *says: str) -> dict[str, Any]:
     found = cluster.wait(
-        lambda: c if (c := cluster.condition(cluster.get("securemodel", "digits", namespace), "ModelShared"))["reason"] == reason else None,
+        lambda: (
+            c
+            if (
+                c := cluster.condition(
+                    cluster.get("securemodel", "digits", namespace), "ModelShared"
+                )
+            )["reason"]
+            == reason
+            else None
+        ),
         90,
         f"ModelShared=False {reason}",
     )
@@ -72,11 +81,33 @@ def network(layers: list, weights: Any = np.ones) -> bytes:
 
 
 MODELS = {
-    "Lambda": (network([networks.dense(2), ("Lambda", {"name": "evil", "function": "x"})]), "UnsupportedLayer", "'evil' (Lambda)"),
-    "unknown layer": (network([("LSTM", {"name": "lstm_1", "units": 4})]), "UnsupportedLayer", "'lstm_1' (LSTM)"),
-    "NaN": (network([networks.dense(2, name="broken")], lambda shape: np.full(shape, np.nan)), "WeightsOutOfRange", "'broken'"),
-    "too large": (network([networks.dense(2, name="huge")], lambda shape: np.full(shape, 1e12)), "WeightsOutOfRange", "'huge'"),
-    "overflow": (network([networks.dense(2, name="wide", activation="relu")], lambda shape: np.full(shape, 3e4)), "RangeOverflow", "'wide'"),
+    "Lambda": (
+        network([networks.dense(2), ("Lambda", {"name": "evil", "function": "x"})]),
+        "UnsupportedLayer",
+        "'evil' (Lambda)",
+    ),
+    "unknown layer": (
+        network([("LSTM", {"name": "lstm_1", "units": 4})]),
+        "UnsupportedLayer",
+        "'lstm_1' (LSTM)",
+    ),
+    "NaN": (
+        network([networks.dense(2, name="broken")], lambda shape: np.full(shape, np.nan)),
+        "WeightsOutOfRange",
+        "'broken'",
+    ),
+    "too large": (
+        network([networks.dense(2, name="huge")], lambda shape: np.full(shape, 1e12)),
+        "WeightsOutOfRange",
+        "'huge'",
+    ),
+    "overflow": (
+        network(
+            [networks.dense(2, name="wide", activation="relu")], lambda shape: np.full(shape, 3e4)
+        ),
+        "RangeOverflow",
+        "'wide'",
+    ),
     "no Keras file": (b"PK not a model", "InvalidModel", "HDF5"),
 }
 
@@ -91,16 +122,28 @@ def test_a_model_that_cannot_be_served_is_refused_with_the_layer(namespace: str,
 OBJECTS = {
     "two players": ({"players": [{"name": "a"}, {"name": "b"}]}, "at least 3"),
     "equal names": ({"players": [{"name": "a"}, {"name": "a"}, {"name": "c"}]}, "distinct names"),
-    "name of the share step": ({"players": [{"name": "share"}, {"name": "b"}, {"name": "c"}]}, "taken by the share step"),
+    "name of the share step": (
+        {"players": [{"name": "share"}, {"name": "b"}, {"name": "c"}]},
+        "taken by the share step",
+    ),
     "no DNS label": ({"players": [{"name": "A_b"}, {"name": "b"}, {"name": "c"}]}, "DNS label"),
     "long names": ({"players": [{"name": "a" * 40}, {"name": "b" * 40}, {"name": "c" * 40}]}, None),
     "unknown protocol": ({"protocol": "GMW"}, "supported values"),
     "no rows": ({"serving": {"batching": {"maxRows": 0}}}, "spec.serving.batching.maxRows"),
-    "long delay": ({"serving": {"batching": {"maxDelayMs": 1001}}}, "spec.serving.batching.maxDelayMs"),
+    "long delay": (
+        {"serving": {"batching": {"maxDelayMs": 1001}}},
+        "spec.serving.batching.maxDelayMs",
+    ),
     "short hash": ({"model": {"uri": "configmap://a/b", "sha256": "abc"}}, "64 hex digits"),
     "ftp": ({"model": {"uri": "ftp://a/b", "sha256": "0" * 64}}, "configmap://name/key"),
-    "credentials in the URI": ({"model": {"uri": "https://user:pass@host/m.h5", "sha256": "0" * 64}}, "without credentials"),
-    "bound": ({"model": {"uri": "configmap://a/b", "sha256": "0" * 64, "inputBound": "-1"}}, "inputBound"),
+    "credentials in the URI": (
+        {"model": {"uri": "https://user:pass@host/m.h5", "sha256": "0" * 64}},
+        "without credentials",
+    ),
+    "bound": (
+        {"model": {"uri": "configmap://a/b", "sha256": "0" * 64, "inputBound": "-1"}},
+        "inputBound",
+    ),
     "no model": ({"model": None}, "spec.model"),
 }
 
@@ -133,10 +176,22 @@ def test_what_is_immutable_cannot_change(namespace: str) -> None:
 
 
 def test_an_object_that_is_not_ours_is_never_taken_over(namespace: str) -> None:
-    foreign = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "digits-cluster"}, "data": {"mine": "yes"}}
+    foreign = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "digits-cluster"},
+        "data": {"mine": "yes"},
+    }
     cluster.apply([foreign, DATA, MODEL], namespace)
     found = cluster.wait(
-        lambda: c if (c := cluster.condition(cluster.get("securemodel", "digits", namespace), "Accepted"))["status"] == "False" else None,
+        lambda: (
+            c
+            if (
+                c := cluster.condition(cluster.get("securemodel", "digits", namespace), "Accepted")
+            )["status"]
+            == "False"
+            else None
+        ),
         30,
         "Accepted=False",
     )

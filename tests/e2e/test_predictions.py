@@ -41,30 +41,66 @@ def test_the_command_line_predicts_from_outside_the_cluster(served: str, tmp_pat
 
 
 def test_a_client_in_a_pod_predicts_by_dns_without_access_to_the_api(served: str) -> None:
-    image = cluster.items("jobs", served)[0]["spec"]["template"]["spec"]["containers"][0]["image"]  # has Python and numpy
-    source = {path.name: path.read_text() for path in (cluster.ROOT / "client/src/securemodel").glob("*.py")}
+    image = cluster.items("jobs", served)[0]["spec"]["template"]["spec"]["containers"][0][
+        "image"
+    ]  # has Python and numpy
+    source = {
+        path.name: path.read_text()
+        for path in (cluster.ROOT / "client/src/securemodel").glob("*.py")
+    }
     script = "import numpy, securemodel\nwith securemodel.connect('digits') as model: print(model.predict(numpy.zeros((2, 28, 28, 1)))[0].tolist())"
-    mounts = [{"name": "client", "mountPath": "/client/securemodel"}, {"name": "config", "mountPath": "/etc/digits"}]
+    mounts = [
+        {"name": "client", "mountPath": "/client/securemodel"},
+        {"name": "config", "mountPath": "/etc/digits"},
+    ]
     container = {
         "name": "client",
         "image": image,
         "command": ["/venv/bin/python", "-c", script],
-        "env": [{"name": "PYTHONPATH", "value": "/client"}, {"name": "SECUREMODEL_CONFIG_DIR", "value": "/etc/digits"}],
+        "env": [
+            {"name": "PYTHONPATH", "value": "/client"},
+            {"name": "SECUREMODEL_CONFIG_DIR", "value": "/etc/digits"},
+        ],
         "volumeMounts": mounts,
     }
-    volumes = [{"name": "client", "configMap": {"name": "client-source"}}, {"name": "config", "configMap": {"name": "digits-client"}}]
-    pod = {"automountServiceAccountToken": False, "restartPolicy": "Never", "containers": [container], "volumes": volumes}
+    volumes = [
+        {"name": "client", "configMap": {"name": "client-source"}},
+        {"name": "config", "configMap": {"name": "digits-client"}},
+    ]
+    pod = {
+        "automountServiceAccountToken": False,
+        "restartPolicy": "Never",
+        "containers": [container],
+        "volumes": volumes,
+    }
     cluster.apply(
         [
-            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "client-source"}, "data": source},
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "client-source"},
+                "data": source,
+            },
             {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"}, "spec": pod},
         ],
         served,
     )
-    phase = cluster.wait(lambda: p if (p := cluster.get("pod", "client", served)["status"]["phase"]) in ("Succeeded", "Failed") else None, 60, "the pod ends")
+    phase = cluster.wait(
+        lambda: (
+            p
+            if (p := cluster.get("pod", "client", served)["status"]["phase"])
+            in ("Succeeded", "Failed")
+            else None
+        ),
+        60,
+        "the pod ends",
+    )
     log = cluster.kubectl("logs", "client", "-n", served)
     assert phase == "Succeeded", log
-    assert np.abs(np.array(json.loads(log)) - reference.logits(np.zeros((1, 28, 28, 1)))[0]).max() <= 1e-3
+    assert (
+        np.abs(np.array(json.loads(log)) - reference.logits(np.zeros((1, 28, 28, 1)))[0]).max()
+        <= 1e-3
+    )
 
 
 def test_a_model_that_is_not_there_is_named(served: str) -> None:
@@ -105,7 +141,9 @@ def test_a_restarted_player_serves_its_kept_shares(served: str, player: str) -> 
     asking.join(70)
     assert not wrong
     assert not failures, failures
-    assert [job["metadata"]["name"] for job in cluster.items("jobs", served)] == jobs, "no new share Job"
+    assert [job["metadata"]["name"] for job in cluster.items("jobs", served)] == jobs, (
+        "no new share Job"
+    )
 
 
 def test_no_player_has_a_service_account_token_or_privileges(served: str) -> None:
@@ -131,10 +169,15 @@ def test_no_secret_or_weight_shows_in_logs_events_or_status(served: str) -> None
                 key = base64.b64decode(value).decode().splitlines()
                 secrets.append(key[1][:40])
     assert len(secrets) == 5
-    texts = [cluster.kubectl("logs", "-n", served, pod["metadata"]["name"]) for pod in cluster.items("pods", served)]
+    texts = [
+        cluster.kubectl("logs", "-n", served, pod["metadata"]["name"])
+        for pod in cluster.items("pods", served)
+    ]
     texts.append(cluster.kubectl("get", "events", "-n", served, "-o", "yaml"))
     texts.append(cluster.kubectl("get", "securemodel", "digits", "-n", served, "-o", "yaml"))
-    texts.append(cluster.kubectl("logs", "-n", "securemodel-system", "deployment/securemodel-operator"))
+    texts.append(
+        cluster.kubectl("logs", "-n", "securemodel-system", "deployment/securemodel-operator")
+    )
     for text in texts:
         assert not any(secret in text for secret in secrets)
 
@@ -144,13 +187,22 @@ def test_drift_is_repaired(served: str) -> None:
     cluster.kubectl("delete", "service", "digits-bob", "-n", served)
     cluster.kubectl("delete", "configmap", "digits-client", "-n", served)
     cluster.kubectl("delete", "secret", "digits-alice-tls", "-n", served)
-    cluster.kubectl("patch", "secret", "digits-bob-tls", "-n", served, "-p", '{"data": {"tls.key": "anVuaw=="}}')
+    cluster.kubectl(
+        "patch", "secret", "digits-bob-tls", "-n", served, "-p", '{"data": {"tls.key": "anVuaw=="}}'
+    )
 
     def repaired() -> bool:
         if cluster.get("secret", "digits-bob-tls", served)["data"]["tls.key"] == "anVuaw==":
             return False
         carol = cluster.get("statefulset", "digits-carol", served)
-        there = [cluster.get(kind, name, served) for kind, name in (("service", "digits-bob"), ("configmap", "digits-client"), ("secret", "digits-alice-tls"))]
+        there = [
+            cluster.get(kind, name, served)
+            for kind, name in (
+                ("service", "digits-bob"),
+                ("configmap", "digits-client"),
+                ("secret", "digits-alice-tls"),
+            )
+        ]
         return carol is not None and carol["spec"]["replicas"] == 1 and all(there)
 
     jobs = [job["metadata"]["name"] for job in cluster.items("jobs", served)]
@@ -160,4 +212,6 @@ def test_drift_is_repaired(served: str) -> None:
     images = reference.digits()[0][:2]
     with securemodel.connect("digits", served) as model:
         assert np.abs(model.predict(images, timeout=60) - reference.logits(images)).max() <= 1e-3
-    assert [job["metadata"]["name"] for job in cluster.items("jobs", served)] == jobs, "a finished Job is not drift"
+    assert [job["metadata"]["name"] for job in cluster.items("jobs", served)] == jobs, (
+        "a finished Job is not drift"
+    )

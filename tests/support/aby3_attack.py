@@ -56,13 +56,20 @@ def main(result: Path, fresh: bool) -> None:
 
     rng = np.random.default_rng(1)
     known, victim = rng.normal(size=(2, 32))
-    (y, word, share), (y_victim, word_victim, share_victim) = ([part.numpy() for part in relu(tfe.define_private_variable(x))] for x in (known, victim))
+    (y, word, share), (y_victim, word_victim, share_victim) = (
+        [part.numpy() for part in relu(tfe.define_private_variable(x))] for x in (known, victim)
+    )
     scale = protocol.fixedpoint_config.scaling_factor
     with np.errstate(over="ignore"):  # x > 0 is computed as the sign of -x
         mask = word ^ (-(known * scale).astype(np.int64) - share)
         recovered = -((word_victim ^ mask) + share_victim) / scale
     outcome = {
-        "error": float(max(np.abs(y - np.maximum(known, 0)).max(), np.abs(y_victim - np.maximum(victim, 0)).max())),
+        "error": float(
+            max(
+                np.abs(y - np.maximum(known, 0)).max(),
+                np.abs(y_victim - np.maximum(victim, 0)).max(),
+            )
+        ),
         "victim": victim.tolist(),
         "recovered": recovered.tolist(),
     }

@@ -22,7 +22,14 @@ class KubectlError(Exception):
 
 
 def kubectl(*args: str, stdin: str | None = None, timeout: float = 60) -> str:
-    done = subprocess.run(["kubectl", *args], input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+    done = subprocess.run(
+        ["kubectl", *args],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
     if done.returncode:
         raise KubectlError(done.stderr.strip())
     return done.stdout
@@ -32,7 +39,9 @@ def guard() -> None:
     """Refuses any cluster whose context does not look like a test cluster's: tests create and delete."""
     context = kubectl("config", "current-context").strip()
     if not context.startswith("kind-") and context != os.environ.get("SECUREMODEL_TEST_CONTEXT"):
-        raise KubectlError(f"context {context!r} does not look like a test cluster (kind-...); set SECUREMODEL_TEST_CONTEXT={context} if it is one")
+        raise KubectlError(
+            f"context {context!r} does not look like a test cluster (kind-...); set SECUREMODEL_TEST_CONTEXT={context} if it is one"
+        )
 
 
 def get(kind: str, name: str, namespace: str) -> Object | None:
@@ -45,7 +54,9 @@ def get(kind: str, name: str, namespace: str) -> Object | None:
 
 
 def items(kind: str, namespace: str, selector: str = "") -> list[Object]:
-    return json.loads(kubectl("get", kind, "-n", namespace, "-o", "json", *(["-l", selector] if selector else [])))["items"]
+    return json.loads(
+        kubectl("get", kind, "-n", namespace, "-o", "json", *(["-l", selector] if selector else []))
+    )["items"]
 
 
 def apply(obj: Object | list[Object], namespace: str) -> None:
@@ -60,7 +71,9 @@ def sample() -> tuple[Object, Object]:
 
 
 def condition(obj: Object | None, kind: str) -> Object:
-    found = [c for c in ((obj or {}).get("status") or {}).get("conditions", []) if c["type"] == kind]
+    found = [
+        c for c in ((obj or {}).get("status") or {}).get("conditions", []) if c["type"] == kind
+    ]
     return found[0] if found else {"status": "Unknown", "reason": "", "message": ""}
 
 
@@ -78,6 +91,12 @@ def wait(done: Callable[[], Any], seconds: float, what: str, every: float = 0.5)
 
 def wait_ready(name: str, namespace: str, seconds: float = 120) -> None:
     try:
-        wait(lambda: condition(get("securemodel", name, namespace), "Ready")["status"] == "True", seconds, f"{namespace}/{name} is Ready")
+        wait(
+            lambda: condition(get("securemodel", name, namespace), "Ready")["status"] == "True",
+            seconds,
+            f"{namespace}/{name} is Ready",
+        )
     except AssertionError as error:
-        raise AssertionError(f"{error}\n{kubectl('describe', 'securemodel', name, '-n', namespace)}") from None
+        raise AssertionError(
+            f"{error}\n{kubectl('describe', 'securemodel', name, '-n', namespace)}"
+        ) from None

@@ -21,12 +21,22 @@ class Network:
 
 def conv(filters: int, size: Any = 3, strides: Any = 1, **more: Any) -> tuple[str, dict[str, Any]]:
     pair = lambda v: [v, v] if isinstance(v, int) else list(v)  # noqa: E731
-    return "Conv2D", {"filters": filters, "kernel_size": pair(size), "strides": pair(strides), "padding": "valid", **more}
+    return "Conv2D", {
+        "filters": filters,
+        "kernel_size": pair(size),
+        "strides": pair(strides),
+        "padding": "valid",
+        **more,
+    }
 
 
 def pool(size: Any = 2, strides: Any = None) -> tuple[str, dict[str, Any]]:
     pair = lambda v: [v, v] if isinstance(v, int) else list(v)  # noqa: E731
-    return "AveragePooling2D", {"pool_size": pair(size), "strides": pair(strides or size), "padding": "valid"}
+    return "AveragePooling2D", {
+        "pool_size": pair(size),
+        "strides": pair(strides or size),
+        "padding": "valid",
+    }
 
 
 def max_pool(size: Any = 2, strides: Any = None) -> tuple[str, dict[str, Any]]:
@@ -42,26 +52,81 @@ FLATTEN = ("Flatten", {})
 
 # name: input shape, layers, standard deviation of the weights, batch
 ARCHITECTURES: dict[str, tuple[tuple[int, ...], list[tuple[str, dict[str, Any]]], float, int]] = {
-    "seed": ((28, 28, 1), [conv(10), pool(), RELU, conv(32), pool(), RELU, conv(64), pool(), RELU, FLATTEN, dense(10)], 0.2, 32),
-    "strides": ((19, 17, 3), [conv(8, (3, 5), (2, 1), activation="relu"), conv(5, 3, (1, 2)), RELU, FLATTEN, dense(4)], 0.2, 7),
+    "seed": (
+        (28, 28, 1),
+        [
+            conv(10),
+            pool(),
+            RELU,
+            conv(32),
+            pool(),
+            RELU,
+            conv(64),
+            pool(),
+            RELU,
+            FLATTEN,
+            dense(10),
+        ],
+        0.2,
+        32,
+    ),
+    "strides": (
+        (19, 17, 3),
+        [conv(8, (3, 5), (2, 1), activation="relu"), conv(5, 3, (1, 2)), RELU, FLATTEN, dense(4)],
+        0.2,
+        7,
+    ),
     "no bias": (
         (16, 16, 2),
-        [conv(6, 5, use_bias=False), pool(), RELU, FLATTEN, dense(9, use_bias=False, activation="relu"), dense(3, use_bias=False)],
+        [
+            conv(6, 5, use_bias=False),
+            pool(),
+            RELU,
+            FLATTEN,
+            dense(9, use_bias=False, activation="relu"),
+            dense(3, use_bias=False),
+        ],
         0.2,
         64,
     ),
-    "dense only": ((50,), [dense(64, activation="relu"), dense(32), dense(16, activation="relu"), dense(5)], 0.2, 64),
+    "dense only": (
+        (50,),
+        [dense(64, activation="relu"), dense(32), dense(16, activation="relu"), dense(5)],
+        0.2,
+        64,
+    ),
     "pool after relu": (
         (14, 14, 4),
-        [conv(7, activation="relu"), pool(), conv(9, 3, activation="relu"), pool(2, 1), FLATTEN, dense(6)],
+        [
+            conv(7, activation="relu"),
+            pool(),
+            conv(9, 3, activation="relu"),
+            pool(2, 1),
+            FLATTEN,
+            dense(6),
+        ],
         0.15,
         5,
     ),
     "pool of three": ((20, 20, 1), [conv(8, 3, 2), pool(3, 2), RELU, FLATTEN, dense(10)], 0.2, 1),
-    "max pooling": ((17, 15, 2), [max_pool(2, 1), conv(6), max_pool(3, 2), RELU, conv(8), max_pool(), FLATTEN, dense(5)], 0.2, 9),
+    "max pooling": (
+        (17, 15, 2),
+        [max_pool(2, 1), conv(6), max_pool(3, 2), RELU, conv(8), max_pool(), FLATTEN, dense(5)],
+        0.2,
+        9,
+    ),
     "max after relu": (
         (16, 16, 3),
-        [conv(8, activation="relu"), conv(6, 3), RELU, max_pool(), conv(10, activation="relu"), max_pool(2, 1), FLATTEN, dense(7)],
+        [
+            conv(8, activation="relu"),
+            conv(6, 3),
+            RELU,
+            max_pool(),
+            conv(10, activation="relu"),
+            max_pool(2, 1),
+            FLATTEN,
+            dense(7),
+        ],
         0.15,
         4,
     ),
@@ -73,10 +138,19 @@ def make(name: str, seed: int = 1) -> Network:
     """A network of that architecture; other seeds give other weights of the same shapes."""
     shape, layers, deviation, batch = ARCHITECTURES[name]
     rng = np.random.default_rng(seed)
-    return Network(keras_file(shape, layers, lambda s: rng.normal(0, deviation, s)), np.random.default_rng(99).uniform(0, 1, (batch, *shape)))
+    return Network(
+        keras_file(shape, layers, lambda s: rng.normal(0, deviation, s)),
+        np.random.default_rng(99).uniform(0, 1, (batch, *shape)),
+    )
 
 
-def keras_file(shape: tuple[int, ...], layers: list[tuple[str, dict[str, Any]]], weights: Any, *, keras: int = 2) -> bytes:
+def keras_file(
+    shape: tuple[int, ...],
+    layers: list[tuple[str, dict[str, Any]]],
+    weights: Any,
+    *,
+    keras: int = 2,
+) -> bytes:
     """The .h5 bytes of a Sequential model, in the layout of Keras 2 or 3."""
     size = list(shape)
     entries: list[dict[str, Any]] = []
@@ -89,7 +163,9 @@ def keras_file(shape: tuple[int, ...], layers: list[tuple[str, dict[str, Any]]],
             arrays["kernel"] = weights((kh, kw, size[2], config["filters"]))
             size = [(size[0] - kh) // sy + 1, (size[1] - kw) // sx + 1, config["filters"]]
         elif kind in ("AveragePooling2D", "MaxPooling2D"):
-            size = [(size[a] - config["pool_size"][a]) // config["strides"][a] + 1 for a in (0, 1)] + [size[2]]
+            size = [
+                (size[a] - config["pool_size"][a]) // config["strides"][a] + 1 for a in (0, 1)
+            ] + [size[2]]
         elif kind == "Dense":
             arrays["kernel"] = weights((size[0], config["units"]))
             size = [config["units"]]
@@ -101,17 +177,25 @@ def keras_file(shape: tuple[int, ...], layers: list[tuple[str, dict[str, Any]]],
                 arrays["bias"] = weights((size[-1],))
         entries.append({"class_name": kind, "config": config})
         stored[config["name"]] = arrays
-    first = {"name": "input_1", ("batch_input_shape" if keras == 2 else "batch_shape"): [None, *shape]}
+    first = {
+        "name": "input_1",
+        ("batch_input_shape" if keras == 2 else "batch_shape"): [None, *shape],
+    }
     entries.insert(0, {"class_name": "InputLayer", "config": first})
     suffix = ":0" if keras == 2 else ""
     out = io.BytesIO()
     with h5py.File(out, "w") as file:
-        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"name": "network", "layers": entries}})
+        file.attrs["model_config"] = json.dumps(
+            {"class_name": "Sequential", "config": {"name": "network", "layers": entries}}
+        )
         file.attrs["keras_version"] = "2.15.0" if keras == 2 else "3.5.0"
         groups = file.create_group("model_weights")
         for name, arrays in stored.items():
             group = groups.create_group(name)
-            paths = [f"{name}/{short}{suffix}" if keras == 2 else f"network/{name}/{short}" for short in arrays]
+            paths = [
+                f"{name}/{short}{suffix}" if keras == 2 else f"network/{name}/{short}"
+                for short in arrays
+            ]
             group.attrs["weight_names"] = [path.encode() for path in paths]
             for path, array in zip(paths, arrays.values(), strict=True):
                 group.create_dataset(path, data=array.astype(np.float32))

@@ -21,14 +21,18 @@ def patch_randomness() -> None:
     """Its generator is a compiled operation that this TensorFlow does not have, and its fallback wants a seed it cannot make and a
     name that is gone."""
     tf.random_uniform = tf.random.uniform
-    tfe.operations.secure_random.secure_seed = lambda name=None: tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32, name=name)
+    tfe.operations.secure_random.secure_seed = lambda name=None: tf.random.uniform(
+        [2], maxval=2**31 - 1, dtype=tf.int32, name=name
+    )
 
 
 def patch_max_pooling() -> None:
     """It hands one stride to a function that expects two, as a convolution gives it, and so fails for every model."""
     native = tfe.tensor.native
     im2col = native.im2col
-    native.im2col = lambda x, height, width, strides, padding: im2col(x, height, width, (strides,) * 2 if isinstance(strides, int) else strides, padding)
+    native.im2col = lambda x, height, width, strides, padding: im2col(
+        x, height, width, (strides,) * 2 if isinstance(strides, int) else strides, padding
+    )
 
 
 def secure_logits(model: Path, x: np.ndarray) -> np.ndarray:
@@ -43,4 +47,6 @@ if __name__ == "__main__":
     patch_randomness()
     patch_max_pooling()
     for path in sorted(Path(sys.argv[1]).glob("*.h5")):
-        np.save(path.with_suffix(".logits.npy"), secure_logits(path, np.load(path.with_suffix(".npy"))))
+        np.save(
+            path.with_suffix(".logits.npy"), secure_logits(path, np.load(path.with_suffix(".npy")))
+        )

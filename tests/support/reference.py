@@ -34,14 +34,20 @@ def evaluate(network: Model, x: np.ndarray) -> np.ndarray:
         config = layer.config
         if layer.kind == "Conv2D":
             sy, sx = config["strides"]
-            windows = sliding_window_view(x, layer.weights["kernel"].shape[:2], axis=(1, 2))[:, ::sy, ::sx]
+            windows = sliding_window_view(x, layer.weights["kernel"].shape[:2], axis=(1, 2))[
+                :, ::sy, ::sx
+            ]
             x = np.einsum("byxcij,ijco->byxo", windows, layer.weights["kernel"], optimize=True)
         elif layer.kind == "Dense":
             x = x @ layer.weights["kernel"]
         elif layer.kind in ("AveragePooling2D", "MaxPooling2D"):
             sy, sx = config["strides"]
             windows = sliding_window_view(x, config["pool_size"], axis=(1, 2))[:, ::sy, ::sx]
-            x = windows.mean(axis=(-2, -1)) if layer.kind == "AveragePooling2D" else windows.max(axis=(-2, -1))
+            x = (
+                windows.mean(axis=(-2, -1))
+                if layer.kind == "AveragePooling2D"
+                else windows.max(axis=(-2, -1))
+            )
         elif layer.kind == "Flatten":
             x = x.reshape(len(x), -1)
         if "bias" in layer.weights:

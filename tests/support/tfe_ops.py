@@ -23,9 +23,23 @@ SOURCE = Path(__file__).with_suffix(".cc")
 def library() -> Path:
     """The compiled operations."""
     flags = [flag.replace("-I", "-isystem") for flag in tf.sysconfig.get_compile_flags()]
-    command = ["g++", "-O3", "-shared", "-fPIC", str(SOURCE), *flags, *tf.sysconfig.get_link_flags()]
-    key = hashlib.sha256("\0".join([tf.__version__, *command, SOURCE.read_text()]).encode()).hexdigest()[:16]
-    built = Path(os.environ.get("SECUREMODEL_CACHE", Path.home() / ".cache/securemodel")) / "tfe-ops" / f"{key}.so"
+    command = [
+        "g++",
+        "-O3",
+        "-shared",
+        "-fPIC",
+        str(SOURCE),
+        *flags,
+        *tf.sysconfig.get_link_flags(),
+    ]
+    key = hashlib.sha256(
+        "\0".join([tf.__version__, *command, SOURCE.read_text()]).encode()
+    ).hexdigest()[:16]
+    built = (
+        Path(os.environ.get("SECUREMODEL_CACHE", Path.home() / ".cache/securemodel"))
+        / "tfe-ops"
+        / f"{key}.so"
+    )
     if not built.exists():
         _compile(command, built)
     return built
@@ -34,7 +48,9 @@ def library() -> Path:
 def _compile(command: list[str], built: Path) -> None:
     """Aside first, so that an interrupted build does not count."""
     if not shutil.which("g++") or not Path("/usr/include/sodium.h").exists():
-        raise RuntimeError("TF Encrypted's operations are compiled here, which needs g++ and libsodium (on Debian: apt-get install g++ libsodium-dev)")
+        raise RuntimeError(
+            "TF Encrypted's operations are compiled here, which needs g++ and libsodium (on Debian: apt-get install g++ libsodium-dev)"
+        )
     built.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=built.parent) as folder:
         aside = Path(folder) / "ops.so"

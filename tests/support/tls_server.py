@@ -45,7 +45,10 @@ class TlsServer:
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(answer.body) if answer.announced is None else answer.announced))
+                self.send_header(
+                    "Content-Length",
+                    str(len(answer.body) if answer.announced is None else answer.announced),
+                )
                 self.end_headers()
                 self.wfile.write(answer.body)
 

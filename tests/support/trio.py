@@ -29,7 +29,11 @@ def player_binary() -> Path:
     """The player as `make build` leaves it, or another one from the variable SECUREMODEL_PLAYER_BINARY."""
     cache = Path(os.environ.get("SECUREMODEL_CACHE", Path.home() / ".cache/securemodel"))
     checkout = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]  # as in tests/cluster/env.sh
-    path = Path(os.environ.get("SECUREMODEL_PLAYER_BINARY", cache / "target" / checkout / "release/securemodel-player"))
+    path = Path(
+        os.environ.get(
+            "SECUREMODEL_PLAYER_BINARY", cache / "target" / checkout / "release/securemodel-player"
+        )
+    )
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; run make build")
     return path
@@ -38,7 +42,9 @@ def player_binary() -> Path:
 class Trio:
     """Starts the players in `folder`. `addresses` are what peers and the share step dial, and may lead through relays; players listen on `ports`."""
 
-    def __init__(self, folder: Path, model: str = "digits", namespace: str = "default", max_rows: int = 256) -> None:
+    def __init__(
+        self, folder: Path, model: str = "digits", namespace: str = "default", max_rows: int = 256
+    ) -> None:
         self.folder = folder
         self.model = model
         self.namespace = namespace
@@ -73,7 +79,9 @@ class Trio:
             "--listen", f"127.0.0.1:{self.ports[role]}", "--health", f"127.0.0.1:{self.health[role]}", "--max-rows", str(self.max_rows),
         ]  # fmt: skip
         with self.log(role).open("ab") as log:
-            self.processes[role] = subprocess.Popen(command, stderr=log, stdout=log, stdin=subprocess.DEVNULL)
+            self.processes[role] = subprocess.Popen(
+                command, stderr=log, stdout=log, stdin=subprocess.DEVNULL
+            )
         self.wait(lambda: self.status(role), START_S, f"{role} listens")
 
     def kill(self, role: str, sig: int = signal.SIGKILL) -> None:
@@ -85,10 +93,14 @@ class Trio:
         return self.folder / f"{role}.log"
 
     def logs(self) -> str:
-        return "\n".join(f"--- {role}\n{self.log(role).read_text()}" for role in ROLES if self.log(role).exists())
+        return "\n".join(
+            f"--- {role}\n{self.log(role).read_text()}" for role in ROLES if self.log(role).exists()
+        )
 
     def status(self, role: str) -> dict:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.health[role]}/status", timeout=2) as answer:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.health[role]}/status", timeout=2
+        ) as answer:
             return json.load(answer)
 
     def wait(self, done, seconds: float, what: str):
@@ -104,12 +116,26 @@ class Trio:
         raise AssertionError(f"not within {seconds} s: {what} (last: {last})\n{self.logs()}")
 
     def wait_ready(self, seconds: float = READY_S) -> None:
-        self.wait(lambda: all(self.status(role)["ready"] for role in ROLES), seconds, "all three players are ready")
+        self.wait(
+            lambda: all(self.status(role)["ready"] for role in ROLES),
+            seconds,
+            "all three players are ready",
+        )
 
-    def share(self, model: Path, *extra: str, sha256: str | None = None, protocol: str = "SecureNN") -> subprocess.CompletedProcess[str]:
+    def share(
+        self, model: Path, *extra: str, sha256: str | None = None, protocol: str = "SecureNN"
+    ) -> subprocess.CompletedProcess[str]:
         """Runs the share step for a stored model."""
         sha256 = sha256 or hashlib.sha256(model.read_bytes()).hexdigest()
-        command = [sys.executable, "-m", "securemodel_share", "--model", str(model), "--sha256", sha256]
+        command = [
+            sys.executable,
+            "-m",
+            "securemodel_share",
+            "--model",
+            str(model),
+            "--sha256",
+            sha256,
+        ]
         command += [
             "--cluster",
             str(self.cluster("share")),
@@ -125,5 +151,9 @@ class Trio:
 
     def client(self) -> securemodel.Model:
         cluster = self.clusters.get("client", self.addresses)
-        endpoints = {role: endpoint(role, role, f"https://{cluster[role]}") for role in ("alice", "bob")}
-        return securemodel.Model(endpoints, (self.folder / "tls/ca.crt").read_text(), self.model, self.namespace)
+        endpoints = {
+            role: endpoint(role, role, f"https://{cluster[role]}") for role in ("alice", "bob")
+        }
+        return securemodel.Model(
+            endpoints, (self.folder / "tls/ca.crt").read_text(), self.model, self.namespace
+        )

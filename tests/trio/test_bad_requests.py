@@ -32,12 +32,24 @@ def context(trio: Trio, holder: str | None = None, ca: Path | None = None) -> ss
     found = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     found.load_verify_locations(ca or trio.folder / "tls/ca.crt")
     if holder:
-        found.load_cert_chain(trio.folder / f"tls/{holder}/tls.crt", trio.folder / f"tls/{holder}/tls.key")
+        found.load_cert_chain(
+            trio.folder / f"tls/{holder}/tls.crt", trio.folder / f"tls/{holder}/tls.key"
+        )
     return found
 
 
-def send(trio: Trio, role: str, method: str, path: str, body: bytes = b"", headers: dict | None = None, holder: str | None = None) -> tuple[int, dict]:
-    connection = http.client.HTTPSConnection("127.0.0.1", trio.ports[role], context=context(trio, holder), timeout=20)
+def send(
+    trio: Trio,
+    role: str,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    headers: dict | None = None,
+    holder: str | None = None,
+) -> tuple[int, dict]:
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", trio.ports[role], context=context(trio, holder), timeout=20
+    )
     try:
         connection.request(method, path, body, headers or {})
         response = connection.getresponse()
@@ -59,33 +71,92 @@ def infer(
     tensor = os.urandom(8 * int(np.prod(shape))) if data is None else data
     header = {
         "id": request_id or os.urandom(16).hex(),
-        "inputs": [{"name": name, "datatype": datatype, "shape": shape, "parameters": {"binary_data_size": len(tensor)}}],
+        "inputs": [
+            {
+                "name": name,
+                "datatype": datatype,
+                "shape": shape,
+                "parameters": {"binary_data_size": len(tensor)},
+            }
+        ],
     }
     text = json.dumps(header).encode()
-    return send(trio, role, "POST", "/v2/models/digits/infer", text + tensor, {"Inference-Header-Content-Length": str(len(text))})
+    return send(
+        trio,
+        role,
+        "POST",
+        "/v2/models/digits/infer",
+        text + tensor,
+        {"Inference-Header-Content-Length": str(len(text))},
+    )
 
 
-def check(answer: tuple[int, dict], status: int, code: str, *, retryable: bool, says: str = "") -> None:
+def check(
+    answer: tuple[int, dict], status: int, code: str, *, retryable: bool, says: str = ""
+) -> None:
     found, body = answer
     assert (found, body["code"], body["retryable"]) == (status, code, retryable), body
     assert says in body["error"], body
 
 
 def test_a_wrong_shape_is_named(trio: Trio) -> None:
-    check(infer(trio, "alice", [1, 28, 28]), 400, "wrong_shape", retryable=False, says="[B, 28, 28, 1]")
+    check(
+        infer(trio, "alice", [1, 28, 28]),
+        400,
+        "wrong_shape",
+        retryable=False,
+        says="[B, 28, 28, 1]",
+    )
     check(infer(trio, "bob", [65, 28, 28, 1]), 400, "wrong_shape", retryable=False, says="1 to 64")
 
 
 def test_another_datatype_name_or_model_is_named(trio: Trio) -> None:
-    check(infer(trio, "alice", [1, 28, 28, 1], datatype="FP32"), 400, "bad_request", retryable=False, says="UINT64")
-    check(infer(trio, "alice", [1, 28, 28, 1], name="image"), 400, "bad_request", retryable=False, says='"input"')
-    check(send(trio, "alice", "GET", "/v2/models/other"), 404, "not_found", retryable=False, says="other")
-    check(send(trio, "carol", "GET", "/v2/models/digits"), 404, "not_found", retryable=False, says="alice and bob answer")
+    check(
+        infer(trio, "alice", [1, 28, 28, 1], datatype="FP32"),
+        400,
+        "bad_request",
+        retryable=False,
+        says="UINT64",
+    )
+    check(
+        infer(trio, "alice", [1, 28, 28, 1], name="image"),
+        400,
+        "bad_request",
+        retryable=False,
+        says='"input"',
+    )
+    check(
+        send(trio, "alice", "GET", "/v2/models/other"),
+        404,
+        "not_found",
+        retryable=False,
+        says="other",
+    )
+    check(
+        send(trio, "carol", "GET", "/v2/models/digits"),
+        404,
+        "not_found",
+        retryable=False,
+        says="alice and bob answer",
+    )
 
 
 def test_a_body_that_is_too_short_or_no_json_is_refused(trio: Trio) -> None:
-    check(infer(trio, "alice", [1, 28, 28, 1], data=b"123"), 400, "bad_request", retryable=False, says="6272 bytes")
-    answer = send(trio, "alice", "POST", "/v2/models/digits/infer", b"not json", {"Inference-Header-Content-Length": "8"})
+    check(
+        infer(trio, "alice", [1, 28, 28, 1], data=b"123"),
+        400,
+        "bad_request",
+        retryable=False,
+        says="6272 bytes",
+    )
+    answer = send(
+        trio,
+        "alice",
+        "POST",
+        "/v2/models/digits/infer",
+        b"not json",
+        {"Inference-Header-Content-Length": "8"},
+    )
     check(answer, 400, "bad_request", retryable=False, says="JSON")
     check(
         send(trio, "alice", "POST", "/v2/models/digits/infer", b"{}"),
@@ -97,13 +168,21 @@ def test_a_body_that_is_too_short_or_no_json_is_refused(trio: Trio) -> None:
 
 
 def test_an_oversized_body_is_refused_before_it_is_read(trio: Trio) -> None:
-    connection = http.client.HTTPSConnection("127.0.0.1", trio.ports["alice"], context=context(trio), timeout=20)
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", trio.ports["alice"], context=context(trio), timeout=20
+    )
     connection.putrequest("POST", "/v2/models/digits/infer")
     connection.putheader("Content-Length", str(1 << 30))
     connection.putheader("Inference-Header-Content-Length", "10")
     connection.endheaders()
     response = connection.getresponse()
-    check((response.status, json.loads(response.read())), 413, "too_large", retryable=False, says="fewer rows")
+    check(
+        (response.status, json.loads(response.read())),
+        413,
+        "too_large",
+        retryable=False,
+        says="fewer rows",
+    )
     connection.close()
 
 
@@ -118,30 +197,54 @@ def test_one_share_never_sent_fails_that_request_alone(trio: Trio) -> None:
 def test_a_request_id_serves_once(trio: Trio) -> None:
     request_id = os.urandom(16).hex()
     infer(trio, "alice", [1, 28, 28, 1], request_id=request_id)
-    check(infer(trio, "alice", [1, 28, 28, 1], request_id=request_id), 409, "duplicate_id", retryable=False)
+    check(
+        infer(trio, "alice", [1, 28, 28, 1], request_id=request_id),
+        409,
+        "duplicate_id",
+        retryable=False,
+    )
 
 
 @pytest.mark.parametrize(
     ("value", "says"),
-    [(np.nan, "nan at [0, 3, 4, 0]"), (np.inf, "inf at"), (1.5, "from -1 to 1"), (-1e300, "from -1 to 1")],
+    [
+        (np.nan, "nan at [0, 3, 4, 0]"),
+        (np.inf, "inf at"),
+        (1.5, "from -1 to 1"),
+        (-1e300, "from -1 to 1"),
+    ],
 )
-def test_what_the_model_cannot_take_is_refused_before_anything_is_sent(trio: Trio, value: float, says: str) -> None:
+def test_what_the_model_cannot_take_is_refused_before_anything_is_sent(
+    trio: Trio, value: float, says: str
+) -> None:
     images = np.zeros((2, 28, 28, 1))
     images[0, 3, 4, 0] = value
     with trio.client() as model:
         model.metadata()
-        before = trio.status("alice")["counters"]["requests"], trio.status("bob")["counters"]["requests"]
+        before = (
+            trio.status("alice")["counters"]["requests"],
+            trio.status("bob")["counters"]["requests"],
+        )
         with pytest.raises(securemodel.InputError) as error:
             model.predict(images)
         assert says in str(error.value)
         with pytest.raises(securemodel.InputError, match="28, 28, 1"):
             model.predict(np.zeros((2, 28, 28)))
-    assert (trio.status("alice")["counters"]["requests"], trio.status("bob")["counters"]["requests"]) == before
+    assert (
+        trio.status("alice")["counters"]["requests"],
+        trio.status("bob")["counters"]["requests"],
+    ) == before
 
 
 @pytest.mark.parametrize("holder", [None, "alice", "bob", "carol"])
 def test_only_the_share_step_may_deliver_shares(trio: Trio, holder: str | None) -> None:
-    check(send(trio, "alice", "PUT", "/v1/shares", b"x", holder=holder), 403, "forbidden", retryable=False, says="certificate")
+    check(
+        send(trio, "alice", "PUT", "/v1/shares", b"x", holder=holder),
+        403,
+        "forbidden",
+        retryable=False,
+        says="certificate",
+    )
 
 
 def test_a_file_that_is_not_this_players_shares_is_refused(trio: Trio, tmp_path: Path) -> None:
@@ -153,11 +256,23 @@ def test_a_file_that_is_not_this_players_shares_is_refused(trio: Trio, tmp_path:
         says="not a share file",
     )
     bob = (trio.folder / "data/bob/shares.safetensors").read_bytes()
-    check(send(trio, "alice", "PUT", "/v1/shares", bob, holder="share"), 422, "bad_shares", retryable=False, says="bob's")
+    check(
+        send(trio, "alice", "PUT", "/v1/shares", bob, holder="share"),
+        422,
+        "bad_shares",
+        retryable=False,
+        says="bob's",
+    )
     damaged = bytearray((trio.folder / "data/alice/shares.safetensors").read_bytes())
     at = damaged.index(b"truncate_relu")
     damaged[at : at + 8] = b"TRUNCATE"
-    check(send(trio, "alice", "PUT", "/v1/shares", bytes(damaged), holder="share"), 422, "bad_shares", retryable=False, says="digest")
+    check(
+        send(trio, "alice", "PUT", "/v1/shares", bytes(damaged), holder="share"),
+        422,
+        "bad_shares",
+        retryable=False,
+        says="digest",
+    )
 
 
 def peer_refused(trio: Trio, folder: Path, role: str = "alice") -> bool:
@@ -201,8 +316,14 @@ def test_a_certificate_of_another_model_is_refused(trio: Trio, tmp_path: Path) -
 def test_the_client_refuses_a_player_of_another_role_or_ca(trio: Trio, tmp_path: Path) -> None:
     urls = {role: f"https://127.0.0.1:{trio.ports[role]}" for role in ("alice", "bob")}
     ca = (trio.folder / "tls/ca.crt").read_text()
-    swapped = {"alice": endpoint("alice", "alice", urls["bob"]), "bob": endpoint("bob", "bob", urls["alice"])}
-    with securemodel.Model(swapped, ca, "digits") as model, pytest.raises(securemodel.UntrustedAnswerError, match="nothing was sent"):
+    swapped = {
+        "alice": endpoint("alice", "alice", urls["bob"]),
+        "bob": endpoint("bob", "bob", urls["alice"]),
+    }
+    with (
+        securemodel.Model(swapped, ca, "digits") as model,
+        pytest.raises(securemodel.UntrustedAnswerError, match="nothing was sent"),
+    ):
         model.predict(np.zeros((1, 28, 28, 1)))
     pki.main(["--out", str(tmp_path)])
     straight = {role: endpoint(role, role, url) for role, url in urls.items()}

@@ -39,7 +39,9 @@ class Relay:
                 for source, sink in ((near, far), (far, near)):
                     stream = bytearray()
                     self.streams.append(stream)
-                    threading.Thread(target=self._pump, args=(source, sink, stream), daemon=True).start()
+                    threading.Thread(
+                        target=self._pump, args=(source, sink, stream), daemon=True
+                    ).start()
 
     @staticmethod
     def _pump(source: socket.socket, sink: socket.socket, stream: bytearray) -> None:
@@ -56,7 +58,11 @@ def tls_only(stream: bytes) -> bool:
     at = 0
     while at + 5 <= len(stream):
         kind, version, length = struct.unpack(">BHH", stream[at : at + 5])
-        if kind not in TLS_CONTENT_TYPES or version not in (0x0301, 0x0303) or length > (1 << 14) + 256:
+        if (
+            kind not in TLS_CONTENT_TYPES
+            or version not in (0x0301, 0x0303)
+            or length > (1 << 14) + 256
+        ):
             return False
         at += 5 + length
     return at > 0
@@ -65,14 +71,20 @@ def tls_only(stream: bytes) -> bool:
 def patterns(value: float) -> list[bytes]:
     """How a value could stand in memory: floats of both widths and fixed point, little- and big-endian, text."""
     fixed = round(value * 2**16)
-    found = [struct.pack(order + kind, number) for order in "<>" for kind, number in (("f", value), ("d", value), ("q", fixed))]
+    found = [
+        struct.pack(order + kind, number)
+        for order in "<>"
+        for kind, number in (("f", value), ("d", value), ("q", fixed))
+    ]
     return [*found, f"{value:.5f}".encode()]
 
 
 def test_every_byte_is_tls_and_no_secret_is_in_it(tmp_path: Path) -> None:
     layers = [networks.conv(4), networks.pool(), networks.RELU, networks.FLATTEN, networks.dense(3)]
     model = tmp_path / "model.h5"
-    model.write_bytes(networks.keras_file((10, 10, 1), layers, lambda shape: np.full(shape, PLANTED_WEIGHT)))
+    model.write_bytes(
+        networks.keras_file((10, 10, 1), layers, lambda shape: np.full(shape, PLANTED_WEIGHT))
+    )
     inputs = np.full((8, 10, 10, 1), PLANTED_INPUT)
     trio = Trio(tmp_path)
     relays: dict[tuple[str, str], Relay] = {}
@@ -87,7 +99,13 @@ def test_every_byte_is_tls_and_no_secret_is_in_it(tmp_path: Path) -> None:
         with trio.client() as client:
             for _ in range(5):
                 client.predict(inputs)
-        expected_links = {("bob", "alice"), ("carol", "alice"), ("carol", "bob"), ("client", "alice"), ("client", "bob")} | {("share", role) for role in ROLES}
+        expected_links = {
+            ("bob", "alice"),
+            ("carol", "alice"),
+            ("carol", "bob"),
+            ("client", "alice"),
+            ("client", "bob"),
+        } | {("share", role) for role in ROLES}
         used = {pair for pair, relay in relays.items() if any(relay.streams)}
         assert used == expected_links, "every link leads through a relay"
         trio.kill("carol")
@@ -99,7 +117,9 @@ def test_every_byte_is_tls_and_no_secret_is_in_it(tmp_path: Path) -> None:
     # some patterns are short: every one must stand out from what chance puts into so many random bytes
     for value in (PLANTED_WEIGHT, PLANTED_INPUT):
         for pattern in patterns(value):
-            doubled = pattern * (2 if len(pattern) < 8 else 1)  # the planted values stand side by side
+            doubled = pattern * (
+                2 if len(pattern) < 8 else 1
+            )  # the planted values stand side by side
             assert not any(doubled in stream for stream in streams), pattern
     for relay in relays.values():
         relay.close()
@@ -108,4 +128,6 @@ def test_every_byte_is_tls_and_no_secret_is_in_it(tmp_path: Path) -> None:
 def test_the_check_would_see_plain_bytes() -> None:
     assert not tls_only(b"GET / HTTP/1.1\r\n\r\n")
     assert not tls_only(struct.pack(">BHH", 23, 0x0303, 2) + b"ab" + b"plain text")
-    assert tls_only(struct.pack(">BHH", 22, 0x0301, 2) + b"ab" + struct.pack(">BHH", 23, 0x0303, 1) + b"c")
+    assert tls_only(
+        struct.pack(">BHH", 22, 0x0301, 2) + b"ab" + struct.pack(">BHH", 23, 0x0303, 1) + b"c"
+    )

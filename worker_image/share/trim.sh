@@ -1,5 +1,6 @@
 #!/bin/sh
-# Takes out of a virtual environment what the share step never touches; loading an image into a cluster takes a second for 20 MB.
+# Takes out of a virtual environment what the share step never touches; loading an image into a
+# cluster takes a second for 20 MB.
 set -eu
 site=$1/lib/python3.11/site-packages
 rm -rf "$site"/tensorflow/include "$site"/clang "$site"/pip "$site"/pip-* "$site"/setuptools "$site"/setuptools-*

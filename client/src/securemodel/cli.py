@@ -26,16 +26,29 @@ app = typer.Typer(
 
 Name = Annotated[str, typer.Argument(help="The SecureModel's name")]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Its namespace")]
-Context = Annotated[str | None, typer.Option(help="Context of the kubeconfig, if not the current one")]
-Endpoints = Annotated[list[str] | None, typer.Option("--endpoint", help="alice=https://host:port and bob=https://host:port, instead of asking a cluster")]
-Ca = Annotated[Path | None, typer.Option("--ca", help="With --endpoint: the SecureModel's CA certificate")]
+Context = Annotated[
+    str | None, typer.Option(help="Context of the kubeconfig, if not the current one")
+]
+Endpoints = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--endpoint",
+        help="alice=https://host:port and bob=https://host:port, instead of asking a cluster",
+    ),
+]
+Ca = Annotated[
+    Path | None, typer.Option("--ca", help="With --endpoint: the SecureModel's CA certificate")
+]
 Timeout = Annotated[float, typer.Option(help="Seconds for each batch, tries included")]
 
 
 @app.command()
 def predict(
     name: Name,
-    input_path: Annotated[Path, typer.Option("--input", help="Input rows, .npy or .npz with one array, shape (B, ...)")],
+    input_path: Annotated[
+        Path,
+        typer.Option("--input", help="Input rows, .npy or .npz with one array, shape (B, ...)"),
+    ],
     output: Annotated[Path | None, typer.Option(help="Write the result there (.npy)")] = None,
     namespace: Namespace = "default",
     context: Context = None,
@@ -58,8 +71,14 @@ def predict(
         shown = " ".join(f"{v:8.4f}" for v in values[:12]) + (" ..." if len(values) > 12 else "")  # noqa: PLR2004
         typer.echo(f"{i:>5}  {int(values.argmax()):>6}  {shown}")
     if len(flat) > SHOWN_ROWS:
-        typer.echo(f"  ... {len(flat) - SHOWN_ROWS} more rows" + ("" if output else "; keep them with --output result.npy"))
-    typer.echo(f"{len(flat)} rows in {seconds * 1000:.1f} ms" + (f", written to {output}" if output else ""))
+        typer.echo(
+            f"  ... {len(flat) - SHOWN_ROWS} more rows"
+            + ("" if output else "; keep them with --output result.npy")
+        )
+    typer.echo(
+        f"{len(flat)} rows in {seconds * 1000:.1f} ms"
+        + (f", written to {output}" if output else "")
+    )
 
 
 @app.command()
@@ -86,19 +105,28 @@ def _version(show: bool) -> None:
 
 @app.callback()
 def _main(
-    show_version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version")
+    ] = False,
 ) -> None:
     pass
 
 
-def _connect(name: str, namespace: str, context: str | None, endpoints: list[str] | None, ca: Path | None) -> Model:
+def _connect(
+    name: str, namespace: str, context: str | None, endpoints: list[str] | None, ca: Path | None
+) -> Model:
     if not endpoints:
         return connect(name, namespace, context=context)
     given = dict(pair.partition("=")[::2] for pair in endpoints)
     if ca is None or set(given) != set(DATA_ROLES):
         raise InputError("--endpoint is needed for alice and for bob, and --ca with them")
     try:
-        return Model({role: endpoint(role, role, given[role]) for role in DATA_ROLES}, ca.read_text(), name, namespace)
+        return Model(
+            {role: endpoint(role, role, given[role]) for role in DATA_ROLES},
+            ca.read_text(),
+            name,
+            namespace,
+        )
     except OSError as error:
         raise InputError(f"the CA certificate {ca} cannot be used: {error}") from error
 
@@ -107,12 +135,16 @@ def _load(path: Path) -> np.ndarray:
     try:
         loaded = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as .npy or .npz without pickled objects: {error}") from error
+        raise InputError(
+            f"{path} cannot be read as .npy or .npz without pickled objects: {error}"
+        ) from error
     if isinstance(loaded, np.ndarray):
         return loaded
     names = list(loaded)
     if len(names) != 1:
-        raise InputError(f"{path} holds {len(names)} arrays ({', '.join(names)}); give a file with one")
+        raise InputError(
+            f"{path} holds {len(names)} arrays ({', '.join(names)}); give a file with one"
+        )
     only: np.ndarray = loaded[names[0]]
     return only
 

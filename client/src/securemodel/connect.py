@@ -17,7 +17,13 @@ CONNECT_S = 5.0
 CONFIG_VARIABLE = "SECUREMODEL_CONFIG_DIR"
 
 
-def connect(name: str, namespace: str = "default", *, config: str | Path | None = None, context: str | None = None) -> Model:
+def connect(
+    name: str,
+    namespace: str = "default",
+    *,
+    config: str | Path | None = None,
+    context: str | None = None,
+) -> Model:
     """Connects to a SecureModel.
 
     Args:
@@ -35,7 +41,9 @@ def connect(name: str, namespace: str = "default", *, config: str | Path | None 
         try:
             client, ca = json.loads(read("client.json")), read("ca.crt")
         except OSError as error:
-            raise ModelNotFoundError(f"{folder} has no client.json and ca.crt: mount the ConfigMap {name}-client there") from error
+            raise ModelNotFoundError(
+                f"{folder} has no client.json and ca.crt: mount the ConfigMap {name}-client there"
+            ) from error
         return _model(client, ca, _direct)
     return _from_cluster(name, namespace, context)
 
@@ -45,35 +53,53 @@ def endpoint(name: str, role: str, url: str) -> Endpoint:
     host, _, port = url.removeprefix("https://").rstrip("/").rpartition(":")
     if not url.startswith("https://") or not port.isdigit():
         raise SecureModelError(f"{name}'s endpoint {url!r} is not https://host:port")
-    return Endpoint(name, role, host, lambda: socket.create_connection((host, int(port)), CONNECT_S))
+    return Endpoint(
+        name, role, host, lambda: socket.create_connection((host, int(port)), CONNECT_S)
+    )
 
 
 def _from_cluster(name: str, namespace: str, context: str | None) -> Model:
     from kubernetes import client, config  # noqa: PLC0415 - takes a second; not needed for a mounted configuration
     from kubernetes.client.exceptions import ApiException  # noqa: PLC0415
 
-    inside = context is None and "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
+    inside = (
+        context is None
+        and "KUBERNETES_SERVICE_HOST" in os.environ
+        and "KUBECONFIG" not in os.environ
+    )
     try:
         if inside:
             config.load_incluster_config()
         else:
             config.load_kube_config(context=context)
     except config.ConfigException as error:
-        raise SecureModelError(f"no usable kubeconfig: {error}; set KUBECONFIG, or mount the ConfigMap {name}-client and set {CONFIG_VARIABLE}") from error
+        raise SecureModelError(
+            f"no usable kubeconfig: {error}; set KUBECONFIG, or mount the ConfigMap {name}-client and set {CONFIG_VARIABLE}"
+        ) from error
     api = client.CoreV1Api()
     try:
-        found = api.read_namespaced_config_map(f"{name}-client", namespace, _request_timeout=CONNECT_S)
+        found = api.read_namespaced_config_map(
+            f"{name}-client", namespace, _request_timeout=CONNECT_S
+        )
     except ApiException as error:
         if error.status == 404:  # noqa: PLR2004
             message = f"there is no SecureModel {name!r} in namespace {namespace!r} (ConfigMap {name}-client not found); look at: kubectl get securemodels -A"
             raise ModelNotFoundError(message) from None
-        raise SecureModelError(f"the cluster refuses to show ConfigMap {namespace}/{name}-client: {error.reason}") from None
+        raise SecureModelError(
+            f"the cluster refuses to show ConfigMap {namespace}/{name}-client: {error.reason}"
+        ) from None
     except Exception as error:
         raise SecureModelError(f"the cluster cannot be reached: {error}") from error
     data = found.data or {}
     if not {"client.json", "ca.crt"} <= set(data):
-        raise ModelNotFoundError(f"ConfigMap {namespace}/{name}-client holds no client configuration; is it the operator's?")
-    return _model(json.loads(data["client.json"]), data["ca.crt"], _direct if inside else _forwarded(api, namespace))
+        raise ModelNotFoundError(
+            f"ConfigMap {namespace}/{name}-client holds no client configuration; is it the operator's?"
+        )
+    return _model(
+        json.loads(data["client.json"]),
+        data["ca.crt"],
+        _direct if inside else _forwarded(api, namespace),
+    )
 
 
 Dialer = Callable[[dict[str, Any]], Callable[[], socket.socket]]
@@ -104,10 +130,17 @@ def _forwarded(api: Any, namespace: str) -> Dialer:
             # a client of its own: port-forwarding replaces the request method of the one that it is given
             own = client.CoreV1Api(client.ApiClient(api.api_client.configuration))
             try:
-                forward = portforward(own.connect_get_namespaced_pod_portforward, entry["pod"], namespace, ports=str(port))
+                forward = portforward(
+                    own.connect_get_namespaced_pod_portforward,
+                    entry["pod"],
+                    namespace,
+                    ports=str(port),
+                )
                 stream = forward.socket(port)
             except ApiException as error:
-                raise ConnectionError(f"cannot forward a port to pod {namespace}/{entry['pod']}: {error.reason}") from None
+                raise ConnectionError(
+                    f"cannot forward a port to pod {namespace}/{entry['pod']}: {error.reason}"
+                ) from None
             # ssl needs a socket of its own; the forwarder ends when this end of its socket pair is closed
             return socket.socket(fileno=stream.detach())
 

@@ -41,9 +41,18 @@ class Model:
         digest: the program that is expected, if known.
     """
 
-    def __init__(self, endpoints: Mapping[str, Endpoint], ca: str, model: str, namespace: str = "default", digest: str | None = None) -> None:
+    def __init__(
+        self,
+        endpoints: Mapping[str, Endpoint],
+        ca: str,
+        model: str,
+        namespace: str = "default",
+        digest: str | None = None,
+    ) -> None:
         if set(endpoints) != set(DATA_ROLES):
-            raise SecureModelError(f"endpoints are for {', '.join(endpoints)}; alice and bob are needed")
+            raise SecureModelError(
+                f"endpoints are for {', '.join(endpoints)}; alice and bob are needed"
+            )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.set_alpn_protocols(["http/1.1"])
@@ -51,7 +60,10 @@ class Model:
         self.model = model
         self.namespace = namespace
         self.digest = digest
-        self._players = {role: Player(endpoints[role], f"securemodel://{namespace}/{model}/{role}", context) for role in DATA_ROLES}
+        self._players = {
+            role: Player(endpoints[role], f"securemodel://{namespace}/{model}/{role}", context)
+            for role in DATA_ROLES
+        }
         self._pool = ThreadPoolExecutor(len(DATA_ROLES), thread_name_prefix="securemodel")
         self._metadata: dict[str, Any] | None = None
         self.hops = 0
@@ -59,7 +71,12 @@ class Model:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -78,7 +95,9 @@ class Model:
             self._metadata = self._retried(self._ask_metadata, time.monotonic() + timeout)
         return self._metadata
 
-    def predict(self, array: npt.ArrayLike, timeout: float = TIMEOUT_S, progress: Progress | None = None) -> npt.NDArray[np.float64]:
+    def predict(
+        self, array: npt.ArrayLike, timeout: float = TIMEOUT_S, progress: Progress | None = None
+    ) -> npt.NDArray[np.float64]:
         """Private predictions.
 
         Args:
@@ -102,7 +121,9 @@ class Model:
         while done < len(secret):
             rows = secret[done : done + self.metadata(timeout)["max_rows"]]
             try:
-                results.append(self._retried(functools.partial(self._ask, rows), time.monotonic() + timeout))
+                results.append(
+                    self._retried(functools.partial(self._ask, rows), time.monotonic() + timeout)
+                )
             except PlayerError as error:
                 if error.code not in TOO_MANY_ROWS or not self._takes_fewer_rows(timeout):
                     raise
@@ -114,8 +135,14 @@ class Model:
 
     def _takes_fewer_rows(self, timeout: float) -> bool:
         """Whether the players take fewer rows a batch than they did (spec.serving.batching), and nothing else has changed; from now on batches are cut so."""
-        before, now = self.metadata(timeout), self._retried(self._ask_metadata, time.monotonic() + timeout)
-        if now["max_rows"] >= before["max_rows"] or now | {"max_rows": before["max_rows"]} != before:
+        before, now = (
+            self.metadata(timeout),
+            self._retried(self._ask_metadata, time.monotonic() + timeout),
+        )
+        if (
+            now["max_rows"] >= before["max_rows"]
+            or now | {"max_rows": before["max_rows"]} != before
+        ):
             return False
         self._metadata = now
         return True
@@ -127,26 +154,42 @@ class Model:
                 {
                     "row_shape": tuple(a["inputs"][0]["shape"][1:]),
                     "output_shape": tuple(a["outputs"][0]["shape"][1:]),
-                    **{k: a["parameters"][k] for k in ("input_bound", "digest", "max_rows", "protocol", "fraction_bits")},
+                    **{
+                        k: a["parameters"][k]
+                        for k in ("input_bound", "digest", "max_rows", "protocol", "fraction_bits")
+                    },
                 }
                 for a in answers
             ]
         except (KeyError, IndexError, TypeError) as error:
-            raise UntrustedAnswerError(f"a player's metadata cannot be read ({type(error).__name__}); is it of another release?") from error
+            raise UntrustedAnswerError(
+                f"a player's metadata cannot be read ({type(error).__name__}); is it of another release?"
+            ) from error
         if views[0] != views[1]:
             differing = ", ".join(key for key in views[0] if views[0][key] != views[1][key])
-            raise PlayerError("alice and bob", "not_ready", f"they do not agree on {differing}; a share step may be under way", retryable=True)
+            raise PlayerError(
+                "alice and bob",
+                "not_ready",
+                f"they do not agree on {differing}; a share step may be under way",
+                retryable=True,
+            )
         if views[0]["fraction_bits"] != FRACTION_BITS:
-            raise UntrustedAnswerError(f"the players use {views[0]['fraction_bits']} fraction bits, this client {FRACTION_BITS}; use one release")
+            raise UntrustedAnswerError(
+                f"the players use {views[0]['fraction_bits']} fraction bits, this client {FRACTION_BITS}; use one release"
+            )
         if self.digest and views[0]["digest"] != self.digest:
-            raise UntrustedAnswerError(f"the players run program {views[0]['digest']}, expected {self.digest}; nothing was sent")
+            raise UntrustedAnswerError(
+                f"the players run program {views[0]['digest']}, expected {self.digest}; nothing was sent"
+            )
         return views[0]
 
     def _ask(self, secret: Ring) -> npt.NDArray[np.float64]:
         """One try: fresh shares, a fresh id."""
         shares = dict(zip(DATA_ROLES, split(secret), strict=True))
         request_id = os.urandom(16).hex()
-        first, second = self._both(lambda player: player.infer(self.model, request_id, shares[player.endpoint.role]))
+        first, second = self._both(
+            lambda player: player.infer(self.model, request_id, shares[player.endpoint.role])
+        )
         self._check(first, second, request_id, len(secret))
         self.hops = max(first.hops, second.hops)
         return decode(reconstruct(first.share, second.share))
@@ -156,13 +199,22 @@ class Model:
         expected = {"id": request_id, "rows": rows, "digest": promised["digest"]}
         for key, value in first.agreement.items():
             if value != second.agreement[key] or value != expected.get(key, value):
-                raise UntrustedAnswerError(f"the players' answers do not belong together: {key} differs")
-        if first.share.shape != second.share.shape or first.share.shape[1:] != promised["output_shape"]:
-            raise UntrustedAnswerError("the players' answers have another shape than the model's output")
+                raise UntrustedAnswerError(
+                    f"the players' answers do not belong together: {key} differs"
+                )
+        if (
+            first.share.shape != second.share.shape
+            or first.share.shape[1:] != promised["output_shape"]
+        ):
+            raise UntrustedAnswerError(
+                "the players' answers have another shape than the model's output"
+            )
 
     def _both(self, ask: Callable[[Player], T]) -> list[T]:
         """Asks both players at the same time. Once one has failed, the other is not waited for."""
-        futures: dict[str, Future[T]] = {role: self._pool.submit(ask, self._players[role]) for role in DATA_ROLES}
+        futures: dict[str, Future[T]] = {
+            role: self._pool.submit(ask, self._players[role]) for role in DATA_ROLES
+        }
         done, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
         told = [error for future in done if (error := future.exception()) is not None]
         if told:
@@ -170,7 +222,9 @@ class Model:
                 if future not in done:
                     self._interrupt(self._players[role])
         wait(futures.values())
-        errors = told or [error for future in futures.values() if (error := future.exception()) is not None]
+        errors = told or [
+            error for future in futures.values() if (error := future.exception()) is not None
+        ]
         if errors:
             raise next((error for error in errors if self._is_final(error)), errors[0])
         return [future.result() for future in futures.values()]
@@ -184,7 +238,11 @@ class Model:
 
     @staticmethod
     def _is_final(error: BaseException | None) -> bool:
-        return error is not None and not isinstance(error, UnreachableError) and not (isinstance(error, PlayerError) and error.retryable)
+        return (
+            error is not None
+            and not isinstance(error, UnreachableError)
+            and not (isinstance(error, PlayerError) and error.retryable)
+        )
 
     def _retried(self, attempt: Callable[[], T], end: float) -> T:
         backoff = FIRST_BACKOFF_S

@@ -72,24 +72,41 @@ class Player:
         tensor = share.astype("<u8", copy=False).tobytes()
         header = {
             "id": request_id,
-            "inputs": [{"name": "input", "datatype": "UINT64", "shape": list(share.shape), "parameters": {"binary_data_size": len(tensor)}}],
+            "inputs": [
+                {
+                    "name": "input",
+                    "datatype": "UINT64",
+                    "shape": list(share.shape),
+                    "parameters": {"binary_data_size": len(tensor)},
+                }
+            ],
             "outputs": [{"name": "output", "parameters": {"binary_data": True}}],
         }
         text = json.dumps(header).encode()
-        body, length = self._request("POST", f"/v2/models/{model}/infer", text + tensor, {JSON_LENGTH: str(len(text))})
+        body, length = self._request(
+            "POST", f"/v2/models/{model}/infer", text + tensor, {JSON_LENGTH: str(len(text))}
+        )
         try:
             answer = json.loads(body[:length])
             output = answer["outputs"][0]
             result = np.frombuffer(body[length:], dtype="<u8").reshape(output["shape"])
             parameters = answer["parameters"]
-            agreement = {"id": answer["id"], "generation": answer["model_version"], "rows": output["shape"][0]}
+            agreement = {
+                "id": answer["id"],
+                "generation": answer["model_version"],
+                "rows": output["shape"][0],
+            }
             agreement |= {key: parameters[key] for key in ("digest", "epoch", "batch")}
             hops = int(parameters["hops"])
         except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise UntrustedAnswerError(f"{self.name} sent an answer that cannot be read ({type(error).__name__}); is it of another release?") from error
+            raise UntrustedAnswerError(
+                f"{self.name} sent an answer that cannot be read ({type(error).__name__}); is it of another release?"
+            ) from error
         return Answer(result, agreement, hops)
 
-    def _request(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[bytes, int]:
+    def _request(
+        self, method: str, path: str, body: bytes, headers: dict[str, str]
+    ) -> tuple[bytes, int]:
         """The body of a successful answer and the length of its JSON part.
 
         Raises:
@@ -104,10 +121,14 @@ class Player:
             answer = response.read(MAX_ANSWER)
         except ssl.SSLCertVerificationError as error:
             self.close()
-            raise UntrustedAnswerError(f"{self.name}'s certificate is not of this SecureModel's CA: {error.verify_message}") from error
+            raise UntrustedAnswerError(
+                f"{self.name}'s certificate is not of this SecureModel's CA: {error.verify_message}"
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            raise UnreachableError(f"{self.name} ({self.endpoint.server_name}) cannot be reached: {error or type(error).__name__}") from error
+            raise UnreachableError(
+                f"{self.name} ({self.endpoint.server_name}) cannot be reached: {error or type(error).__name__}"
+            ) from error
         except UntrustedAnswerError:
             self.close()
             raise
@@ -117,7 +138,11 @@ class Player:
             self.close()
         try:
             refusal = json.loads(answer)
-            code, message, retryable = str(refusal["code"]), str(refusal["error"]), bool(refusal["retryable"])
+            code, message, retryable = (
+                str(refusal["code"]),
+                str(refusal["error"]),
+                bool(refusal["retryable"]),
+            )
         except (ValueError, KeyError, TypeError):
             code, message, retryable = "http", f"HTTP {response.status}", response.status >= 500  # noqa: PLR2004
         raise PlayerError(self.name, code, message, retryable=retryable)
@@ -138,7 +163,9 @@ class Player:
             except BaseException:
                 sock.close()
                 raise
-            self.connection = http.client.HTTPConnection(self.endpoint.server_name, timeout=self.timeout)
+            self.connection = http.client.HTTPConnection(
+                self.endpoint.server_name, timeout=self.timeout
+            )
             self.connection.sock = sock
             self.connection.auto_open = 0
         elif self.connection.sock is not None:
@@ -149,9 +176,17 @@ class Player:
         """alice's certificate must not serve for bob: a share goes only to the player that it is for."""
         certificate = x509.load_der_x509_certificate(sock.getpeercert(binary_form=True) or b"")
         try:
-            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-            uris = [u for u in names.get_values_for_type(x509.UniformResourceIdentifier) if u.startswith("securemodel://")]
+            names = certificate.extensions.get_extension_for_class(
+                x509.SubjectAlternativeName
+            ).value
+            uris = [
+                u
+                for u in names.get_values_for_type(x509.UniformResourceIdentifier)
+                if u.startswith("securemodel://")
+            ]
         except x509.ExtensionNotFound:
             uris = []
         if uris != [self.identity]:
-            raise UntrustedAnswerError(f"{self.endpoint.server_name} is {', '.join(uris) or 'nobody'}, not {self.identity}; nothing was sent to it")
+            raise UntrustedAnswerError(
+                f"{self.endpoint.server_name} is {', '.join(uris) or 'nobody'}, not {self.identity}; nothing was sent to it"
+            )

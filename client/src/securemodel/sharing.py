@@ -27,11 +27,15 @@ def encode(array: npt.ArrayLike, row_shape: tuple[int, ...], bound: int) -> Ring
         raise InputError(f"the input is of type {x.dtype}; give an array of numbers")
     if x.shape[1:] != row_shape or x.ndim == 0 or len(x) == 0:
         wanted = ", ".join(map(str, row_shape))
-        raise InputError(f"the input has shape {x.shape}, the model takes (B, {wanted}) with at least one row")
+        raise InputError(
+            f"the input has shape {x.shape}, the model takes (B, {wanted}) with at least one row"
+        )
     x = x.astype(np.float64)
     finite = np.isfinite(x)
     if not finite.all():
-        raise InputError(f"the input is {x[~finite][0]} at {_first(~finite)}; remove NaN and infinite values")
+        raise InputError(
+            f"the input is {x[~finite][0]} at {_first(~finite)}; remove NaN and infinite values"
+        )
     scaled = np.rint(x * 2.0**FRACTION_BITS)
     beyond = np.abs(scaled) > bound
     if beyond.any():

@@ -15,13 +15,26 @@ from .settings import SettingsError, load
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="securemodel-operator",
-        description="Kubernetes operator for SecureModel. Configured by the environment (the Helm chart sets it): PLAYER_IMAGE and SHARE_IMAGE are required.",
+        description="Kubernetes operator for SecureModel. Configured by the environment "
+        "(the Helm chart sets it): PLAYER_IMAGE and SHARE_IMAGE are required.",
     )
-    parser.add_argument("--namespace", action="append", default=[], help="watch this namespace only; may be repeated (default: all)")
-    parser.add_argument("--liveness", default="http://0.0.0.0:8080/healthz", help="where the liveness probe is answered")
+    parser.add_argument(
+        "--namespace",
+        action="append",
+        default=[],
+        help="watch this namespace only; may be repeated (default: all)",
+    )
+    parser.add_argument(
+        "--liveness",
+        default="http://0.0.0.0:8080/healthz",
+        help="where the liveness probe is answered",
+    )
     parser.add_argument("--verbose", action="store_true", help="log more")
     args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.DEBUG if args.verbose else logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(
+        level=logging.DEBUG if args.verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+    )
     for noisy in ("httpx", "kopf.activities", "kopf.objects", "aiohttp.access", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:

@@ -1,4 +1,7 @@
-"""The SecureModel as typed values. The API server has checked the schema; what is checked again here guards against an old CRD."""
+"""The SecureModel as typed values.
+
+The API server has checked the schema; what is checked again here guards against an old CRD.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,10 @@ class SecureModel:
 
     @property
     def owner(self) -> dict[str, Any]:
-        """The owner reference of every child. It does not block: deleting works with the operator stopped."""
+        """The owner reference of every child.
+
+        It does not block: deleting works with the operator stopped.
+        """
         return {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": KIND,
@@ -91,7 +97,10 @@ def parse(body: dict[str, Any]) -> SecureModel:
     """
     metadata, spec = body["metadata"], body.get("spec") or {}
     model = spec.get("model") or {}
-    names = [player.get("name", "") for player in spec.get("players") or [{"name": role} for role in ROLES]]
+    names = [
+        player.get("name", "")
+        for player in spec.get("players") or [{"name": role} for role in ROLES]
+    ]
     if not model.get("uri", "").startswith(("configmap://", "https://")):
         raise InvalidSpecError("spec.model.uri must be configmap://name/key or https://host/path")
     if not re.fullmatch(r"[0-9a-fA-F]{64}", model.get("sha256", "")):
@@ -100,12 +109,19 @@ def parse(body: dict[str, Any]) -> SecureModel:
         raise InvalidSpecError("spec.players must be three players with distinct names")
     for name in (metadata["name"], *names):
         if not LABEL.fullmatch(name) or name == "share":
-            raise InvalidSpecError(f"{name!r} is not a DNS label, or is reserved; use lower-case letters, digits and '-', beginning with a letter")
+            raise InvalidSpecError(
+                f"{name!r} is not a DNS label, or is reserved; "
+                "use lower-case letters, digits and '-', beginning with a letter"
+            )
     if max(len(metadata["name"]) + 1 + len(name) for name in names) > MAX_NAME:
-        raise InvalidSpecError(f"metadata.name and a player's name are together longer than {MAX_NAME} characters")
+        raise InvalidSpecError(
+            f"metadata.name and a player's name are together longer than {MAX_NAME} characters"
+        )
     protocol = spec.get("protocol", PROTOCOLS[0])
     if protocol not in PROTOCOLS:
-        raise InvalidSpecError(f"spec.protocol {protocol!r} is not known; {' and '.join(PROTOCOLS)} are")
+        raise InvalidSpecError(
+            f"spec.protocol {protocol!r} is not known; {' and '.join(PROTOCOLS)} are"
+        )
     bundle, credentials = model.get("caBundle"), model.get("credentialsSecretRef")
     source = ModelSource(
         model["uri"],
@@ -115,7 +131,16 @@ def parse(body: dict[str, Any]) -> SecureModel:
         credentials["name"] if credentials else None,
     )
     players = tuple(Player(name, role) for name, role in zip(names, ROLES, strict=True))
-    return SecureModel(metadata["namespace"], metadata["name"], metadata["uid"], metadata["generation"], source, protocol, players, _batching(spec))
+    return SecureModel(
+        metadata["namespace"],
+        metadata["name"],
+        metadata["uid"],
+        metadata["generation"],
+        source,
+        protocol,
+        players,
+        _batching(spec),
+    )
 
 
 def _batching(spec: dict[str, Any]) -> Batching:
@@ -123,5 +148,11 @@ def _batching(spec: dict[str, Any]) -> Batching:
     for name, (least, most) in BATCHING_BOUNDS.items():
         value = batching.get(name, least)
         if not isinstance(value, int) or not least <= value <= most:
-            raise InvalidSpecError(f"spec.serving.batching.{name} is {value!r}; it must be a whole number from {least} to {most}")
-    return Batching(batching.get("maxRows", Batching.max_rows), batching.get("maxDelayMs", Batching.max_delay_ms))
+            raise InvalidSpecError(
+                f"spec.serving.batching.{name} is {value!r}; "
+                f"it must be a whole number from {least} to {most}"
+            )
+    return Batching(
+        batching.get("maxRows", Batching.max_rows),
+        batching.get("maxDelayMs", Batching.max_delay_ms),
+    )

@@ -21,7 +21,12 @@ TLS_DIR = "/etc/securemodel/tls"
 
 
 def _metadata(sm: SecureModel, name: str, component: str, player: str | None = None) -> Object:
-    return {"name": name, "namespace": sm.namespace, "labels": naming.labels(sm.name, component, player), "ownerReferences": [sm.owner]}
+    return {
+        "name": name,
+        "namespace": sm.namespace,
+        "labels": naming.labels(sm.name, component, player),
+        "ownerReferences": [sm.owner],
+    }
 
 
 def ca_secret(sm: SecureModel, ca: Issued) -> Object:
@@ -47,9 +52,17 @@ def _tls_secret(sm: SecureModel, name: str, issued: Issued, ca: str) -> Object:
 
 def cluster_config(sm: SecureModel) -> Object:
     """TF Encrypted's RemoteConfig form: player -> host:port, in the order of the roles."""
-    hosts = {p.name: f"{naming.player_host(sm.name, p.name, sm.namespace)}:{naming.TLS_PORT}" for p in sm.players}
+    hosts = {
+        p.name: f"{naming.player_host(sm.name, p.name, sm.namespace)}:{naming.TLS_PORT}"
+        for p in sm.players
+    }
     data = {"cluster.json": json.dumps(hosts, indent=2) + "\n"}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata(sm, naming.cluster_config(sm.name), "cluster"), "data": data}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": _metadata(sm, naming.cluster_config(sm.name), "cluster"),
+        "data": data,
+    }
 
 
 def client_config(sm: SecureModel, ca: str, digest: str | None) -> Object:
@@ -64,43 +77,87 @@ def client_config(sm: SecureModel, ca: str, digest: str | None) -> Object:
         for p in sm.players
         if p.role in naming.DATA_ROLES
     }
-    client = {"model": sm.name, "namespace": sm.namespace, "protocol": sm.protocol, "digest": digest, "players": players}
+    client = {
+        "model": sm.name,
+        "namespace": sm.namespace,
+        "protocol": sm.protocol,
+        "digest": digest,
+        "players": players,
+    }
     data = {"ca.crt": ca, "client.json": json.dumps(client, indent=2) + "\n"}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata(sm, naming.client_config(sm.name), "client"), "data": data}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": _metadata(sm, naming.client_config(sm.name), "client"),
+        "data": data,
+    }
 
 
 def headless_service(sm: SecureModel) -> Object:
-    """Stable names; also before a player is ready, because players become ready by finding each other."""
+    """Stable names.
+
+    They resolve before a player is ready: players become ready by finding each other.
+    """
     spec = {
         "clusterIP": "None",
         "publishNotReadyAddresses": True,
         "selector": {naming.MODEL_LABEL: sm.name, naming.COMPONENT_LABEL: "player"},
         "ports": [
-            {"name": "tls", "port": naming.TLS_PORT, "targetPort": naming.TLS_PORT, "protocol": "TCP"},
-            {"name": "health", "port": naming.HEALTH_PORT, "targetPort": naming.HEALTH_PORT, "protocol": "TCP"},
+            {
+                "name": "tls",
+                "port": naming.TLS_PORT,
+                "targetPort": naming.TLS_PORT,
+                "protocol": "TCP",
+            },
+            {
+                "name": "health",
+                "port": naming.HEALTH_PORT,
+                "targetPort": naming.HEALTH_PORT,
+                "protocol": "TCP",
+            },
         ],
     }
-    return {"apiVersion": "v1", "kind": "Service", "metadata": _metadata(sm, naming.headless_service(sm.name), "player"), "spec": spec}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(sm, naming.headless_service(sm.name), "player"),
+        "spec": spec,
+    }
 
 
 def client_service(sm: SecureModel, player: Player) -> Object:
     spec = {
         "type": "ClusterIP",
         "selector": {naming.MODEL_LABEL: sm.name, naming.PLAYER_LABEL: player.name},
-        "ports": [{"name": "tls", "port": naming.TLS_PORT, "targetPort": naming.TLS_PORT, "protocol": "TCP"}],
+        "ports": [
+            {
+                "name": "tls",
+                "port": naming.TLS_PORT,
+                "targetPort": naming.TLS_PORT,
+                "protocol": "TCP",
+            }
+        ],
     }
     metadata = _metadata(sm, naming.client_service(sm.name, player.name), "player", player.name)
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
 
 
 def claim(sm: SecureModel, player: Player, settings: Settings) -> Object:
-    """Made before the StatefulSet that would make it, so that it has its owner from the start and goes with it."""
+    """Made before the StatefulSet that would make it: it has its owner from the start."""
     metadata = _metadata(sm, naming.claim(sm.name, player.name), "player", player.name)
-    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": _claim_spec(settings)}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": metadata,
+        "spec": _claim_spec(settings),
+    }
 
 
 def _claim_spec(settings: Settings) -> Object:
-    spec: Object = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": settings.volume_size}}}
+    spec: Object = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": settings.volume_size}},
+    }
     return spec | ({"storageClassName": settings.storage_class} if settings.storage_class else {})
 
 
@@ -118,17 +175,32 @@ def _pod(settings: Settings) -> Object:
         },
         "terminationGracePeriodSeconds": GRACE_S,
     }
-    return pod | ({"imagePullSecrets": [{"name": name} for name in settings.pull_secrets]} if settings.pull_secrets else {})
+    return pod | (
+        {"imagePullSecrets": [{"name": name} for name in settings.pull_secrets]}
+        if settings.pull_secrets
+        else {}
+    )
 
 
-def _container(name: str, image: str, args: list[str], resources: Object, mounts: list[Object], settings: Settings) -> Object:
+def _container(
+    name: str,
+    image: str,
+    args: list[str],
+    resources: Object,
+    mounts: list[Object],
+    settings: Settings,
+) -> Object:
     return {
         "name": name,
         "image": image,
         "imagePullPolicy": settings.pull_policy,
         "args": args,
         "resources": resources,
-        "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
         "volumeMounts": mounts,
     }
 
@@ -140,24 +212,41 @@ def _mount(name: str, path: str, *, read_only: bool = True) -> Object:
 def _configuration(sm: SecureModel, holder: str) -> list[Object]:
     return [
         {"name": "cluster", "configMap": {"name": naming.cluster_config(sm.name)}},
-        {"name": "tls", "secret": {"secretName": naming.tls_secret(sm.name, holder), "defaultMode": 0o440}},
+        {
+            "name": "tls",
+            "secret": {"secretName": naming.tls_secret(sm.name, holder), "defaultMode": 0o440},
+        },
     ]
 
 
 def stateful_set(sm: SecureModel, player: Player, certificate: str, settings: Settings) -> Object:
-    """One player. The certificate's hash is in the pod template, so that a new certificate starts a new pod."""
+    """One player.
+
+    The certificate's hash is in the pod template, so that a new certificate starts a new pod.
+    """
     labels = naming.labels(sm.name, "player", player.name)
     args = [
-        "--player", player.name, "--cluster", f"{CLUSTER_DIR}/cluster.json", "--tls", TLS_DIR, "--data", "/data",
+        "--player", player.name, "--cluster", f"{CLUSTER_DIR}/cluster.json", "--tls", TLS_DIR,
+        "--data", "/data",
         "--max-rows", str(sm.batching.max_rows), "--batch-delay-ms", str(sm.batching.max_delay_ms),
     ]  # fmt: skip
-    mounts = [_mount("cluster", CLUSTER_DIR), _mount("tls", TLS_DIR), _mount("data", "/data", read_only=False)]
-    container = _container("player", settings.player_image, args, settings.player_resources, mounts, settings)
+    mounts = [
+        _mount("cluster", CLUSTER_DIR),
+        _mount("tls", TLS_DIR),
+        _mount("data", "/data", read_only=False),
+    ]
+    container = _container(
+        "player", settings.player_image, args, settings.player_resources, mounts, settings
+    )
     container["ports"] = [
         {"name": "tls", "containerPort": naming.TLS_PORT, "protocol": "TCP"},
         {"name": "health", "containerPort": naming.HEALTH_PORT, "protocol": "TCP"},
     ]
-    container["readinessProbe"] = {"httpGet": {"path": "/readyz", "port": "health"}, "periodSeconds": 1, "failureThreshold": 3}
+    container["readinessProbe"] = {
+        "httpGet": {"path": "/readyz", "port": "health"},
+        "periodSeconds": 1,
+        "failureThreshold": 3,
+    }
     container["livenessProbe"] = {
         "httpGet": {"path": "/healthz", "port": "health"},
         "periodSeconds": 10,
@@ -167,16 +256,24 @@ def stateful_set(sm: SecureModel, player: Player, certificate: str, settings: Se
     template = {
         "metadata": {
             "labels": labels,
-            "annotations": {naming.CERTIFICATE_ANNOTATION: hashlib.sha256(certificate.encode()).hexdigest()[:16]},
+            "annotations": {
+                naming.CERTIFICATE_ANNOTATION: hashlib.sha256(certificate.encode()).hexdigest()[:16]
+            },
         },
-        "spec": {**_pod(settings), "containers": [container], "volumes": _configuration(sm, player.name)},
+        "spec": {
+            **_pod(settings),
+            "containers": [container],
+            "volumes": _configuration(sm, player.name),
+        },
     }
     spec = {
         "replicas": 1,
         "serviceName": naming.headless_service(sm.name),
         "podManagementPolicy": "Parallel",
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
-        "selector": {"matchLabels": {naming.MODEL_LABEL: sm.name, naming.PLAYER_LABEL: player.name}},
+        "selector": {
+            "matchLabels": {naming.MODEL_LABEL: sm.name, naming.PLAYER_LABEL: player.name}
+        },
         "template": template,
         "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": _claim_spec(settings)}],
     }
@@ -185,32 +282,67 @@ def stateful_set(sm: SecureModel, player: Player, certificate: str, settings: Se
 
 
 def share_job(sm: SecureModel, attempt: int, settings: Settings) -> Object:
-    """One attempt of the share step: made once and never changed, so each has a name of its own, short enough for the longest model name."""
+    """One attempt of the share step.
+
+    It is made once and never changed, so each has a name of its own, short enough for the longest
+    model name.
+    """
     args = [
-        "--sha256", sm.model.sha256, "--protocol", sm.protocol, "--input-bound", sm.model.input_bound,
-        "--cluster", f"{CLUSTER_DIR}/cluster.json", "--tls", TLS_DIR, "--termination-message", "/dev/termination-log",
+        "--sha256", sm.model.sha256, "--protocol", sm.protocol,
+        "--input-bound", sm.model.input_bound,
+        "--cluster", f"{CLUSTER_DIR}/cluster.json", "--tls", TLS_DIR,
+        "--termination-message", "/dev/termination-log",
     ]  # fmt: skip
     volumes = [*_configuration(sm, "share"), {"name": "tmp", "emptyDir": {}}]
-    mounts = [_mount("cluster", CLUSTER_DIR), _mount("tls", TLS_DIR), _mount("tmp", "/tmp", read_only=False)]  # noqa: S108 - the pod's own
+    mounts = [
+        _mount("cluster", CLUSTER_DIR),
+        _mount("tls", TLS_DIR),
+        _mount("tmp", "/tmp", read_only=False),  # noqa: S108 - the pod's own
+    ]
     if source := sm.model.config_map:
         args += ["--model", f"/model/{source.key}"]
-        volumes.append({"name": "model", "configMap": {"name": source.name, "items": [{"key": source.key, "path": source.key}]}})
+        volumes.append(
+            {
+                "name": "model",
+                "configMap": {
+                    "name": source.name,
+                    "items": [{"key": source.key, "path": source.key}],
+                },
+            }
+        )
         mounts.append(_mount("model", "/model"))
     else:
         args += ["--model", sm.model.uri]
     if bundle := sm.model.ca_bundle:
         args += ["--ca-bundle", "/etc/securemodel/ca/ca.crt"]
-        volumes.append({"name": "ca", "configMap": {"name": bundle.name, "items": [{"key": bundle.key, "path": "ca.crt"}]}})
+        volumes.append(
+            {
+                "name": "ca",
+                "configMap": {
+                    "name": bundle.name,
+                    "items": [{"key": bundle.key, "path": "ca.crt"}],
+                },
+            }
+        )
         mounts.append(_mount("ca", "/etc/securemodel/ca"))
     if secret := sm.model.credentials_secret:
         args += ["--credentials-dir", "/etc/securemodel/credentials"]
-        volumes.append({"name": "credentials", "secret": {"secretName": secret, "defaultMode": 0o440}})
+        volumes.append(
+            {"name": "credentials", "secret": {"secretName": secret, "defaultMode": 0o440}}
+        )
         mounts.append(_mount("credentials", "/etc/securemodel/credentials"))
     labels = naming.labels(sm.name, "share")
-    container = _container("share", settings.share_image, args, settings.share_resources, mounts, settings)
+    container = _container(
+        "share", settings.share_image, args, settings.share_resources, mounts, settings
+    )
     template = {
         "metadata": {"labels": labels},
-        "spec": {**_pod(settings), "restartPolicy": "Never", "containers": [container], "volumes": volumes},
+        "spec": {
+            **_pod(settings),
+            "restartPolicy": "Never",
+            "containers": [container],
+            "volumes": volumes,
+        },
     }
     spec = {"backoffLimit": 0, "activeDeadlineSeconds": SHARE_DEADLINE_S, "template": template}
     key = hashlib.sha256(json.dumps([sm.uid, attempt], sort_keys=True).encode()).hexdigest()[:6]

@@ -18,7 +18,9 @@ class State:
     message: str
 
 
-def merge(before: list[dict[str, Any]], states: list[State], generation: int, now: str) -> list[dict[str, Any]]:
+def merge(
+    before: list[dict[str, Any]], states: list[State], generation: int, now: str
+) -> list[dict[str, Any]]:
     """The conditions to write: the time moves only when the status flips."""
     old = {condition["type"]: condition for condition in before}
     merged = []
@@ -42,4 +44,8 @@ def merge(before: list[dict[str, Any]], states: list[State], generation: int, no
 def changes(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The conditions whose status or reason is new: these become events."""
     old = {condition["type"]: (condition["status"], condition["reason"]) for condition in before}
-    return [condition for condition in after if old.get(condition["type"]) != (condition["status"], condition["reason"])]
+    return [
+        condition
+        for condition in after
+        if old.get(condition["type"]) != (condition["status"], condition["reason"])
+    ]

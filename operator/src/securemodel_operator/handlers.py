@@ -16,7 +16,12 @@ from .worker import Workers
 STALLED_S = 120.0
 WATCH_S = 300
 # Pods and Secrets are not watched: the resync looks at those of its own model by name or label
-CHILDREN = (("apps", "v1", "statefulsets"), ("batch", "v1", "jobs"), ("", "v1", "configmaps"), ("", "v1", "services"))
+CHILDREN = (
+    ("apps", "v1", "statefulsets"),
+    ("batch", "v1", "jobs"),
+    ("", "v1", "configmaps"),
+    ("", "v1", "services"),
+)
 
 
 class Operator:
@@ -50,7 +55,9 @@ def build() -> kopf.OperatorRegistry:  # noqa: C901 - a list of handlers, each o
         settings.watching.client_timeout = WATCH_S + 10
         settings.persistence.finalizer = f"{naming.GROUP}/unused"
         for child in CHILDREN:
-            settings.watching.label_selectors[child] = naming.MODEL_LABEL  # filtered by the API server
+            settings.watching.label_selectors[child] = (
+                naming.MODEL_LABEL
+            )  # filtered by the API server
         memo.operator = Operator()
         await memo.operator.kube.connect()
 
@@ -61,11 +68,15 @@ def build() -> kopf.OperatorRegistry:  # noqa: C901 - a list of handlers, each o
     @kopf.on.probe(id="passes", registry=registry)
     def alive(memo: kopf.Memo, **_: Any) -> str:
         if memo.operator.workers.stalled(STALLED_S):
-            raise kopf.PermanentError(f"no pass has ended for {STALLED_S:g} s")  # the probe fails at once
+            raise kopf.PermanentError(
+                f"no pass has ended for {STALLED_S:g} s"
+            )  # the probe fails at once
         return "ok"
 
     @kopf.on.event(naming.GROUP, naming.VERSION, naming.PLURAL, registry=registry)
-    async def changed(namespace: str | None, name: str, uid: str, memo: kopf.Memo, **_: Any) -> None:
+    async def changed(
+        namespace: str | None, name: str, uid: str, memo: kopf.Memo, **_: Any
+    ) -> None:
         memo.operator.workers.wake(namespace or "", name, uid)
 
     async def child_changed(meta: Any, memo: kopf.Memo, **_: Any) -> None:

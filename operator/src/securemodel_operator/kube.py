@@ -66,7 +66,9 @@ class Kube:
 
     async def children(self, kind: str, namespace: str, model: str) -> list[Object]:
         """Objects of a kind that carry the model's label."""
-        found = await self._request("GET", kind, namespace, query=[("labelSelector", f"{MODEL_LABEL}={model}")])
+        found = await self._request(
+            "GET", kind, namespace, query=[("labelSelector", f"{MODEL_LABEL}={model}")]
+        )
         items: list[Object] = found.get("items", [])
         for item in items:  # lists leave the kind out
             item.setdefault("kind", kind)
@@ -76,12 +78,26 @@ class Kube:
         """Server-side, as the one manager of its fields."""
         query = [("fieldManager", MANAGER), ("force", "true")]
         metadata = obj["metadata"]
-        await self._request("PATCH", obj["kind"], metadata["namespace"], metadata["name"], body=obj, query=query, content="application/apply-patch+yaml")
+        await self._request(
+            "PATCH",
+            obj["kind"],
+            metadata["namespace"],
+            metadata["name"],
+            body=obj,
+            query=query,
+            content="application/apply-patch+yaml",
+        )
 
     async def create(self, obj: Object) -> None:
         """Creates what is then left alone; that it exists already is fine."""
         try:
-            await self._request("POST", obj["kind"], obj["metadata"]["namespace"], body=obj, query=[("fieldManager", MANAGER)])
+            await self._request(
+                "POST",
+                obj["kind"],
+                obj["metadata"]["namespace"],
+                body=obj,
+                query=[("fieldManager", MANAGER)],
+            )
         except KubeError as error:
             if error.status != CONFLICT:
                 raise
@@ -89,14 +105,23 @@ class Kube:
     async def delete(self, kind: str, namespace: str, name: str) -> None:
         """With its dependents, in the background; that it is gone already is fine."""
         try:
-            await self._request("DELETE", kind, namespace, name, body={"propagationPolicy": "Background"})
+            await self._request(
+                "DELETE", kind, namespace, name, body={"propagationPolicy": "Background"}
+            )
         except KubeError as error:
             if error.status != NOT_FOUND:
                 raise
 
     async def write_status(self, namespace: str, name: str, status: Object) -> None:
         body = {"status": status}
-        await self._request("PATCH", "SecureModel", namespace, name + "/status", body=body, content="application/merge-patch+json")
+        await self._request(
+            "PATCH",
+            "SecureModel",
+            namespace,
+            name + "/status",
+            body=body,
+            content="application/merge-patch+json",
+        )
 
     async def _request(
         self,
@@ -116,7 +141,14 @@ class Kube:
         path = f"{prefix}/namespaces/{namespace}/{plural}" + (f"/{name}" if name else "")
         headers = {"Accept": "application/json", "Content-Type": content}
         try:
-            serialized = await self.api.param_serialize(method, path, query_params=query or [], header_params=headers, body=body, auth_settings=["BearerToken"])
+            serialized = await self.api.param_serialize(
+                method,
+                path,
+                query_params=query or [],
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+            )
             response = await self.api.call_api(*serialized, _request_timeout=TIMEOUT_S)
             data = await response.read()
         except ApiException as error:

@@ -1,6 +1,8 @@
-"""Certificates of one SecureModel: its CA, one certificate a player, one for the share step (docs/wire.md, Certificates).
+"""Certificates of one SecureModel: its CA's, one a player, one for the share step.
 
-Pure but for the randomness of keys: the clock comes in as an argument. `python -m securemodel_operator.pki --out DIR` writes a set for three players on one machine.
+Their form: docs/wire.md, Certificates. Pure but for the randomness of keys: the clock is an
+argument. `python -m securemodel_operator.pki --out DIR` writes a set for three players on one
+machine.
 """
 
 from __future__ import annotations
@@ -40,13 +42,19 @@ def make_ca(namespace: str, model: str, now: datetime) -> Issued:
     """A CA that signs nothing but this SecureModel's certificates."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name(f"{namespace}/{model} CA")
-    builder = _builder(name, name, key, now).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = _builder(name, name, key, now).add_extension(
+        x509.BasicConstraints(ca=True, path_length=0), critical=True
+    )
     builder = builder.add_extension(_key_usage(ca=True), critical=True)
-    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    builder = builder.add_extension(
+        x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+    )
     return _pem(builder.sign(key, hashes.SHA256()), key)
 
 
-def issue_player(ca: Issued, namespace: str, model: str, player: str, role: str, now: datetime) -> Issued:
+def issue_player(
+    ca: Issued, namespace: str, model: str, player: str, role: str, now: datetime
+) -> Issued:
     """A certificate for one player; `role` is alice, bob or carol, by the player's position."""
     if role not in ROLES:
         raise ValueError(f"role {role!r} is not one of {', '.join(ROLES)}")
@@ -72,23 +80,39 @@ def ca_problem(ca: Issued, now: datetime) -> str | None:
     return _age_problem(certificate, now)
 
 
-def player_problem(issued: Issued, ca: Issued, namespace: str, model: str, player: str, role: str, now: datetime) -> str | None:
-    """Why a player's certificate must be issued anew; None if it is as `issue_player` makes it and lasts."""
+def player_problem(
+    issued: Issued, ca: Issued, namespace: str, model: str, player: str, role: str, now: datetime
+) -> str | None:
+    """Why a player's certificate must be issued anew.
+
+    None if it is as `issue_player` makes it and lasts.
+    """
     identity = x509.UniformResourceIdentifier(f"securemodel://{namespace}/{model}/{role}")
     return _leaf_problem(issued, ca, [identity, *_player_names(namespace, model, player)], now)
 
 
-def share_problem(issued: Issued, ca: Issued, namespace: str, model: str, now: datetime) -> str | None:
+def share_problem(
+    issued: Issued, ca: Issued, namespace: str, model: str, now: datetime
+) -> str | None:
     """Likewise for the share step's."""
-    return _leaf_problem(issued, ca, [x509.UniformResourceIdentifier(f"securemodel://{namespace}/{model}/{SHARE_ROLE}")], now)
+    return _leaf_problem(
+        issued,
+        ca,
+        [x509.UniformResourceIdentifier(f"securemodel://{namespace}/{model}/{SHARE_ROLE}")],
+        now,
+    )
 
 
-def _leaf_problem(issued: Issued, ca: Issued, names: list[x509.GeneralName], now: datetime) -> str | None:
+def _leaf_problem(
+    issued: Issued, ca: Issued, names: list[x509.GeneralName], now: datetime
+) -> str | None:
     if not issued_by(issued.certificate, ca.certificate):
         return "is not issued by the CA"
     try:
         certificate = x509.load_pem_x509_certificate(issued.certificate.encode())
-        found = list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+        found = list(
+            certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        )
         key = serialization.load_pem_private_key(issued.key.encode(), password=None)
     except _UNREADABLE:
         return "is not readable"
@@ -109,20 +133,32 @@ def _age_problem(certificate: x509.Certificate, now: datetime) -> str | None:
 
 def _player_names(namespace: str, model: str, player: str) -> list[x509.GeneralName]:
     hosts = [f"{model}-{player}-0.{model}.{namespace}.svc", f"{model}-{player}.{namespace}.svc"]
-    names: list[x509.GeneralName] = [x509.DNSName(host + end) for host in hosts for end in ("", ".cluster.local")]
+    names: list[x509.GeneralName] = [
+        x509.DNSName(host + end) for host in hosts for end in ("", ".cluster.local")
+    ]
     return [*names, x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
 
 
 def issued_by(certificate: str, ca_certificate: str) -> bool:
     """Whether the CA signed this PEM certificate; False for anything that is not a certificate."""
     try:
-        x509.load_pem_x509_certificate(certificate.encode()).verify_directly_issued_by(x509.load_pem_x509_certificate(ca_certificate.encode()))
-    except Exception:  # noqa: BLE001 - cryptography raises many kinds for a broken or foreign certificate, and all mean no
+        x509.load_pem_x509_certificate(certificate.encode()).verify_directly_issued_by(
+            x509.load_pem_x509_certificate(ca_certificate.encode())
+        )
+    except Exception:  # noqa: BLE001 - cryptography raises many kinds here, and all mean no
         return False
     return True
 
 
-def _issue(ca: Issued, namespace: str, model: str, role: str, names: list[x509.GeneralName], usages: list[x509.ObjectIdentifier], now: datetime) -> Issued:
+def _issue(
+    ca: Issued,
+    namespace: str,
+    model: str,
+    role: str,
+    names: list[x509.GeneralName],
+    usages: list[x509.ObjectIdentifier],
+    now: datetime,
+) -> Issued:
     ca_certificate = x509.load_pem_x509_certificate(ca.certificate.encode())
     ca_key = serialization.load_pem_private_key(ca.key.encode(), password=None)
     if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
@@ -130,21 +166,38 @@ def _issue(ca: Issued, namespace: str, model: str, role: str, names: list[x509.G
     key = ec.generate_private_key(ec.SECP256R1())
     identity = x509.UniformResourceIdentifier(f"securemodel://{namespace}/{model}/{role}")
     builder = _builder(_name(f"{namespace}/{model} {role}"), ca_certificate.subject, key, now)
-    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    builder = builder.add_extension(
+        x509.BasicConstraints(ca=False, path_length=None), critical=True
+    )
     builder = builder.add_extension(_key_usage(ca=False), critical=True)
     builder = builder.add_extension(x509.SubjectAlternativeName([identity, *names]), critical=False)
     builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-    builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+    builder = builder.add_extension(
+        x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
+    )
     return _pem(builder.sign(ca_key, hashes.SHA256()), key)
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.CertificateBuilder:
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
-    return builder.serial_number(x509.random_serial_number()).not_valid_before(now - BACKDATE).not_valid_after(now + VALIDITY)
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime
+) -> x509.CertificateBuilder:
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+    )
+    return (
+        builder.serial_number(x509.random_serial_number())
+        .not_valid_before(now - BACKDATE)
+        .not_valid_after(now + VALIDITY)
+    )
 
 
 def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[-64:])])  # X.520 allows 64 characters; nothing reads it
+    return x509.Name(
+        [x509.NameAttribute(NameOID.COMMON_NAME, common_name[-64:])]
+    )  # X.520 allows 64 characters; nothing reads it
 
 
 def _key_usage(*, ca: bool) -> x509.KeyUsage:
@@ -162,20 +215,34 @@ def _key_usage(*, ca: bool) -> x509.KeyUsage:
 
 
 def _pem(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Issued:
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     return Issued(certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode())
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m securemodel_operator.pki", description="Certificates for three players and a share step on one machine.")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write; a subfolder a player, and share")
+    parser = argparse.ArgumentParser(
+        prog="python -m securemodel_operator.pki",
+        description="Certificates for three players and a share step on one machine.",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder to write; a subfolder a player, and share"
+    )
     parser.add_argument("--namespace", default="default")
     parser.add_argument("--model", default="digits")
-    parser.add_argument("--players", default=",".join(ROLES), help="three names, in the order of the roles alice, bob, carol")
+    parser.add_argument(
+        "--players",
+        default=",".join(ROLES),
+        help="three names, in the order of the roles alice, bob, carol",
+    )
     args = parser.parse_args(argv)
     now = datetime.now(UTC)
     ca = make_ca(args.namespace, args.model, now)
-    holders = {player: issue_player(ca, args.namespace, args.model, player, role, now) for player, role in zip(args.players.split(","), ROLES, strict=True)}
+    holders = {
+        player: issue_player(ca, args.namespace, args.model, player, role, now)
+        for player, role in zip(args.players.split(","), ROLES, strict=True)
+    }
     holders["share"] = issue_share(ca, args.namespace, args.model, now)
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "ca.crt").write_text(ca.certificate)

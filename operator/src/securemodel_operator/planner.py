@@ -1,4 +1,7 @@
-"""Snapshot in, plan out. Pure: no clock, no randomness, no client; every decision of the operator is made here or in `assess`."""
+"""Snapshot in, plan out. Pure: no clock, no randomness, no client.
+
+Every decision of the operator is made here or in `assess`.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,11 @@ def key(obj: Object) -> Key:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What there is: children and wanted names by (kind, name), Jobs and Pods of this model, what each player says of itself, and the references of the spec."""
+    """What there is.
+
+    Children and wanted names by (kind, name), Jobs and Pods of this model, what each player says of
+    itself, and the references of the spec.
+    """
 
     live: dict[Key, Object] = field(default_factory=dict)
     jobs: list[Object] = field(default_factory=list)
@@ -64,40 +71,77 @@ class Certificates:
 def wanted_keys(sm: SecureModel) -> list[Key]:
     """Every object that the operator keeps for a SecureModel, but Jobs."""
     keys = [("Secret", naming.ca_secret(sm.name)), ("Secret", naming.tls_secret(sm.name, "share"))]
-    keys += [("ConfigMap", naming.cluster_config(sm.name)), ("ConfigMap", naming.client_config(sm.name))]
+    keys += [
+        ("ConfigMap", naming.cluster_config(sm.name)),
+        ("ConfigMap", naming.client_config(sm.name)),
+    ]
     keys += [("Service", naming.headless_service(sm.name))]
     for player in sm.players:
-        keys += [("Secret", naming.tls_secret(sm.name, player.name)), ("StatefulSet", naming.stateful_set(sm.name, player.name))]
+        keys += [
+            ("Secret", naming.tls_secret(sm.name, player.name)),
+            ("StatefulSet", naming.stateful_set(sm.name, player.name)),
+        ]
         keys += [("PersistentVolumeClaim", naming.claim(sm.name, player.name))]
-        keys += [("Service", naming.client_service(sm.name, player.name))] if player.role in naming.DATA_ROLES else []
+        keys += (
+            [("Service", naming.client_service(sm.name, player.name))]
+            if player.role in naming.DATA_ROLES
+            else []
+        )
     return sorted(keys)
 
 
 def conflicts(sm: SecureModel, snapshot: Snapshot) -> list[Key]:
     """Objects that have a name of ours and are not ours: they are never taken over."""
-    return [k for k in wanted_keys(sm) if (obj := snapshot.live.get(k)) is not None and not owned(sm, obj) and not _adoptable(sm, obj)]
+    return [
+        k
+        for k in wanted_keys(sm)
+        if (obj := snapshot.live.get(k)) is not None
+        and not owned(sm, obj)
+        and not _adoptable(sm, obj)
+    ]
 
 
 def previous(sm: SecureModel, obj: Object) -> bool:
-    """Whether it belonged to a deleted SecureModel of the same name: it is about to be collected."""
+    """Whether it belonged to a deleted SecureModel of the same name: it will be collected."""
     owner = _controller(obj)
-    return owner is not None and owner.get("kind") == naming.KIND and owner.get("name") == sm.name and owner.get("uid") != sm.uid
+    return (
+        owner is not None
+        and owner.get("kind") == naming.KIND
+        and owner.get("name") == sm.name
+        and owner.get("uid") != sm.uid
+    )
 
 
 def owned(sm: SecureModel, obj: Object) -> bool:
-    return any(reference.get("uid") == sm.uid for reference in obj["metadata"].get("ownerReferences", []))
+    return any(
+        reference.get("uid") == sm.uid for reference in obj["metadata"].get("ownerReferences", [])
+    )
 
 
 def _controller(obj: Object) -> Object | None:
-    found: list[Object] = [reference for reference in obj["metadata"].get("ownerReferences", []) if reference.get("controller")]
+    found: list[Object] = [
+        reference
+        for reference in obj["metadata"].get("ownerReferences", [])
+        if reference.get("controller")
+    ]
     return found[0] if found else None
 
 
 def _adoptable(sm: SecureModel, obj: Object) -> bool:
-    """A claim that was lost is made again by the StatefulSet, mostly before we can: with the labels of its selector, and no owner."""
+    """Whether it is a claim that its StatefulSet made anew, mostly before we can.
+
+    Such a claim has the labels of the selector and no owner.
+    """
     labels = obj["metadata"].get("labels", {})
-    of_player = naming.claim(sm.name, str(labels.get(naming.PLAYER_LABEL))) == obj["metadata"]["name"]
-    return obj["kind"] == "PersistentVolumeClaim" and _controller(obj) is None and labels.get(naming.MODEL_LABEL) == sm.name and of_player
+    of_player = (
+        naming.claim(sm.name, str(labels.get(naming.PLAYER_LABEL))) == obj["metadata"]["name"]
+    )
+    return (
+        obj["kind"] == "PersistentVolumeClaim"
+        and _controller(obj) is None
+        and labels.get(naming.MODEL_LABEL) == sm.name
+        and of_player
+    )
 
 
 def secret_values(obj: Object | None) -> dict[str, str]:
@@ -112,7 +156,10 @@ def secret_values(obj: Object | None) -> dict[str, str]:
 
 
 def stale_certificates(sm: SecureModel, snapshot: Snapshot, now: datetime) -> list[str]:
-    """Holders whose certificate is missing, broken, of another CA or about to end: "ca", players' names, "share". A new CA makes all others stale."""
+    """Holders whose certificate is missing, broken, of another CA or about to end.
+
+    They are "ca", players' names and "share". A new CA makes all others stale.
+    """
 
     def values(name: str) -> dict[str, str]:
         return secret_values(snapshot.live.get(("Secret", name)))
@@ -128,7 +175,9 @@ def stale_certificates(sm: SecureModel, snapshot: Snapshot, now: datetime) -> li
         holder = player.name if player else "share"
         own = values(naming.tls_secret(sm.name, holder))
         problem = (
-            pki.player_problem(issued(own), ca, sm.namespace, sm.name, player.name, player.role, now)
+            pki.player_problem(
+                issued(own), ca, sm.namespace, sm.name, player.name, player.role, now
+            )
             if player
             else pki.share_problem(issued(own), ca, sm.namespace, sm.name, now)
         )
@@ -137,7 +186,13 @@ def stale_certificates(sm: SecureModel, snapshot: Snapshot, now: datetime) -> li
     return stale
 
 
-def plan(sm: SecureModel, snapshot: Snapshot, certificates: Certificates, settings: Settings, now: datetime) -> Plan:
+def plan(
+    sm: SecureModel,
+    snapshot: Snapshot,
+    certificates: Certificates,
+    settings: Settings,
+    now: datetime,
+) -> Plan:
     """What to change so that the cluster is as the spec says."""
     wanted = [
         builders.cluster_config(sm),
@@ -148,22 +203,38 @@ def plan(sm: SecureModel, snapshot: Snapshot, certificates: Certificates, settin
         if player.role in naming.DATA_ROLES:
             wanted.append(builders.client_service(sm, player))
         wanted.append(_as_made(snapshot, builders.claim(sm, player, settings), CLAIM_FIELDS))
-        wanted.append(_as_made(snapshot, builders.stateful_set(sm, player, certificates.leaves[player.name], settings), SET_FIELDS))
+        wanted.append(
+            _as_made(
+                snapshot,
+                builders.stateful_set(sm, player, certificates.leaves[player.name], settings),
+                SET_FIELDS,
+            )
+        )
     apply = [obj for obj in wanted if not covers(snapshot.live.get(key(obj)), obj)]
     jobs = sorted(snapshot.jobs, key=attempt_of)
     create = []
-    if snapshot.missing_reference is None and (attempt := next_attempt(sm, snapshot, now)) is not None:
+    if (
+        snapshot.missing_reference is None
+        and (attempt := next_attempt(sm, snapshot, now)) is not None
+    ):
         create.append(builders.share_job(sm, attempt, settings))
     return Plan(apply, create, [key(job) for job in jobs[:-1]])
 
 
 def _as_made(snapshot: Snapshot, wanted: Object, fields: tuple[str, ...]) -> Object:
-    """With the fields that cannot be changed as they were made: other settings are for new objects."""
+    """With the fields that cannot be changed as they were made.
+
+    Other settings are for new objects.
+    """
     live = snapshot.live.get(key(wanted))
     if live is None:
         return wanted
     spec = {name: value for name, value in wanted["spec"].items() if name not in fields}
-    return {**wanted, "spec": spec | {name: live["spec"][name] for name in fields if name in live.get("spec", {})}}
+    return {
+        **wanted,
+        "spec": spec
+        | {name: live["spec"][name] for name in fields if name in live.get("spec", {})},
+    }
 
 
 def attempt_of(job: Object) -> int:
@@ -225,9 +296,16 @@ def job_outcome(job: Object, snapshot: Snapshot) -> Outcome | None:
             return Outcome(True, at, Reason.SHARED, "the shares were delivered", retryable=False)
         result = _termination_message(job, snapshot)
         if result is None:
-            why = f"the share Job {job['metadata']['name']} failed without a result: {condition.get('message', condition.get('reason', ''))}"
+            said = condition.get("message", condition.get("reason", ""))
+            why = f"the share Job {job['metadata']['name']} failed without a result: {said}"
             return Outcome(False, at, Reason.SHARE_JOB_FAILED, why, retryable=True)
-        return Outcome(False, at, from_share_step(result.get("reason")), str(result.get("message", ""))[:1000], bool(result.get("retryable")))
+        return Outcome(
+            False,
+            at,
+            from_share_step(result.get("reason")),
+            str(result.get("message", ""))[:1000],
+            bool(result.get("retryable")),
+        )
     return None
 
 
@@ -250,11 +328,28 @@ def _pods_of(snapshot: Snapshot, component: str, name: str) -> list[Object]:
 
 
 def assess(sm: SecureModel, snapshot: Snapshot, refused: str | None = None) -> list[State]:
-    """All conditions but Accepted's refusals, from what was seen. `refused`: what the API server said to an object of ours."""
-    players, shared, serving = _players_ready(sm, snapshot), _model_shared(sm, snapshot), _serving(sm, snapshot)
+    """All conditions but Accepted's refusals, from what was seen.
+
+    `refused`: what the API server said to an object of ours.
+    """
+    players, shared, serving = (
+        _players_ready(sm, snapshot),
+        _model_shared(sm, snapshot),
+        _serving(sm, snapshot),
+    )
     if refused:
-        players = State(Condition.PLAYERS_READY, False, Reason.APPLY_FAILED, f"the API server refuses an object of this model: {refused}")
-    states = [State(Condition.ACCEPTED, True, Reason.ACCEPTED, "the spec is valid"), players, shared, serving]
+        players = State(
+            Condition.PLAYERS_READY,
+            False,
+            Reason.APPLY_FAILED,
+            f"the API server refuses an object of this model: {refused}",
+        )
+    states = [
+        State(Condition.ACCEPTED, True, Reason.ACCEPTED, "the spec is valid"),
+        players,
+        shared,
+        serving,
+    ]
     failing = next((state for state in states if not state.status), None)
     ready = State(Condition.READY, True, Reason.READY, "private predictions are answered")
     if failing:
@@ -265,13 +360,22 @@ def assess(sm: SecureModel, snapshot: Snapshot, refused: str | None = None) -> l
 def refuse(reason: Reason, message: str) -> list[State]:
     """The conditions of a SecureModel that is not accepted: nothing is made for it."""
     rest = (Condition.PLAYERS_READY, Condition.MODEL_SHARED, Condition.SERVING, Condition.READY)
-    return [State(Condition.ACCEPTED, False, reason, message), *(State(condition, False, reason, message) for condition in rest)]
+    return [
+        State(Condition.ACCEPTED, False, reason, message),
+        *(State(condition, False, reason, message) for condition in rest),
+    ]
 
 
 def _players_ready(sm: SecureModel, snapshot: Snapshot) -> State:
-    waiting = {player.name: why for player in sm.players if (why := _waits_for(_pods_of(snapshot, "player", player.name)))}
+    waiting = {
+        player.name: why
+        for player in sm.players
+        if (why := _waits_for(_pods_of(snapshot, "player", player.name)))
+    }
     if not waiting:
-        return State(Condition.PLAYERS_READY, True, Reason.PLAYERS_READY, "all three players are running")
+        return State(
+            Condition.PLAYERS_READY, True, Reason.PLAYERS_READY, "all three players are running"
+        )
     message = "; ".join(f"{name}: {why}" for name, why in waiting.items())
     return State(Condition.PLAYERS_READY, False, Reason.PLAYERS_STARTING, message)
 
@@ -282,7 +386,10 @@ def _waits_for(pods: list[Object]) -> str | None:
         return "no pod yet"
     status = pods[0].get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions", [])}
-    if conditions.get("Ready", {}).get("status") == "True" and "deletionTimestamp" not in pods[0]["metadata"]:
+    if (
+        conditions.get("Ready", {}).get("status") == "True"
+        and "deletionTimestamp" not in pods[0]["metadata"]
+    ):
         return None
     for container in status.get("containerStatuses", []):
         waiting = container.get("state", {}).get("waiting")
@@ -297,9 +404,19 @@ def _waits_for(pods: list[Object]) -> str | None:
 def _model_shared(sm: SecureModel, snapshot: Snapshot) -> State:
     known = digest(sm, snapshot)
     if known and agreed(sm, snapshot, "generation"):
-        return State(Condition.MODEL_SHARED, True, Reason.SHARED, f"all three players hold shares of program {known[:12]}")
+        return State(
+            Condition.MODEL_SHARED,
+            True,
+            Reason.SHARED,
+            f"all three players hold shares of program {known[:12]}",
+        )
     if known and _silent_ones_may_have_theirs(sm, snapshot, known):
-        return State(Condition.MODEL_SHARED, True, Reason.SHARED, f"the players were given shares of program {known[:12]}; not all answer now")
+        return State(
+            Condition.MODEL_SHARED,
+            True,
+            Reason.SHARED,
+            f"the players were given shares of program {known[:12]}; not all answer now",
+        )
     if snapshot.missing_reference:
         return State(Condition.MODEL_SHARED, False, *snapshot.missing_reference)
     if snapshot.jobs:
@@ -308,7 +425,12 @@ def _model_shared(sm: SecureModel, snapshot: Snapshot) -> State:
         if outcome is None:
             pods = _pods_of(snapshot, "share", job["metadata"]["name"])
             why = (_waits_for(pods) if pods else None) or "running"
-            return State(Condition.MODEL_SHARED, False, Reason.SHARING, f"the share Job {job['metadata']['name']} is at work ({why})")
+            return State(
+                Condition.MODEL_SHARED,
+                False,
+                Reason.SHARING,
+                f"the share Job {job['metadata']['name']} is at work ({why})",
+            )
         if not outcome.succeeded:
             wait = min(FIRST_RETRY_S * 2 ** (attempt_of(job) - 1), LAST_RETRY_S)
             then = (
@@ -317,25 +439,49 @@ def _model_shared(sm: SecureModel, snapshot: Snapshot) -> State:
                 else " (not tried again: delete this SecureModel, correct it and create it anew)"
             )
             return State(Condition.MODEL_SHARED, False, outcome.reason, outcome.message + then)
-    return State(Condition.MODEL_SHARED, False, Reason.SHARING, "waiting for the players to report their shares")
+    return State(
+        Condition.MODEL_SHARED,
+        False,
+        Reason.SHARING,
+        "waiting for the players to report their shares",
+    )
 
 
 def _silent_ones_may_have_theirs(sm: SecureModel, snapshot: Snapshot, known: str) -> bool:
     """Shares are on the players' volumes: a restart does not lose them."""
     reports = [report for player in sm.players if (report := snapshot.players.get(player.name))]
     same = len({report.get("generation") for report in reports}) <= 1
-    return len(reports) < len(sm.players) and same and all(report.get("digest") == known for report in reports)
+    return (
+        len(reports) < len(sm.players)
+        and same
+        and all(report.get("digest") == known for report in reports)
+    )
 
 
 def _serving(sm: SecureModel, snapshot: Snapshot) -> State:
     silent = [player.name for player in sm.players if not snapshot.players.get(player.name)]
     if silent:
-        return State(Condition.SERVING, False, Reason.NOT_REACHABLE, f"{' and '.join(silent)} did not answer on the health port yet")
+        return State(
+            Condition.SERVING,
+            False,
+            Reason.NOT_REACHABLE,
+            f"{' and '.join(silent)} did not answer on the health port yet",
+        )
     for player in sm.players:
         report = snapshot.players[player.name]
         if not report.get("ready"):
-            return State(Condition.SERVING, False, from_player(report.get("reason")), f"{player.name}: {report.get('message', 'not ready')}")
-    return State(Condition.SERVING, True, Reason.SERVING, "the three players are linked and hold the same shares")
+            return State(
+                Condition.SERVING,
+                False,
+                from_player(report.get("reason")),
+                f"{player.name}: {report.get('message', 'not ready')}",
+            )
+    return State(
+        Condition.SERVING,
+        True,
+        Reason.SERVING,
+        "the three players are linked and hold the same shares",
+    )
 
 
 def player_statuses(sm: SecureModel, snapshot: Snapshot) -> list[Object]:
@@ -343,6 +489,12 @@ def player_statuses(sm: SecureModel, snapshot: Snapshot) -> list[Object]:
     statuses = []
     for player in sm.players:
         report = snapshot.players.get(player.name) or {}
-        shown = {name: report[name] for name in ("reason", "digest", "generation", "epoch") if report.get(name)}
-        statuses.append({"name": player.name, "role": player.role, "ready": bool(report.get("ready")), **shown})
+        shown = {
+            name: report[name]
+            for name in ("reason", "digest", "generation", "epoch")
+            if report.get(name)
+        }
+        statuses.append(
+            {"name": player.name, "role": player.role, "ready": bool(report.get("ready")), **shown}
+        )
     return statuses

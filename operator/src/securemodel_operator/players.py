@@ -26,10 +26,13 @@ class Players:
         """By player's name; a player that does not answer is left out."""
         names = [player.name for player in sm.players]
         answers = await asyncio.gather(*(self._report(sm, name) for name in names))
-        return {name: answer for name, answer in zip(names, answers, strict=True) if answer is not None}
+        return {
+            name: answer for name, answer in zip(names, answers, strict=True) if answer is not None
+        }
 
     async def _report(self, sm: SecureModel, player: str) -> dict[str, Any] | None:
-        url = f"http://{naming.player_host(sm.name, player, sm.namespace)}:{naming.HEALTH_PORT}/status"
+        host = naming.player_host(sm.name, player, sm.namespace)
+        url = f"http://{host}:{naming.HEALTH_PORT}/status"
         try:
             answer = await self.http.get(url)
             answer.raise_for_status()

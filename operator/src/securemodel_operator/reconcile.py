@@ -1,4 +1,7 @@
-"""One pass over one SecureModel: snapshot, plan, apply, one status write, events. Level-triggered: it needs nothing but the present."""
+"""One pass over one SecureModel: snapshot, plan, apply, one status write, events.
+
+Level-triggered: it needs nothing but the present.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,11 @@ class Reconciler:
     async def run(self, namespace: str, name: str, uid: str) -> float | None:
         """One pass. Seconds until the next one is due; None: the object is gone."""
         body = await self.kube.get("SecureModel", namespace, name)
-        if body is None or body["metadata"]["uid"] != uid or "deletionTimestamp" in body["metadata"]:
+        if (
+            body is None
+            or body["metadata"]["uid"] != uid
+            or "deletionTimestamp" in body["metadata"]
+        ):
             return None
         now = datetime.now(UTC)
         try:
@@ -63,10 +70,16 @@ class Reconciler:
         if foreign := conflicts(sm, snapshot):
             names = ", ".join(f"{kind} {n}" for kind, n in foreign)
             if all(previous(sm, snapshot.live[k]) for k in foreign):
-                message = f"{names} belongs to the SecureModel {name} that was deleted before; waiting until it is collected"
+                message = (
+                    f"{names} belongs to the SecureModel {name} that was deleted before; "
+                    "waiting until it is collected"
+                )
                 await self._report(body, refuse(Reason.PREVIOUS_STILL_DELETING, message), {}, now)
                 return DELETING_S
-            message = f"{names} exists in namespace {namespace} and does not belong to this SecureModel; delete or rename it, or choose another name"
+            message = (
+                f"{names} exists in namespace {namespace} and does not belong to this SecureModel; "
+                "delete or rename it, or choose another name"
+            )
             await self._report(body, refuse(Reason.NAME_CONFLICT, message), {}, now)
             return REFUSED_S
         snapshot = await self._issue(sm, snapshot, now)
@@ -74,11 +87,20 @@ class Reconciler:
         refused = await self._carry_out(sm, plan(sm, snapshot, certificates, self.settings, now))
         states = assess(sm, snapshot, refused)
         endpoints = [
-            {"player": p.name, "role": p.role, "url": f"https://{naming.client_host(sm.name, p.name, sm.namespace)}:{naming.TLS_PORT}"}
+            {
+                "player": p.name,
+                "role": p.role,
+                "url": "https://"
+                f"{naming.client_host(sm.name, p.name, sm.namespace)}:{naming.TLS_PORT}",
+            }
             for p in sm.players
             if p.role in naming.DATA_ROLES
         ]
-        status: dict[str, Any] = {"ca": certificates.ca, "endpoints": endpoints, "players": player_statuses(sm, snapshot)}
+        status: dict[str, Any] = {
+            "ca": certificates.ca,
+            "endpoints": endpoints,
+            "players": player_statuses(sm, snapshot),
+        }
         status["digest"] = digest(sm, snapshot)
         conditions = await self._report(body, states, status, now)
         return BUSY_S if _busy(states, conditions, now) else SETTLED_S
@@ -93,11 +115,18 @@ class Reconciler:
             self._missing_reference(sm),
         )
         live = {k: obj for k, obj in zip(keys, objects, strict=True) if obj is not None}
-        mine = [job for job in jobs if any(r.get("uid") == sm.uid for r in job["metadata"].get("ownerReferences", []))]
+        mine = [
+            job
+            for job in jobs
+            if any(r.get("uid") == sm.uid for r in job["metadata"].get("ownerReferences", []))
+        ]
         return Snapshot(live, mine, pods, reports, missing, known_digest)
 
     async def _missing_reference(self, sm: SecureModel) -> tuple[Reason, str] | None:
-        """What the spec refers to and is not there, with the next step; it is looked for again in every pass."""
+        """What the spec refers to and is not there, with the next step.
+
+        It is looked for again in every pass.
+        """
         for reference, reason, what in (
             (sm.model.config_map, Reason.ARTIFACT_NOT_FOUND, "spec.model.uri"),
             (sm.model.ca_bundle, Reason.REFERENCE_NOT_FOUND, "spec.model.caBundle"),
@@ -108,21 +137,41 @@ class Reconciler:
             if found is None:
                 return (
                     reason,
-                    f"there is no ConfigMap {reference.name!r} in namespace {sm.namespace!r} ({what}); create it: kubectl create configmap {reference.name} --from-file={reference.key}=...",
+                    (
+                        f"there is no ConfigMap {reference.name!r} in namespace {sm.namespace!r} "
+                        f"({what}); create it: kubectl create configmap {reference.name} "
+                        f"--from-file={reference.key}=..."
+                    ),
                 )
             keys = sorted([*found.get("data", {}), *found.get("binaryData", {})])
             if reference.key not in keys:
-                return reason, f"ConfigMap {reference.name!r} has no key {reference.key!r} ({what}); it has {', '.join(keys) or 'none'}"
-        if sm.model.credentials_secret and await self.kube.get("Secret", sm.namespace, sm.model.credentials_secret) is None:
+                return (
+                    reason,
+                    (
+                        f"ConfigMap {reference.name!r} has no key {reference.key!r} ({what}); "
+                        f"it has {', '.join(keys) or 'none'}"
+                    ),
+                )
+        if (
+            sm.model.credentials_secret
+            and await self.kube.get("Secret", sm.namespace, sm.model.credentials_secret) is None
+        ):
             name = sm.model.credentials_secret
             return (
                 Reason.REFERENCE_NOT_FOUND,
-                f"there is no Secret {name!r} in namespace {sm.namespace!r} (spec.model.credentialsSecretRef); create it with the key token, or username and password",
+                (
+                    f"there is no Secret {name!r} in namespace {sm.namespace!r} "
+                    "(spec.model.credentialsSecretRef); "
+                    "create it with the key token, or username and password"
+                ),
             )
         return None
 
     async def _issue(self, sm: SecureModel, snapshot: Snapshot, now: datetime) -> Snapshot:
-        """Issues what certificates are missing or end soon; returns the snapshot with the new Secrets."""
+        """Issues the certificates that are missing or end soon.
+
+        The result is the snapshot with the new Secrets.
+        """
         stale = stale_certificates(sm, snapshot, now)
         if not stale:
             return snapshot
@@ -137,7 +186,11 @@ class Reconciler:
             holder = player.name if player else "share"
             if holder not in stale:
                 continue
-            issued = pki.issue_player(ca, sm.namespace, sm.name, player.name, player.role, now) if player else pki.issue_share(ca, sm.namespace, sm.name, now)
+            issued = (
+                pki.issue_player(ca, sm.namespace, sm.name, player.name, player.role, now)
+                if player
+                else pki.issue_share(ca, sm.namespace, sm.name, now)
+            )
             secret = builders.leaf_secret(sm, holder, issued, ca.certificate)
             await self.kube.apply(secret)
             live["Secret", naming.tls_secret(sm.name, holder)] = secret
@@ -145,7 +198,10 @@ class Reconciler:
         return replace(snapshot, live=live)
 
     async def _carry_out(self, sm: SecureModel, todo: Plan) -> str | None:
-        """What the API server said, if it refused an object: this is for the user to see, and does not keep the other objects back."""
+        """What the API server said, if it refused an object.
+
+        This is for the user to see, and does not keep the other objects back.
+        """
         refusal = None
         for send, objects in ((self.kube.apply, todo.apply), (self.kube.create, todo.create)):
             for obj in objects:
@@ -157,12 +213,16 @@ class Reconciler:
                     refusal = refusal or str(error)
         for kind, name in todo.delete:
             await self.kube.delete(kind, sm.namespace, name)
-        changed = [f"{obj['kind']} {obj['metadata']['name']}" for obj in (*todo.apply, *todo.create)] + [f"-{kind} {name}" for kind, name in todo.delete]
+        changed = [
+            f"{obj['kind']} {obj['metadata']['name']}" for obj in (*todo.apply, *todo.create)
+        ] + [f"-{kind} {name}" for kind, name in todo.delete]
         if changed:
             log.info("%s/%s: applied %s", sm.namespace, sm.name, ", ".join(changed))
         return refusal
 
-    async def _report(self, body: dict[str, Any], states: list[State], status: dict[str, Any], now: datetime) -> list[dict[str, Any]]:
+    async def _report(
+        self, body: dict[str, Any], states: list[State], status: dict[str, Any], now: datetime
+    ) -> list[dict[str, Any]]:
         """One status write if anything changed, then events. The conditions as they are now."""
         metadata, before = body["metadata"], body.get("status") or {}
         stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -190,17 +250,31 @@ def _certificates(sm: SecureModel, snapshot: Snapshot) -> Certificates:
         return secret_values(snapshot.live["Secret", name])["tls.crt"]
 
     holders = [*(player.name for player in sm.players), "share"]
-    return Certificates(certificate(naming.ca_secret(sm.name)), {holder: certificate(naming.tls_secret(sm.name, holder)) for holder in holders})
+    return Certificates(
+        certificate(naming.ca_secret(sm.name)),
+        {holder: certificate(naming.tls_secret(sm.name, holder)) for holder in holders},
+    )
 
 
 def _busy(states: list[State], conditions: list[dict[str, Any]], now: datetime) -> bool:
     """Whether something is under way that is only seen by asking."""
-    since = next(condition["lastTransitionTime"] for condition in conditions if condition["type"] == Condition.READY)
+    since = next(
+        condition["lastTransitionTime"]
+        for condition in conditions
+        if condition["type"] == Condition.READY
+    )
     moving = not states[-1].status and states[-1].reason in STILL_STARTING
     return moving and now - datetime.fromisoformat(since) < BUSY_FOR
 
 
-STILL_STARTING = (Reason.PREVIOUS_STILL_DELETING, Reason.SHARING, Reason.PLAYERS_STARTING, Reason.NOT_REACHABLE, Reason.NO_SHARES, Reason.PEERS_MISSING)
+STILL_STARTING = (
+    Reason.PREVIOUS_STILL_DELETING,
+    Reason.SHARING,
+    Reason.PLAYERS_STARTING,
+    Reason.NOT_REACHABLE,
+    Reason.NO_SHARES,
+    Reason.PEERS_MISSING,
+)
 
 
 def _event(body: dict[str, Any], condition: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -211,7 +285,8 @@ def _event(body: dict[str, Any], condition: dict[str, Any], now: datetime) -> di
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {"generateName": f"{metadata['name']}-", "namespace": metadata["namespace"]},
-        "involvedObject": {key: body[key] for key in ("apiVersion", "kind")} | {key: metadata[key] for key in ("name", "namespace", "uid")},
+        "involvedObject": {key: body[key] for key in ("apiVersion", "kind")}
+        | {key: metadata[key] for key in ("name", "namespace", "uid")},
         "type": "Warning" if bad else "Normal",
         "reason": condition["reason"],
         "message": f"{condition['type']}={condition['status']}: {condition['message']}"[:1000],

@@ -8,8 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-DEFAULT_PLAYER_RESOURCES = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}}
-DEFAULT_SHARE_RESOURCES = {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}}
+DEFAULT_PLAYER_RESOURCES = {
+    "requests": {"cpu": "50m", "memory": "64Mi"},
+    "limits": {"memory": "1Gi"},
+}
+DEFAULT_SHARE_RESOURCES = {
+    "requests": {"cpu": "100m", "memory": "512Mi"},
+    "limits": {"memory": "2Gi"},
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,9 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     """
     for name in ("PLAYER_IMAGE", "SHARE_IMAGE"):
         if not environment.get(name):
-            raise SettingsError(f"the environment variable {name} is not set; the Helm chart sets it")
+            raise SettingsError(
+                f"the environment variable {name} is not set; the Helm chart sets it"
+            )
 
     def from_json(name: str, default: Any) -> Any:
         try:

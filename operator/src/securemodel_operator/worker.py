@@ -1,4 +1,8 @@
-"""One task a SecureModel: woken by events (many at once are one pass), never two passes at a time, backing off after errors, ending with its object."""
+"""One task a SecureModel.
+
+It is woken by events (many at once are one pass), never runs two passes at a time, backs off after
+errors and ends with its object.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,11 @@ Pass = Callable[[str, str, str], Awaitable[float | None]]
 
 
 class Workers:
-    """All tasks. `run` is one pass: (namespace, name, uid) -> seconds until the next is due, None when the object is gone."""
+    """All tasks.
+
+    `run` is one pass: (namespace, name, uid) -> seconds until the next is due, None when the object
+    is gone.
+    """
 
     def __init__(self, run: Pass) -> None:
         self.run = run
@@ -30,7 +38,9 @@ class Workers:
         event = self.woken.setdefault(uid, asyncio.Event())
         event.set()
         if uid not in self.tasks:
-            self.tasks[uid] = asyncio.create_task(self._work(namespace, name, uid), name=f"{namespace}/{name}")
+            self.tasks[uid] = asyncio.create_task(
+                self._work(namespace, name, uid), name=f"{namespace}/{name}"
+            )
 
     def wake_child(self, uid: str) -> None:
         """A child of an object changed; if the object has no task, it is gone or not seen yet."""
@@ -58,8 +68,14 @@ class Workers:
                     backoff = FIRST_BACKOFF_S
                 except asyncio.CancelledError:
                     raise
-                except Exception as error:  # noqa: BLE001 - whatever it was: the next pass begins anew, and the log has it
-                    log.warning("%s/%s: %s; trying again in %g s", namespace, name, error or type(error).__name__, backoff)
+                except Exception as error:  # noqa: BLE001 - the next pass begins anew
+                    log.warning(
+                        "%s/%s: %s; trying again in %g s",
+                        namespace,
+                        name,
+                        error or type(error).__name__,
+                        backoff,
+                    )
                     due, backoff = backoff, min(2 * backoff, LAST_BACKOFF_S)
                 self.last_pass = time.monotonic()
                 if due is None:

@@ -27,10 +27,21 @@ Predict = Callable[[np.ndarray], np.ndarray]
 def compiled(path: Path, rows: int) -> Predict:
     """TF Encrypted's own layers with the weights of a stored Keras model, compiled for this many rows."""
     stored = read_model(path.read_bytes())
-    layers = [{"class_name": layer.kind, "config": dict(layer.config)} for layer in stored.layers if layer.kind != "InputLayer"]
+    layers = [
+        {"class_name": layer.kind, "config": dict(layer.config)}
+        for layer in stored.layers
+        if layer.kind != "InputLayer"
+    ]
     layers[0]["config"]["batch_input_shape"] = (rows, *stored.input_shape)
     model = tfe.keras.models.sequential.model_from_config({"layers": layers})
-    model.set_weights([layer.weights[name] for layer in stored.layers for name in ("kernel", "bias") if name in layer.weights])
+    model.set_weights(
+        [
+            layer.weights[name]
+            for layer in stored.layers
+            for name in ("kernel", "bias")
+            if name in layer.weights
+        ]
+    )
     graph = tfe.function(model.call)
     return lambda x: graph(tfe.define_private_variable(x)).reveal().to_native().numpy()
 

@@ -18,7 +18,13 @@ from securemodel_operator import pki
 METADATA = {
     "inputs": [{"shape": [-1, 2]}],
     "outputs": [{"shape": [-1, 2]}],
-    "parameters": {"input_bound": 65536, "digest": "d", "max_rows": 4, "protocol": "SecureNN", "fraction_bits": 16},
+    "parameters": {
+        "input_bound": 65536,
+        "digest": "d",
+        "max_rows": 4,
+        "protocol": "SecureNN",
+        "fraction_bits": 16,
+    },
 }
 
 
@@ -40,7 +46,14 @@ class FakePlayer:
         self.asked.append((request_id, share))
         if self.failures:
             raise self.failures.pop(0)
-        agreement = {"id": request_id, "generation": "g", "rows": len(share), "digest": "d", "epoch": "e", "batch": 1}
+        agreement = {
+            "id": request_id,
+            "generation": "g",
+            "rows": len(share),
+            "digest": "d",
+            "epoch": "e",
+            "batch": 1,
+        }
         return Answer(share, agreement | self.changes, 20)
 
     def close(self) -> None:
@@ -50,7 +63,9 @@ class FakePlayer:
 @pytest.fixture
 def model() -> securemodel.Model:
     ca = pki.make_ca("default", "m", dt.datetime.now(dt.UTC)).certificate
-    made = securemodel.Model({role: Endpoint(role, role, role, socket.socket) for role in ("alice", "bob")}, ca, "m")
+    made = securemodel.Model(
+        {role: Endpoint(role, role, role, socket.socket) for role in ("alice", "bob")}, ca, "m"
+    )
     made._players = {role: FakePlayer(role) for role in ("alice", "bob")}
     return made
 
@@ -62,12 +77,17 @@ def refusal(code: str, *, retryable: bool) -> securemodel.PlayerError:
 def test_more_rows_than_a_batch_are_cut(model: securemodel.Model) -> None:
     x = np.linspace(-1, 1, 22).reshape(11, 2)
     seen: list[tuple[int, int]] = []
-    assert np.abs(model.predict(x, progress=lambda done, rows: seen.append((done, rows))) - x).max() < 1e-4
+    assert (
+        np.abs(model.predict(x, progress=lambda done, rows: seen.append((done, rows))) - x).max()
+        < 1e-4
+    )
     assert seen == [(4, 11), (8, 11), (11, 11)]
 
 
 @pytest.mark.parametrize("code", ["wrong_shape", "too_large"])
-def test_players_that_take_fewer_rows_than_before_get_smaller_batches(model: securemodel.Model, code: str) -> None:
+def test_players_that_take_fewer_rows_than_before_get_smaller_batches(
+    model: securemodel.Model, code: str
+) -> None:
     model.metadata()
     for player in model._players.values():
         player.parameters = METADATA["parameters"] | {"max_rows": 3}
@@ -87,12 +107,16 @@ def test_another_program_is_not_taken_for_a_smaller_batch(model: securemodel.Mod
 
 
 @pytest.mark.parametrize("protocol", ["SecureNN", "ASTRA"])
-def test_status_shows_the_protocol_that_the_players_run(model: securemodel.Model, protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_shows_the_protocol_that_the_players_run(
+    model: securemodel.Model, protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for player in model._players.values():
         player.parameters = METADATA["parameters"] | {"protocol": protocol}
     monkeypatch.setattr(cli, "connect", lambda *_, **__: model)
     shown = CliRunner().invoke(cli.app, ["status", "digits"])
-    assert (shown.exit_code, f"protocol:       {protocol}\n" in shown.output) == (0, True), shown.output
+    assert (shown.exit_code, f"protocol:       {protocol}\n" in shown.output) == (0, True), (
+        shown.output
+    )
 
 
 def test_players_that_run_different_protocols_are_not_asked(model: securemodel.Model) -> None:
@@ -102,8 +126,12 @@ def test_players_that_run_different_protocols_are_not_asked(model: securemodel.M
     assert not model._players["alice"].asked
 
 
-@pytest.mark.parametrize("error", [refusal("epoch_ended", retryable=True), securemodel.UnreachableError("gone")])
-def test_what_may_pass_is_tried_again_with_fresh_shares_and_a_fresh_id(model: securemodel.Model, error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error", [refusal("epoch_ended", retryable=True), securemodel.UnreachableError("gone")]
+)
+def test_what_may_pass_is_tried_again_with_fresh_shares_and_a_fresh_id(
+    model: securemodel.Model, error: Exception
+) -> None:
     alice = model._players["alice"]
     alice.failures = [error]
     model.predict(np.ones((1, 2)))
@@ -127,7 +155,9 @@ def test_trying_again_ends_with_the_timeout(model: securemodel.Model) -> None:
 
 
 @pytest.mark.parametrize("key", ["epoch", "batch", "generation", "digest", "id", "rows"])
-def test_answers_that_do_not_belong_together_are_not_added(model: securemodel.Model, key: str) -> None:
+def test_answers_that_do_not_belong_together_are_not_added(
+    model: securemodel.Model, key: str
+) -> None:
     model._players["bob"].changes = {key: "other"}
     with pytest.raises(securemodel.UntrustedAnswerError, match=key):
         model.predict(np.ones((1, 2)))

@@ -38,23 +38,43 @@ def test_an_unknown_reason_from_outside_is_not_copied() -> None:
 
 def body(**spec: object) -> dict:
     model = {"uri": "configmap://m/k", "sha256": "0" * 64}
-    return {"metadata": {"name": "digits", "namespace": "ns", "uid": "u", "generation": 1}, "spec": {"model": model, **spec}}
+    return {
+        "metadata": {"name": "digits", "namespace": "ns", "uid": "u", "generation": 1},
+        "spec": {"model": model, **spec},
+    }
 
 
 def test_defaults_are_those_of_the_crd() -> None:
     sm = parse(body())
-    assert [(p.name, p.role) for p in sm.players] == [("alice", "alice"), ("bob", "bob"), ("carol", "carol")]
+    assert [(p.name, p.role) for p in sm.players] == [
+        ("alice", "alice"),
+        ("bob", "bob"),
+        ("carol", "carol"),
+    ]
     assert (sm.protocol, sm.model.input_bound, sm.batching) == ("SecureNN", "1.0", Batching(256, 0))
 
 
 def test_what_is_checked_again_is_what_the_crd_says() -> None:
     crd = yaml.safe_load((ROOT / "crds/securemodels.securemodel.dev.yaml").read_text())
-    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"][
+        "properties"
+    ]
     batching = spec["serving"]["properties"]["batching"]["properties"]
-    assert (tuple(spec["protocol"]["enum"]), spec["protocol"]["default"]) == (PROTOCOLS, PROTOCOLS[0])
-    assert {name: (field["minimum"], field["maximum"]) for name, field in batching.items()} == BATCHING_BOUNDS
-    assert [spec["serving"]["default"], spec["serving"]["properties"]["batching"]["default"]] == [{}, {}]
-    assert (batching["maxRows"]["default"], batching["maxDelayMs"]["default"]) == (Batching().max_rows, Batching().max_delay_ms)
+    assert (tuple(spec["protocol"]["enum"]), spec["protocol"]["default"]) == (
+        PROTOCOLS,
+        PROTOCOLS[0],
+    )
+    assert {
+        name: (field["minimum"], field["maximum"]) for name, field in batching.items()
+    } == BATCHING_BOUNDS
+    assert [spec["serving"]["default"], spec["serving"]["properties"]["batching"]["default"]] == [
+        {},
+        {},
+    ]
+    assert (batching["maxRows"]["default"], batching["maxDelayMs"]["default"]) == (
+        Batching().max_rows,
+        Batching().max_delay_ms,
+    )
 
 
 @pytest.mark.parametrize("protocol", ["ASTRA", "SecureNN"])
@@ -65,7 +85,9 @@ def test_a_stored_protocol_stays(protocol: str) -> None:
 def test_batching_is_given_in_part_or_whole() -> None:
     assert parse(body(serving={})).batching == Batching(256, 0)
     assert parse(body(serving={"batching": {"maxRows": 65536}})).batching == Batching(65536, 0)
-    assert parse(body(serving={"batching": {"maxRows": 1, "maxDelayMs": 1000}})).batching == Batching(1, 1000)
+    assert parse(
+        body(serving={"batching": {"maxRows": 1, "maxDelayMs": 1000}})
+    ).batching == Batching(1, 1000)
 
 
 @pytest.mark.parametrize(
@@ -77,10 +99,16 @@ def test_batching_is_given_in_part_or_whole() -> None:
         ({"players": [{"name": "a"}, {"name": "B"}, {"name": "c"}]}, "DNS label"),
         ({"players": [{"name": "a" * 50}, {"name": "b"}, {"name": "c"}]}, "52"),
         ({"protocol": "GMW"}, "GMW.*SecureNN and ASTRA"),
-        ({"serving": {"batching": {"maxRows": 0}}}, "spec.serving.batching.maxRows is 0.*from 1 to 65536"),
+        (
+            {"serving": {"batching": {"maxRows": 0}}},
+            "spec.serving.batching.maxRows is 0.*from 1 to 65536",
+        ),
         ({"serving": {"batching": {"maxRows": 65537}}}, "maxRows is 65537"),
         ({"serving": {"batching": {"maxRows": "many"}}}, "maxRows is 'many'"),
-        ({"serving": {"batching": {"maxDelayMs": -1}}}, "spec.serving.batching.maxDelayMs is -1.*from 0 to 1000"),
+        (
+            {"serving": {"batching": {"maxDelayMs": -1}}},
+            "spec.serving.batching.maxDelayMs is -1.*from 0 to 1000",
+        ),
         ({"serving": {"batching": {"maxDelayMs": 1001}}}, "maxDelayMs is 1001"),
         ({"serving": {"batching": {"maxDelayMs": 0.5}}}, "maxDelayMs is 0.5"),
     ],

@@ -20,25 +20,43 @@ SM = parse(
 
 def issued_all(now: datetime = NOW) -> dict:
     ca = pki.make_ca("ns", "digits", now)
-    secrets = [builders.ca_secret(SM, ca), builders.leaf_secret(SM, "share", pki.issue_share(ca, "ns", "digits", now), ca.certificate)]
-    secrets += [builders.leaf_secret(SM, p.name, pki.issue_player(ca, "ns", "digits", p.name, p.role, now), ca.certificate) for p in SM.players]
+    secrets = [
+        builders.ca_secret(SM, ca),
+        builders.leaf_secret(SM, "share", pki.issue_share(ca, "ns", "digits", now), ca.certificate),
+    ]
+    secrets += [
+        builders.leaf_secret(
+            SM, p.name, pki.issue_player(ca, "ns", "digits", p.name, p.role, now), ca.certificate
+        )
+        for p in SM.players
+    ]
     return {key(secret): secret for secret in secrets}
 
 
 def test_a_players_certificate_says_who_it_is_and_where() -> None:
     ca = pki.make_ca("ns", "digits", NOW)
-    certificate = x509.load_pem_x509_certificate(pki.issue_player(ca, "ns", "digits", "p1", "bob", NOW).certificate.encode())
+    certificate = x509.load_pem_x509_certificate(
+        pki.issue_player(ca, "ns", "digits", "p1", "bob", NOW).certificate.encode()
+    )
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.UniformResourceIdentifier) == ["securemodel://ns/digits/bob"]
+    assert names.get_values_for_type(x509.UniformResourceIdentifier) == [
+        "securemodel://ns/digits/bob"
+    ]
     assert "digits-p1-0.digits.ns.svc" in names.get_values_for_type(x509.DNSName)
     assert "digits-p1.ns.svc.cluster.local" in names.get_values_for_type(x509.DNSName)
 
 
 def test_the_share_certificate_cannot_serve() -> None:
     ca = pki.make_ca("ns", "digits", NOW)
-    certificate = x509.load_pem_x509_certificate(pki.issue_share(ca, "ns", "digits", NOW).certificate.encode())
+    certificate = x509.load_pem_x509_certificate(
+        pki.issue_share(ca, "ns", "digits", NOW).certificate.encode()
+    )
     usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    assert list(usage) == [x509.ExtendedKeyUsageOID.CLIENT_AUTH] if hasattr(x509, "ExtendedKeyUsageOID") else len(list(usage)) == 1
+    assert (
+        list(usage) == [x509.ExtendedKeyUsageOID.CLIENT_AUTH]
+        if hasattr(x509, "ExtendedKeyUsageOID")
+        else len(list(usage)) == 1
+    )
 
 
 def test_good_certificates_are_left_alone() -> None:
@@ -54,7 +72,13 @@ def test_a_deleted_certificate_is_issued_again_alone() -> None:
 def test_certificates_are_renewed_a_month_before_they_end() -> None:
     live = issued_all()
     assert stale_certificates(SM, Snapshot(live), NOW + timedelta(days=334)) == []
-    assert stale_certificates(SM, Snapshot(live), NOW + timedelta(days=336)) == ["ca", "alice", "bob", "carol", "share"]
+    assert stale_certificates(SM, Snapshot(live), NOW + timedelta(days=336)) == [
+        "ca",
+        "alice",
+        "bob",
+        "carol",
+        "share",
+    ]
 
 
 def test_another_cas_certificate_and_garbage_are_stale() -> None:

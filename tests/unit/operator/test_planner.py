@@ -1,4 +1,7 @@
-"""The planner as pairs of YAML: cases/<name>/input.yaml is a SecureModel and what was seen, expected.yaml what to do and to say."""
+"""The planner as pairs of YAML in cases/<name>.
+
+input.yaml is a SecureModel and what was seen, expected.yaml what to do and to say.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,9 @@ from securemodel_operator.settings import Settings
 CASES = sorted(path.name for path in (Path(__file__).parent / "cases").iterdir())
 NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 SETTINGS = Settings("registry/player:1", "registry/share:1", pull_secrets=("pull",))
-CERTIFICATES = Certificates("CA", {"alice": "ALICE", "bob": "BOB", "carol": "CAROL", "share": "SHARE"})
+CERTIFICATES = Certificates(
+    "CA", {"alice": "ALICE", "bob": "BOB", "carol": "CAROL", "share": "SHARE"}
+)
 
 
 def read(case: str) -> tuple[Any, Snapshot]:
@@ -31,7 +36,14 @@ def read(case: str) -> tuple[Any, Snapshot]:
     missing = seen.get("missing_reference")
     live = {planner.key(obj): obj for obj in seen.get("live", [])}
     reference = (Reason(missing[0]), missing[1]) if missing else None
-    return sm, Snapshot(live, seen.get("jobs", []), seen.get("pods", []), seen.get("players", {}), reference, seen.get("known_digest"))
+    return sm, Snapshot(
+        live,
+        seen.get("jobs", []),
+        seen.get("pods", []),
+        seen.get("players", {}),
+        reference,
+        seen.get("known_digest"),
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -62,7 +74,9 @@ def test_applying_the_plan_leaves_nothing_to_apply() -> None:
 
 def test_a_changed_field_is_drift_and_an_added_one_is_not() -> None:
     wanted = {"spec": {"replicas": 1, "ports": [{"port": 1}]}}
-    assert covers({"spec": {"replicas": 1, "ports": [{"port": 1, "protocol": "TCP"}], "more": 1}}, wanted)
+    assert covers(
+        {"spec": {"replicas": 1, "ports": [{"port": 1, "protocol": "TCP"}], "more": 1}}, wanted
+    )
     assert not covers({"spec": {"replicas": 0, "ports": [{"port": 1}]}}, wanted)
     assert not covers({"spec": {"replicas": 1, "ports": []}}, wanted)
     assert not covers(None, wanted)
@@ -74,17 +88,26 @@ def test_changed_batching_changes_the_players_and_nothing_else() -> None:
     live = {planner.key(obj): obj for obj in first.apply}
     changed = replace(sm, batching=Batching(32, 5))
     todo = plan(changed, Snapshot(live, first.create), CERTIFICATES, SETTINGS, NOW)
-    assert [(obj["kind"], obj["metadata"]["name"]) for obj in todo.apply] == [("StatefulSet", f"digits-{role}") for role in ("alice", "bob", "carol")]
+    assert [(obj["kind"], obj["metadata"]["name"]) for obj in todo.apply] == [
+        ("StatefulSet", f"digits-{role}") for role in ("alice", "bob", "carol")
+    ]
     assert (todo.create, todo.delete) == ([], [])
     for obj in todo.apply:
-        assert obj["spec"]["template"]["spec"]["containers"][0]["args"][-4:] == ["--max-rows", "32", "--batch-delay-ms", "5"]
+        assert obj["spec"]["template"]["spec"]["containers"][0]["args"][-4:] == [
+            "--max-rows",
+            "32",
+            "--batch-delay-ms",
+            "5",
+        ]
 
 
 @pytest.mark.parametrize("protocol", ["SecureNN", "ASTRA"])
 def test_the_share_job_and_the_clients_are_told_the_protocol(protocol: str) -> None:
     sm, snapshot = read("fresh")
     todo = plan(replace(sm, protocol=protocol), snapshot, CERTIFICATES, SETTINGS, NOW)
-    args = next(obj for obj in todo.create if obj["kind"] == "Job")["spec"]["template"]["spec"]["containers"][0]["args"]
+    args = next(obj for obj in todo.create if obj["kind"] == "Job")["spec"]["template"]["spec"][
+        "containers"
+    ][0]["args"]
     assert args[args.index("--protocol") + 1] == protocol
     client = next(obj for obj in todo.apply if obj["metadata"]["name"] == "digits-client")
     assert json.loads(client["data"]["client.json"])["protocol"] == protocol

@@ -13,7 +13,17 @@ from securemodel_operator import builders, naming, pki, planner
 from securemodel_operator.api import parse
 from securemodel_operator.drift import covers
 from securemodel_operator.kube import KubeError
-from securemodel_operator.planner import Certificates, Snapshot, assess, conflicts, key, next_attempt, plan, previous, stale_certificates
+from securemodel_operator.planner import (
+    Certificates,
+    Snapshot,
+    assess,
+    conflicts,
+    key,
+    next_attempt,
+    plan,
+    previous,
+    stale_certificates,
+)
 from securemodel_operator.reasons import Condition, Reason
 from securemodel_operator.reconcile import BUSY_FOR, BUSY_S, SETTLED_S, Reconciler
 from securemodel_operator.settings import Settings
@@ -33,19 +43,45 @@ HELD = {"digest": "d" * 64, "generation": "g", "ready": True}
 
 def secrets() -> dict:
     ca = pki.make_ca("ns", "digits", NOW)
-    made = [builders.ca_secret(SM, ca), builders.leaf_secret(SM, "share", pki.issue_share(ca, "ns", "digits", NOW), ca.certificate)]
-    made += [builders.leaf_secret(SM, p.name, pki.issue_player(ca, "ns", "digits", p.name, p.role, NOW), ca.certificate) for p in SM.players]
+    made = [
+        builders.ca_secret(SM, ca),
+        builders.leaf_secret(SM, "share", pki.issue_share(ca, "ns", "digits", NOW), ca.certificate),
+    ]
+    made += [
+        builders.leaf_secret(
+            SM, p.name, pki.issue_player(ca, "ns", "digits", p.name, p.role, NOW), ca.certificate
+        )
+        for p in SM.players
+    ]
     return {key(secret): secret for secret in made}
 
 
 def applied(live: dict, settings: Settings = SETTINGS) -> dict:
-    return {key(obj): obj for obj in plan(SM, Snapshot(live, [{"kind": "Job", "metadata": {"name": "j"}}]), CERTIFICATES, settings, NOW).apply}
+    return {
+        key(obj): obj
+        for obj in plan(
+            SM,
+            Snapshot(live, [{"kind": "Job", "metadata": {"name": "j"}}]),
+            CERTIFICATES,
+            settings,
+            NOW,
+        ).apply
+    }
 
 
 def claim(**metadata: object) -> dict:
     labels = {naming.MODEL_LABEL: "digits", naming.PLAYER_LABEL: "alice"}
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "storageClassName": "standard", "volumeName": "v"}
-    return {"kind": "PersistentVolumeClaim", "metadata": {"name": "data-digits-alice-0", "labels": labels, **metadata}, "spec": spec}
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Gi"}},
+        "storageClassName": "standard",
+        "volumeName": "v",
+    }
+    return {
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data-digits-alice-0", "labels": labels, **metadata},
+        "spec": spec,
+    }
 
 
 def test_a_claim_that_the_stateful_set_made_anew_gets_its_owner() -> None:
@@ -53,7 +89,9 @@ def test_a_claim_that_the_stateful_set_made_anew_gets_its_owner() -> None:
     assert conflicts(SM, Snapshot(live)) == []
     made = applied(live)["PersistentVolumeClaim", "data-digits-alice-0"]
     assert made["metadata"]["ownerReferences"] == [SM.owner]
-    assert made["spec"]["storageClassName"] == "standard", "what cannot be changed is as it was made"
+    assert made["spec"]["storageClassName"] == "standard", (
+        "what cannot be changed is as it was made"
+    )
 
 
 def test_another_ones_claim_is_not_taken_over() -> None:
@@ -78,14 +116,19 @@ def test_another_volume_size_is_for_new_volumes_only() -> None:
     assert applied(live, replace(SETTINGS, volume_size="9Gi", storage_class="fast")) == {}
 
 
-@pytest.mark.parametrize(("live", "wanted"), [("1", "1000m"), ("500m", "0.5"), ("1Gi", "1024Mi"), ("1k", "1000")])
+@pytest.mark.parametrize(
+    ("live", "wanted"), [("1", "1000m"), ("500m", "0.5"), ("1Gi", "1024Mi"), ("1k", "1000")]
+)
 def test_a_quantity_in_other_words_is_not_drift(live: str, wanted: str) -> None:
     assert covers({"cpu": live}, {"cpu": wanted})
     assert not covers({"cpu": live}, {"cpu": "7"})
 
 
 def test_what_others_add_to_a_list_is_not_drift_that_we_could_repair() -> None:
-    assert covers([{"name": "istio-proxy"}, {"name": "player", "image": "a", "more": 1}], [{"name": "player", "image": "a"}])
+    assert covers(
+        [{"name": "istio-proxy"}, {"name": "player", "image": "a", "more": 1}],
+        [{"name": "player", "image": "a"}],
+    )
     assert not covers([{"name": "player", "image": "b"}], [{"name": "player", "image": "a"}])
     assert not covers(["--player", "bob"], ["--player", "alice"])
 
@@ -93,8 +136,15 @@ def test_what_others_add_to_a_list_is_not_drift_that_we_could_repair() -> None:
 @pytest.mark.parametrize("change", ["junk", "bob's"])
 def test_a_changed_key_or_anothers_certificate_is_issued_again(change: str) -> None:
     live = secrets()
-    data = live["Secret", "digits-bob-tls"]["data"] if change == "bob's" else {"tls.key": base64.b64encode(b"junk").decode()}
-    live["Secret", "digits-alice-tls"]["data"] = {**live["Secret", "digits-alice-tls"]["data"], **data}
+    data = (
+        live["Secret", "digits-bob-tls"]["data"]
+        if change == "bob's"
+        else {"tls.key": base64.b64encode(b"junk").decode()}
+    )
+    live["Secret", "digits-alice-tls"]["data"] = {
+        **live["Secret", "digits-alice-tls"]["data"],
+        **data,
+    }
     assert stale_certificates(SM, Snapshot(live), NOW) == ["alice"]
 
 
@@ -113,13 +163,24 @@ def test_a_restart_neither_shares_again_nor_unshares() -> None:
 
 
 def test_only_players_that_answer_can_say_that_shares_are_lost() -> None:
-    lost = Snapshot(players={"alice": HELD, "bob": HELD, "carol": {"reason": "NoShares"}}, known_digest=HELD["digest"])
+    lost = Snapshot(
+        players={"alice": HELD, "bob": HELD, "carol": {"reason": "NoShares"}},
+        known_digest=HELD["digest"],
+    )
     assert next_attempt(SM, lost, NOW) == 1
-    assert not next(state for state in assess(SM, lost) if state.type == Condition.MODEL_SHARED).status
+    assert not next(
+        state for state in assess(SM, lost) if state.type == Condition.MODEL_SHARED
+    ).status
 
 
 def test_the_longest_names_fit_a_label() -> None:
-    longest = parse({**BODY, "metadata": {**BODY["metadata"], "name": "m" * 50}, "spec": {**BODY["spec"], "players": [{"name": n} for n in "abc"]}})
+    longest = parse(
+        {
+            **BODY,
+            "metadata": {**BODY["metadata"], "name": "m" * 50},
+            "spec": {**BODY["spec"], "players": [{"name": n} for n in "abc"]},
+        }
+    )
     assert len(builders.share_job(longest, 1, SETTINGS)["metadata"]["name"]) <= 63
     for player in longest.players:
         assert len(naming.stateful_set(longest.name, player.name)) + len("-0123456789") <= 63
@@ -172,5 +233,9 @@ def test_a_model_that_does_not_get_ready_is_asked_less_often() -> None:
     kube.refuses = None
     assert asyncio.run(Reconciler(kube, NoPlayers(), SETTINGS).run("ns", "digits", "u")) == BUSY_S
     for condition in kube.body["status"]["conditions"]:
-        condition["lastTransitionTime"] = (datetime.now(UTC) - BUSY_FOR - timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert asyncio.run(Reconciler(kube, NoPlayers(), SETTINGS).run("ns", "digits", "u")) == SETTLED_S
+        condition["lastTransitionTime"] = (
+            datetime.now(UTC) - BUSY_FOR - timedelta(seconds=5)
+        ).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert (
+        asyncio.run(Reconciler(kube, NoPlayers(), SETTINGS).run("ns", "digits", "u")) == SETTLED_S
+    )

@@ -31,7 +31,14 @@ def keras_model(name: str) -> Any:
     built = [getattr(tf_keras.layers, kind).from_config(config) for kind, config in layers]
     model = tf_keras.Sequential([tf_keras.layers.InputLayer(shape), *built])
     stored = read_model(networks.make(name).file)
-    model.set_weights([layer.weights[k] for layer in stored.layers for k in ("kernel", "bias") if k in layer.weights])
+    model.set_weights(
+        [
+            layer.weights[k]
+            for layer in stored.layers
+            for k in ("kernel", "bias")
+            if k in layer.weights
+        ]
+    )
     return model
 
 
@@ -48,30 +55,65 @@ def test_the_program_in_the_clear_agrees_with_keras(name: str) -> None:
 def test_fixed_point_costs_little(name: str) -> None:
     network = networks.make(name)
     program = compile_model(read_model(network.file), 1.0)
-    error = np.abs(execute_fixed(program, network.inputs, np.random.default_rng(0)) - execute(program, network.inputs)).max()
+    error = np.abs(
+        execute_fixed(program, network.inputs, np.random.default_rng(0))
+        - execute(program, network.inputs)
+    ).max()
     assert error <= 2e-4
 
 
 def test_the_example_in_fixed_point_is_close_on_all_held_out_digits() -> None:
     images, labels = reference.digits()
     program = compile_model(reference.model(), 1.0)
-    expected = tf_keras.models.load_model(reference.DIGITS / "digits.h5", compile=False)(images.astype(np.float32)).numpy()
-    clear, fixed = execute(program, images), execute_fixed(program, images, np.random.default_rng(0))
+    expected = tf_keras.models.load_model(reference.DIGITS / "digits.h5", compile=False)(
+        images.astype(np.float32)
+    ).numpy()
+    clear, fixed = (
+        execute(program, images),
+        execute_fixed(program, images, np.random.default_rng(0)),
+    )
     assert (expected.argmax(1) == labels).mean() >= 0.97
     assert np.abs(clear - expected).max() <= 5e-5  # float32 in Keras; logits reach 33
     assert np.abs(fixed - expected).max() <= 5e-4
     assert (fixed.argmax(1) == expected.argmax(1)).all()
 
 
-@pytest.mark.parametrize(("window", "strides"), [((1, 1), (2, 1)), ((2, 3), (1, 2)), ((3, 1), (4, 1)), ((5, 4), (2, 3)), ((2, 2), None)])
-def test_any_window_and_strides_of_a_max_pooling_agree_with_keras(window: tuple[int, int], strides: tuple[int, int] | None) -> None:
+@pytest.mark.parametrize(
+    ("window", "strides"),
+    [((1, 1), (2, 1)), ((2, 3), (1, 2)), ((3, 1), (4, 1)), ((5, 4), (2, 3)), ((2, 2), None)],
+)
+def test_any_window_and_strides_of_a_max_pooling_agree_with_keras(
+    window: tuple[int, int], strides: tuple[int, int] | None
+) -> None:
     """Beyond what TF Encrypted computes: its max pooling has one stride for both axes."""
     k = tf_keras.layers
-    built = tf_keras.Sequential([k.InputLayer((11, 9, 2)), k.MaxPooling2D(window, strides), k.ReLU(), k.MaxPooling2D(2, 1), k.Flatten(), k.Dense(3)])
-    shape, layers, random = (11, 9, 2), [networks.max_pool(window, strides), networks.RELU, networks.max_pool(2, 1)], np.random.default_rng(5)
-    file = networks.keras_file(shape, [*layers, networks.FLATTEN, networks.dense(3)], lambda s: random.normal(0, 0.3, s))
+    built = tf_keras.Sequential(
+        [
+            k.InputLayer((11, 9, 2)),
+            k.MaxPooling2D(window, strides),
+            k.ReLU(),
+            k.MaxPooling2D(2, 1),
+            k.Flatten(),
+            k.Dense(3),
+        ]
+    )
+    shape, layers, random = (
+        (11, 9, 2),
+        [networks.max_pool(window, strides), networks.RELU, networks.max_pool(2, 1)],
+        np.random.default_rng(5),
+    )
+    file = networks.keras_file(
+        shape, [*layers, networks.FLATTEN, networks.dense(3)], lambda s: random.normal(0, 0.3, s)
+    )
     model = read_model(file)
-    built.set_weights([layer.weights[key] for layer in model.layers for key in ("kernel", "bias") if key in layer.weights])
+    built.set_weights(
+        [
+            layer.weights[key]
+            for layer in model.layers
+            for key in ("kernel", "bias")
+            if key in layer.weights
+        ]
+    )
     x = random.uniform(-1, 1, (6, *shape)).astype(np.float32)
     program = compile_model(model, 1.0)
     assert np.abs(execute(program, x) - built(x).numpy()).max() <= 1e-5
@@ -79,13 +121,15 @@ def test_any_window_and_strides_of_a_max_pooling_agree_with_keras(window: tuple[
 
 
 def functional() -> Any:
-    """Pools and rectifies before any weight; sizes, windows and strides that are not square; dropout; ends in a pooling that is no
-    power of two."""
+    """Pools and rectifies before any weight; sizes, windows and strides that are not square;
+    dropout; ends in a pooling that is no power of two.
+    """
     k = tf_keras.layers
     x = first = tf_keras.Input((23, 20, 2))
     chain = (
-        k.AveragePooling2D((2, 1)), k.ReLU(), k.Conv2D(6, 1), k.Activation("relu"), k.Conv2D(8, (3, 2), strides=(1, 2)),
-        k.AveragePooling2D((3, 2), strides=(1, 2)), k.Dropout(0.5), k.Activation("linear"), k.Flatten(),
+        k.AveragePooling2D((2, 1)), k.ReLU(), k.Conv2D(6, 1), k.Activation("relu"),
+        k.Conv2D(8, (3, 2), strides=(1, 2)), k.AveragePooling2D((3, 2), strides=(1, 2)),
+        k.Dropout(0.5), k.Activation("linear"), k.Flatten(),
         k.Dense(4, activation="relu"), k.Dense(3),
     )  # fmt: skip
     for layer in chain:
@@ -106,29 +150,41 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, np.ndarray, 
     return path.read_bytes(), x, model(x).numpy()
 
 
-def test_a_functional_model_that_keras_saved_agrees(saved: tuple[bytes, np.ndarray, np.ndarray]) -> None:
+def test_a_functional_model_that_keras_saved_agrees(
+    saved: tuple[bytes, np.ndarray, np.ndarray],
+) -> None:
     file, x, expected = saved
     assert np.abs(execute(compile_model(read_model(file), 1.0), x) - expected).max() <= 1e-5
 
 
 @pytest.fixture(scope="module")
-def secure_nn(tmp_path_factory: pytest.TempPathFactory, saved: tuple[bytes, np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
+def secure_nn(
+    tmp_path_factory: pytest.TempPathFactory, saved: tuple[bytes, np.ndarray, np.ndarray]
+) -> dict[str, np.ndarray]:
     """SecureNN's logits by network. In a process of its own: it replaces parts of TensorFlow."""
     folder = tmp_path_factory.mktemp("oracle")
-    cases = {name: (networks.make(name).file, networks.make(name).inputs) for name in networks.NAMES} | {"functional": saved[:2]}
+    cases = {
+        name: (networks.make(name).file, networks.make(name).inputs) for name in networks.NAMES
+    } | {"functional": saved[:2]}
     for name, (file, inputs) in cases.items():
         (folder / f"{name}.h5").write_bytes(file)
         np.save(folder / f"{name}.npy", inputs[:ORACLE_ROWS])
-    subprocess.run([sys.executable, str(ORACLE), str(folder)], check=True, timeout=300, capture_output=True)
+    subprocess.run(
+        [sys.executable, str(ORACLE), str(folder)], check=True, timeout=300, capture_output=True
+    )
     return {name: np.load(folder / f"{name}.logits.npy") for name in cases}
 
 
 @pytest.mark.parametrize("name", networks.NAMES)
-def test_the_lowering_agrees_with_tf_encrypteds_secure_nn(name: str, secure_nn: dict[str, np.ndarray]) -> None:
+def test_the_lowering_agrees_with_tf_encrypteds_secure_nn(
+    name: str, secure_nn: dict[str, np.ndarray]
+) -> None:
     network = networks.make(name)
     ours = execute(compile_model(read_model(network.file), 1.0), network.inputs[:ORACLE_ROWS])
     assert np.abs(secure_nn[name] - ours).max() <= 2e-2
 
 
-def test_the_functional_model_agrees_with_secure_nn(secure_nn: dict[str, np.ndarray], saved: tuple[bytes, np.ndarray, np.ndarray]) -> None:
+def test_the_functional_model_agrees_with_secure_nn(
+    secure_nn: dict[str, np.ndarray], saved: tuple[bytes, np.ndarray, np.ndarray]
+) -> None:
     assert np.abs(secure_nn["functional"] - saved[2][:ORACLE_ROWS]).max() <= 2e-2

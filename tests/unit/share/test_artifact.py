@@ -21,12 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SMALL = [networks.conv(2), networks.pool(), networks.RELU, networks.FLATTEN, networks.dense(3)]
-# keras.Sequential([Input((8, 8, 1)), Conv2D(2, 3), AveragePooling2D(2), ReLU(), Flatten(), Dense(3)]).save("keras3.h5"), by Keras 3.15
+# keras.Sequential([Input((8, 8, 1)), Conv2D(2, 3), AveragePooling2D(2), ReLU(), Flatten(),
+# Dense(3)]).save("keras3.h5"), by Keras 3.15
 KERAS_3 = Path(__file__).parent / "keras3.h5"
 DIGITS = (reference.DIGITS / "digits.h5").read_bytes()
 
 
-def file(layers: list[Any] = SMALL, shape: tuple[int, ...] = (8, 8, 1), keras: int = 2, value: float = 0.5) -> bytes:
+def file(
+    layers: list[Any] = SMALL,
+    shape: tuple[int, ...] = (8, 8, 1),
+    keras: int = 2,
+    value: float = 0.5,
+) -> bytes:
     return networks.keras_file(shape, layers, lambda s: np.full(s, value), keras=keras)
 
 
@@ -56,8 +62,16 @@ def layer(config: dict[str, Any], at: int) -> dict[str, Any]:
 def test_the_example_is_read() -> None:
     model = read_model(DIGITS)
     assert (model.name, model.input_shape) == ("digits", (28, 28, 1))
-    assert [entry.kind for entry in model.layers][:4] == ["InputLayer", "Conv2D", "AveragePooling2D", "Activation"]
-    assert {name: w.shape for name, w in model.layers[1].weights.items()} == {"kernel": (3, 3, 1, 10), "bias": (10,)}
+    assert [entry.kind for entry in model.layers][:4] == [
+        "InputLayer",
+        "Conv2D",
+        "AveragePooling2D",
+        "Activation",
+    ]
+    assert {name: w.shape for name, w in model.layers[1].weights.items()} == {
+        "kernel": (3, 3, 1, 10),
+        "bias": (10,),
+    }
 
 
 @pytest.mark.parametrize("keras", [2, 3])
@@ -71,17 +85,37 @@ def test_both_layouts_of_weights_are_read(keras: int) -> None:
 def test_a_file_that_keras_3_wrote_is_read() -> None:
     model = read_model(KERAS_3.read_bytes())
     check(model)
-    assert [entry.kind for entry in model.layers] == ["InputLayer", "Conv2D", "AveragePooling2D", "ReLU", "Flatten", "Dense"]
-    assert {name: w.shape for name, w in model.layers[1].weights.items()} == {"kernel": (3, 3, 1, 2), "bias": (2,)}
+    assert [entry.kind for entry in model.layers] == [
+        "InputLayer",
+        "Conv2D",
+        "AveragePooling2D",
+        "ReLU",
+        "Flatten",
+        "Dense",
+    ]
+    assert {name: w.shape for name, w in model.layers[1].weights.items()} == {
+        "kernel": (3, 3, 1, 2),
+        "bias": (2,),
+    }
 
 
 def test_the_hash_must_match(refused: Callable[..., None]) -> None:
     digest = hashlib.sha256(b"abc").hexdigest()
     check_sha256(b"abc", digest.upper())
-    refused(lambda: check_sha256(b"abd", digest), "HashMismatch", digest, hashlib.sha256(b"abd").hexdigest(), "correct one of the two")
+    refused(
+        lambda: check_sha256(b"abd", digest),
+        "HashMismatch",
+        digest,
+        hashlib.sha256(b"abd").hexdigest(),
+        "correct one of the two",
+    )
 
 
-@pytest.mark.parametrize("data", [b"", b"no HDF5", DIGITS[:1000], DIGITS[:-1]], ids=["empty", "text", "beginning", "last byte missing"])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"no HDF5", DIGITS[:1000], DIGITS[:-1]],
+    ids=["empty", "text", "beginning", "last byte missing"],
+)
 def test_a_truncated_or_other_file_is_refused(data: bytes, refused: Callable[..., None]) -> None:
     refused(lambda: read_model(data), "InvalidModel", "truncated", "model.save(")
 
@@ -93,7 +127,16 @@ def test_a_file_of_weights_alone_is_refused(refused: Callable[..., None]) -> Non
     refused(lambda: read_model(changed(strip)), "InvalidModel", "no attribute model_config")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"class_name": "Sequential"}', '{"class_name": "Sequential", "config": {"layers": [{}]}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"class_name": "Sequential"}',
+        '{"class_name": "Sequential", "config": {"layers": [{}]}}',
+    ],
+)
 def test_a_broken_configuration_is_refused(text: str) -> None:
     def set_config(f: h5py.File) -> None:
         f.attrs["model_config"] = text
@@ -112,7 +155,12 @@ def test_missing_weights_are_named(refused: Callable[..., None]) -> None:
     def remove(f: h5py.File) -> None:
         del f["model_weights/conv2d_1"]
 
-    refused(lambda: check(read_model(changed(remove))), "InvalidModel", "'conv2d_1' (Conv2D)", "no kernel")
+    refused(
+        lambda: check(read_model(changed(remove))),
+        "InvalidModel",
+        "'conv2d_1' (Conv2D)",
+        "no kernel",
+    )
 
 
 def test_an_external_link_is_not_followed(tmp_path: Path, refused: Callable[..., None]) -> None:
@@ -134,18 +182,26 @@ def test_a_soft_link_is_not_followed(refused: Callable[..., None]) -> None:
     refused(lambda: read_model(changed(link)), "InvalidModel", "'dense'", "link")
 
 
-def test_weights_stored_outside_the_file_are_refused(tmp_path: Path, refused: Callable[..., None]) -> None:
+def test_weights_stored_outside_the_file_are_refused(
+    tmp_path: Path, refused: Callable[..., None]
+) -> None:
     (tmp_path / "raw").write_bytes(bytes(4 * 64 * 10))
 
     def externalise(f: h5py.File) -> None:
         path = f["model_weights/dense"].attrs["weight_names"][0]
         del f["model_weights/dense"][path]
-        f["model_weights/dense"].create_dataset(path, (64, 10), "f4", external=[(str(tmp_path / "raw"), 0, 4 * 64 * 10)])
+        f["model_weights/dense"].create_dataset(
+            path, (64, 10), "f4", external=[(str(tmp_path / "raw"), 0, 4 * 64 * 10)]
+        )
 
-    refused(lambda: read_model(changed(externalise)), "InvalidModel", "not stored in the file itself")
+    refused(
+        lambda: read_model(changed(externalise)), "InvalidModel", "not stored in the file itself"
+    )
 
 
-def test_a_header_that_claims_too_much_is_refused_before_memory_is_taken(refused: Callable[..., None]) -> None:
+def test_a_header_that_claims_too_much_is_refused_before_memory_is_taken(
+    refused: Callable[..., None],
+) -> None:
     def inflate(f: h5py.File) -> None:
         path = f["model_weights/dense"].attrs["weight_names"][0]
         del f["model_weights/dense"][path]
@@ -165,28 +221,52 @@ def test_a_lambda_layer_is_refused_by_name(refused: Callable[..., None]) -> None
 
 
 @pytest.mark.parametrize("module", ["my_package", "builtins"])
-def test_a_custom_class_cannot_pass_for_one_of_keras(module: str, refused: Callable[..., None]) -> None:
+def test_a_custom_class_cannot_pass_for_one_of_keras(
+    module: str, refused: Callable[..., None]
+) -> None:
     data = configured(lambda c: layer(c, 11).update(module=module, registered_name="My>Dense"))
     refused(lambda: read_model(data), "UnsupportedLayer", "'dense' (My>Dense) is a custom class")
 
 
 def test_an_unknown_layer_is_refused_by_name(refused: Callable[..., None]) -> None:
     data = configured(lambda c: layer(c, 3).update(class_name="LSTM"))
-    refused(lambda: check(read_model(data)), "UnsupportedLayer", "layer 'activation' (LSTM) is not supported; supported layers: docs/layers.md")
+    refused(
+        lambda: check(read_model(data)),
+        "UnsupportedLayer",
+        "layer 'activation' (LSTM) is not supported; supported layers: docs/layers.md",
+    )
 
 
 REFUSED = {
-    "softmax": (networks.dense(3, activation="softmax"), "layer 'dense_3' (Dense) has activation 'softmax'; export the model without it"),
+    "softmax": (
+        networks.dense(3, activation="softmax"),
+        "layer 'dense_3' (Dense) has activation 'softmax'; export the model without it",
+    ),
     "tanh": (networks.dense(3, activation="tanh"), "layer 'dense_3' (Dense) has activation 'tanh'"),
-    "function": (networks.dense(3, activation={"class_name": "function", "config": "mine"}), "has activation 'mine'"),
-    "same": (networks.conv(2, 1, padding="same"), "layer 'conv2d_3' (Conv2D) has padding 'same'; build the model with padding='valid'"),
-    "same pooling": (("MaxPooling2D", {"pool_size": [2, 2], "strides": [1, 1], "padding": "same"}), "layer 'maxpooling2d_3' (MaxPooling2D) has padding 'same'"),
-    "channels first": (networks.conv(2, 1, data_format="channels_first"), "build the model with 'channels_last'"),
+    "function": (
+        networks.dense(3, activation={"class_name": "function", "config": "mine"}),
+        "has activation 'mine'",
+    ),
+    "same": (
+        networks.conv(2, 1, padding="same"),
+        "layer 'conv2d_3' (Conv2D) has padding 'same'; build the model with padding='valid'",
+    ),
+    "same pooling": (
+        ("MaxPooling2D", {"pool_size": [2, 2], "strides": [1, 1], "padding": "same"}),
+        "layer 'maxpooling2d_3' (MaxPooling2D) has padding 'same'",
+    ),
+    "channels first": (
+        networks.conv(2, 1, data_format="channels_first"),
+        "build the model with 'channels_last'",
+    ),
     "dilation": (networks.conv(2, 1, dilation_rate=[2, 2]), "dilation"),
     "groups": (networks.conv(2, 1, groups=2), "groups"),
     "relu6": (("ReLU", {"max_value": 6.0}), "layer 'relu_3' (ReLU) has max_value"),
     "leaky": (("ReLU", {"negative_slope": 0.1}), "only the plain ReLU"),
-    "normalisation": (("BatchNormalization", {}), "layer 'batchnormalization_3' (BatchNormalization) is not supported"),
+    "normalisation": (
+        ("BatchNormalization", {}),
+        "layer 'batchnormalization_3' (BatchNormalization) is not supported",
+    ),
 }
 
 
@@ -203,11 +283,20 @@ def test_an_unsupported_setting_is_refused_by_name(case: str, refused: Callable[
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_weights_that_are_no_numbers_are_named(value: float, refused: Callable[..., None]) -> None:
-    refused(lambda: check(read_model(file(value=value))), "WeightsOutOfRange", "'conv2d_0' (Conv2D)", "kernel holds NaN or infinite")
+    refused(
+        lambda: check(read_model(file(value=value))),
+        "WeightsOutOfRange",
+        "'conv2d_0' (Conv2D)",
+        "kernel holds NaN or infinite",
+    )
 
 
 def test_a_model_without_weights_is_refused(refused: Callable[..., None]) -> None:
-    refused(lambda: check(read_model(file([networks.RELU], (8,)))), "InvalidModel", "no layer with weights")
+    refused(
+        lambda: check(read_model(file([networks.RELU], (8,)))),
+        "InvalidModel",
+        "no layer with weights",
+    )
 
 
 @pytest.mark.parametrize("shape", [None, [None, None, 8, 1], [None], [None, 8, 0, 1]])
@@ -239,7 +328,11 @@ def test_a_branch_is_refused_by_name(refused: Callable[..., None]) -> None:
     def branch(layers: list[Any], _config: dict[str, Any]) -> None:
         layers[3]["inbound_nodes"] = [[["conv2d", 0, 0, {}]]]
 
-    refused(lambda: read_model(branching(branch)), "UnsupportedLayer", "'activation' (Activation) reads 'conv2d', not 'average_pooling2d'")
+    refused(
+        lambda: read_model(branching(branch)),
+        "UnsupportedLayer",
+        "'activation' (Activation) reads 'conv2d', not 'average_pooling2d'",
+    )
 
 
 def test_two_inputs_of_a_layer_are_refused(refused: Callable[..., None]) -> None:
@@ -253,4 +346,6 @@ def test_an_output_in_the_middle_is_refused(refused: Callable[..., None]) -> Non
     def early(_layers: list[Any], config: dict[str, Any]) -> None:
         config["output_layers"] = [["flatten", 0, 0]]
 
-    refused(lambda: read_model(branching(early)), "UnsupportedLayer", "outputs are 'flatten'", "'dense'")
+    refused(
+        lambda: read_model(branching(early)), "UnsupportedLayer", "outputs are 'flatten'", "'dense'"
+    )

@@ -39,11 +39,23 @@ def sha256(path: Path) -> str:
 def share(tmp_path: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
     """Runs the command in this process: exit status and termination message."""
 
-    def run(model: Path | str, *extra: str, digest: str | None = None) -> tuple[int, dict[str, Any]]:
+    def run(
+        model: Path | str, *extra: str, digest: str | None = None
+    ) -> tuple[int, dict[str, Any]]:
         message = tmp_path / "termination"
         message.unlink(missing_ok=True)
         digest = digest or sha256(Path(model))
-        status = command.main(["--model", str(model), "--sha256", digest, "--termination-message", str(message), *extra])
+        status = command.main(
+            [
+                "--model",
+                str(model),
+                "--sha256",
+                digest,
+                "--termination-message",
+                str(message),
+                *extra,
+            ]
+        )
         assert message.stat().st_size <= 4096
         return status, json.loads(message.read_text())
 
@@ -51,13 +63,28 @@ def share(tmp_path: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
 
 
 def module(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "securemodel_share", *arguments], capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "securemodel_share", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def test_share_files_are_written_by_the_command(tmp_path: Path) -> None:
     """In a process of its own, as a user runs it: nothing but progress is printed."""
     message = tmp_path / "termination"
-    done = module("--model", str(DIGITS), "--sha256", sha256(DIGITS), "--out", str(tmp_path / "out"), "--termination-message", str(message))
+    done = module(
+        "--model",
+        str(DIGITS),
+        "--sha256",
+        sha256(DIGITS),
+        "--out",
+        str(tmp_path / "out"),
+        "--termination-message",
+        str(message),
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert all(line.startswith("share: ") for line in done.stderr.splitlines()), done.stderr
@@ -65,14 +92,29 @@ def test_share_files_are_written_by_the_command(tmp_path: Path) -> None:
     assert result["digest"] == json.loads(GOLDEN.read_text())["digest"]
     assert result["parameters"] == 22158
     assert set(result["seconds"]) == {"fetch", "read", "load", "compile", "share"}
-    assert hashlib.sha256((tmp_path / "out/program.json").read_bytes()).hexdigest() == result["digest"]
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"program.json", "alice.safetensors", "bob.safetensors", "carol.safetensors"}
+    assert (
+        hashlib.sha256((tmp_path / "out/program.json").read_bytes()).hexdigest() == result["digest"]
+    )
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "program.json",
+        "alice.safetensors",
+        "bob.safetensors",
+        "carol.safetensors",
+    }
 
 
 def test_help_and_a_wrong_hash_need_no_tensorflow() -> None:
-    script = "import sys; from securemodel_share.__main__ import main; {}; sys.exit('tensorflow' in sys.modules)"
+    script = (
+        "import sys; from securemodel_share.__main__ import main; {}; sys.exit('tensorflow' "
+        "in sys.modules)"
+    )
     wrong = f"main(['--model', {str(DIGITS)!r}, '--sha256', '0' * 64, '--out', '/nowhere'])"
-    assert subprocess.run([sys.executable, "-c", script.format(wrong)], check=False, capture_output=True).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", script.format(wrong)], check=False, capture_output=True
+        ).returncode
+        == 0
+    )
     begin = time.monotonic()
     shown = module("--help")
     assert shown.returncode == 0
@@ -82,19 +124,31 @@ def test_help_and_a_wrong_hash_need_no_tensorflow() -> None:
 
 def test_players_get_their_shares(share: Callable[..., Any], tls: Path, tmp_path: Path) -> None:
     with ExitStack() as stack:
-        servers = {role: stack.enter_context(TlsServer(tls / role, {"/v1/shares": Answer(200, b"{}")})) for role in ("alice", "bob", "carol")}
-        (tmp_path / "cluster.json").write_text(json.dumps({role: f"localhost:{server.port}" for role, server in servers.items()}))
-        status, result = share(DIGITS, "--cluster", str(tmp_path / "cluster.json"), "--tls", str(tls / "share"))
+        servers = {
+            role: stack.enter_context(TlsServer(tls / role, {"/v1/shares": Answer(200, b"{}")}))
+            for role in ("alice", "bob", "carol")
+        }
+        (tmp_path / "cluster.json").write_text(
+            json.dumps({role: f"localhost:{server.port}" for role, server in servers.items()})
+        )
+        status, result = share(
+            DIGITS, "--cluster", str(tmp_path / "cluster.json"), "--tls", str(tls / "share")
+        )
     assert status == 0
     assert set(result["seconds"]) == {"fetch", "read", "load", "compile", "share", "deliver"}
-    m, la, lb = (load(servers[role].requests[0].body)[name] for role, name in (("alice", "2.m"), ("carol", "2.la"), ("bob", "2.lb")))
+    m, la, lb = (
+        load(servers[role].requests[0].body)[name]
+        for role, name in (("alice", "2.m"), ("carol", "2.la"), ("bob", "2.lb"))
+    )
     kernel = reference.model().layers[1].weights["kernel"]
     np.testing.assert_allclose((m - la - lb).view(np.int64) / 2**20, kernel, atol=2**-20)
 
 
 def stored(tmp_path: Path, value: float, layers: list[Any] | None = None) -> Path:
     path = tmp_path / "model.h5"
-    path.write_bytes(networks.keras_file((4,), layers or [networks.dense(2)], lambda s: np.full(s, value)))
+    path.write_bytes(
+        networks.keras_file((4,), layers or [networks.dense(2)], lambda s: np.full(s, value))
+    )
     return path
 
 
@@ -108,10 +162,18 @@ def test_each_failure_has_its_reason_and_status(share: Callable[..., Any], tmp_p
         (share(lambda_layer, *out), "UnsupportedLayer", "'lambda_0' (Lambda)"),
         (share(stored(tmp_path, np.nan), *out), "WeightsOutOfRange", "'dense_0'"),
         (share(stored(tmp_path, 1e12), *out), "WeightsOutOfRange", "'dense_0'"),
-        (share(stored(tmp_path, 2e4, [networks.dense(2, activation="relu")]), *out), "RangeOverflow", "'dense_0'"),
+        (
+            share(stored(tmp_path, 2e4, [networks.dense(2, activation="relu")]), *out),
+            "RangeOverflow",
+            "'dense_0'",
+        ),
         (share(DIGITS, *out, "--input-bound", "nan"), "RangeOverflow", "'nan'"),
         (share(DIGITS, *out, "--input-bound", "40000"), "RangeOverflow", "'40000'"),
-        (share(DIGITS, *out, "--protocol", "GMW"), "InternalError", "'GMW' is not known to this release; use SecureNN, ASTRA"),
+        (
+            share(DIGITS, *out, "--protocol", "GMW"),
+            "InternalError",
+            "'GMW' is not known to this release; use SecureNN, ASTRA",
+        ),
         (share(DIGITS), "InternalError", "--cluster and --tls, or --out"),
     ]
     for (status, result), reason, says in cases:
@@ -127,23 +189,37 @@ def test_what_may_heal_is_marked_retryable(share: Callable[..., Any], tls: Path)
     assert (status, result["reason"], result["retryable"]) == (1, "FetchFailed", True)
 
 
-def test_an_artifact_over_https_is_shared(share: Callable[..., Any], tls: Path, tmp_path: Path) -> None:
+def test_an_artifact_over_https_is_shared(
+    share: Callable[..., Any], tls: Path, tmp_path: Path
+) -> None:
     with TlsServer(tls / "alice", {"/m.h5": Answer(200, DIGITS.read_bytes())}) as server:
-        options = ("--ca-bundle", str(tls / "alice/ca.crt"), "--allow-loopback", "--out", str(tmp_path / "out"))
+        options = (
+            "--ca-bundle",
+            str(tls / "alice/ca.crt"),
+            "--allow-loopback",
+            "--out",
+            str(tmp_path / "out"),
+        )
         status, result = share(server.url("/m.h5"), *options, digest=sha256(DIGITS))
         assert (status, result["digest"]) == (0, json.loads(GOLDEN.read_text())["digest"])
         status, result = share(server.url("/m.h5"), *options, digest="0" * 64)
     assert (status, result["reason"]) == (2, "HashMismatch")
 
 
-def test_options_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch, share: Callable[..., Any], tmp_path: Path) -> None:
+def test_options_come_from_the_environment_too(
+    monkeypatch: pytest.MonkeyPatch, share: Callable[..., Any], tmp_path: Path
+) -> None:
     monkeypatch.setenv("SECUREMODEL_INPUT_BOUND", "0.5")
     monkeypatch.setenv("SECUREMODEL_OUT", str(tmp_path / "out"))
     assert share(DIGITS)[0] == 0
-    assert json.loads((tmp_path / "out/program.json").read_text())["instructions"][0]["bound"] == 2**15
+    assert (
+        json.loads((tmp_path / "out/program.json").read_text())["instructions"][0]["bound"] == 2**15
+    )
 
 
-def test_the_protocol_is_in_the_share_files(monkeypatch: pytest.MonkeyPatch, no_environment: None, share: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_protocol_is_in_the_share_files(
+    monkeypatch: pytest.MonkeyPatch, no_environment: None, share: Callable[..., Any], tmp_path: Path
+) -> None:
     def chosen(*options: str) -> set[str]:
         assert share(stored(tmp_path, 0.5), "--out", str(tmp_path / "out"), *options)[0] == 0
         files = [tmp_path / f"out/{role}.safetensors" for role in ("alice", "bob", "carol")]
@@ -156,7 +232,10 @@ def test_the_protocol_is_in_the_share_files(monkeypatch: pytest.MonkeyPatch, no_
 
 
 def test_weights_and_secrets_are_never_shown(
-    share: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    share: Callable[..., Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In no error of any step, an unforeseen one included, whose own text holds a weight."""
     secret = tmp_path / "secret"
@@ -164,7 +243,10 @@ def test_weights_and_secrets_are_never_shown(
     (secret / "token").write_text("hunter2")
     options = ("--credentials-dir", str(secret), "--out", str(tmp_path / "out"))
     relu = [networks.dense(2, activation="relu")]
-    shown = [share(stored(tmp_path, value, relu), *options) for value in (PLANTED, PLANTED * 1e5, PLANTED * 1e12)]
+    shown = [
+        share(stored(tmp_path, value, relu), *options)
+        for value in (PLANTED, PLANTED * 1e5, PLANTED * 1e12)
+    ]
 
     def fail(weights: Any, *_: Any) -> None:
         raise ValueError(f"unforeseen {weights} {PLANTED}")

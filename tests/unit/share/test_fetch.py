@@ -51,12 +51,19 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path, refused: Callable[..., None]) -> None:
-    refused(lambda: fetch(str(tmp_path / "none.h5"), Source()), "ArtifactNotFound", "none.h5", "spec.model.uri")
+    refused(
+        lambda: fetch(str(tmp_path / "none.h5"), Source()),
+        "ArtifactNotFound",
+        "none.h5",
+        "spec.model.uri",
+    )
 
 
 def test_other_schemes_are_refused(refused: Callable[..., None]) -> None:
     refused(lambda: fetch("s3://bucket/model.h5", Source()), "FetchFailed", "s3://", "use https://")
-    refused(lambda: fetch("http://host/model.h5", Source()), "FetchFailed", "http://", "use https://")
+    refused(
+        lambda: fetch("http://host/model.h5", Source()), "FetchFailed", "http://", "use https://"
+    )
 
 
 def test_an_artifact_comes_over_https(server: TlsServer, source: Source) -> None:
@@ -82,22 +89,40 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("path", REFUSALS)
-def test_what_a_server_does_wrong_is_named(path: str, server: TlsServer, source: Source, refused: Callable[..., None]) -> None:
+def test_what_a_server_does_wrong_is_named(
+    path: str, server: TlsServer, source: Source, refused: Callable[..., None]
+) -> None:
     reason, says, retryable = REFUSALS[path]
     refused(lambda: fetch(server.url(path), source), reason, says, retryable=retryable)
 
 
-def test_loopback_is_refused_without_the_flag(server: TlsServer, tls: Path, refused: Callable[..., None]) -> None:
-    refused(lambda: fetch(server.url("/model.h5"), Source(tls / "alice" / "ca.crt")), "FetchFailed", "localhost is at", "loopback")
+def test_loopback_is_refused_without_the_flag(
+    server: TlsServer, tls: Path, refused: Callable[..., None]
+) -> None:
+    refused(
+        lambda: fetch(server.url("/model.h5"), Source(tls / "alice" / "ca.crt")),
+        "FetchFailed",
+        "localhost is at",
+        "loopback",
+    )
 
 
-def test_an_unknown_certificate_is_refused(server: TlsServer, other_tls: Path, refused: Callable[..., None]) -> None:
+def test_an_unknown_certificate_is_refused(
+    server: TlsServer, other_tls: Path, refused: Callable[..., None]
+) -> None:
     for bundle in (other_tls / "alice" / "ca.crt", None):
         source = Source(bundle, allow_loopback=True)
-        refused(lambda source=source: fetch(server.url("/model.h5"), source), "FetchFailed", "not trusted", "spec.model.caBundle")
+        refused(
+            lambda source=source: fetch(server.url("/model.h5"), source),
+            "FetchFailed",
+            "not trusted",
+            "spec.model.caBundle",
+        )
 
 
-def test_a_ca_bundle_without_certificates_is_named(server: TlsServer, tmp_path: Path, refused: Callable[..., None]) -> None:
+def test_a_ca_bundle_without_certificates_is_named(
+    server: TlsServer, tmp_path: Path, refused: Callable[..., None]
+) -> None:
     (tmp_path / "ca.crt").write_text("nothing")
     refused(
         lambda: fetch(server.url("/model.h5"), Source(tmp_path / "ca.crt", allow_loopback=True)),
@@ -107,10 +132,22 @@ def test_a_ca_bundle_without_certificates_is_named(server: TlsServer, tmp_path: 
     )
 
 
-def test_a_closed_port_and_an_unknown_name_are_tried_again(source: Source, refused: Callable[..., None]) -> None:
+def test_a_closed_port_and_an_unknown_name_are_tried_again(
+    source: Source, refused: Callable[..., None]
+) -> None:
     port = held_port()
-    refused(lambda: fetch(f"https://localhost:{port}/model.h5", source), "FetchFailed", "ConnectionRefused", retryable=True)
-    refused(lambda: fetch("https://no-such-host.invalid/model.h5", source), "FetchFailed", "does not resolve", retryable=True)
+    refused(
+        lambda: fetch(f"https://localhost:{port}/model.h5", source),
+        "FetchFailed",
+        "ConnectionRefused",
+        retryable=True,
+    )
+    refused(
+        lambda: fetch("https://no-such-host.invalid/model.h5", source),
+        "FetchFailed",
+        "does not resolve",
+        retryable=True,
+    )
 
 
 def test_a_user_name_in_the_uri_is_refused_without_repeating_the_password(source: Source) -> None:
@@ -120,21 +157,39 @@ def test_a_user_name_in_the_uri_is_refused_without_repeating_the_password(source
     assert "hunter2" not in caught.value.message
 
 
-def test_a_download_that_never_ends_is_given_up(server: TlsServer, source: Source, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., None]) -> None:
+def test_a_download_that_never_ends_is_given_up(
+    server: TlsServer, source: Source, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., None]
+) -> None:
     monkeypatch.setattr(module, "TOTAL_S", -1.0)
-    refused(lambda: fetch(server.url("/model.h5"), source), "FetchFailed", "has not sent the artifact within", retryable=True)
+    refused(
+        lambda: fetch(server.url("/model.h5"), source),
+        "FetchFailed",
+        "has not sent the artifact within",
+        retryable=True,
+    )
 
 
 def test_credentials_go_to_the_first_host_alone(server: TlsServer, tls: Path) -> None:
-    with TlsServer(tls / "bob", {"/moved": Answer(302, headers={"Location": server.url("/model.h5")})}) as first:
-        fetch(first.url("/moved"), Source(tls / "alice" / "ca.crt", "Bearer planted", allow_loopback=True))
+    with TlsServer(
+        tls / "bob", {"/moved": Answer(302, headers={"Location": server.url("/model.h5")})}
+    ) as first:
+        fetch(
+            first.url("/moved"),
+            Source(tls / "alice" / "ca.crt", "Bearer planted", allow_loopback=True),
+        )
         assert first.requests[-1].headers["Authorization"] == "Bearer planted"
     assert server.requests[-1].path == "/model.h5"
     assert "Authorization" not in server.requests[-1].headers
 
 
-def test_credentials_are_read_from_a_mounted_secret(tmp_path: Path, refused: Callable[..., None]) -> None:
-    refused(lambda: read_authorization(tmp_path), "FetchFailed", "neither the key token nor username and password")
+def test_credentials_are_read_from_a_mounted_secret(
+    tmp_path: Path, refused: Callable[..., None]
+) -> None:
+    refused(
+        lambda: read_authorization(tmp_path),
+        "FetchFailed",
+        "neither the key token nor username and password",
+    )
     (tmp_path / "username").write_text("me\n")
     (tmp_path / "password").write_text("pass")
     assert read_authorization(tmp_path) == "Basic bWU6cGFzcw=="
@@ -172,7 +227,16 @@ def test_loopback_needs_its_flag(address: str) -> None:
     assert check_address(ipaddress.ip_address(address), allow_loopback=True)
 
 
-def test_one_bad_address_among_good_ones_is_enough(monkeypatch: pytest.MonkeyPatch, refused: Callable[..., None]) -> None:
-    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, 443)) for ip in ("93.184.216.34", "169.254.169.254")]
+def test_one_bad_address_among_good_ones_is_enough(
+    monkeypatch: pytest.MonkeyPatch, refused: Callable[..., None]
+) -> None:
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, 443))
+        for ip in ("93.184.216.34", "169.254.169.254")
+    ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-    refused(lambda: fetch("https://rebinding.example/model.h5", Source()), "FetchFailed", "rebinding.example is at 169.254.169.254")
+    refused(
+        lambda: fetch("https://rebinding.example/model.h5", Source()),
+        "FetchFailed",
+        "rebinding.example is at 169.254.169.254",
+    )

@@ -29,7 +29,9 @@ class Chain:
         self.graph = Graph()
         self.at = self.graph.append(Node("input", shape))
 
-    def then(self, op: str, shape: tuple[int, ...], *weights: np.ndarray, **attributes: Any) -> Chain:
+    def then(
+        self, op: str, shape: tuple[int, ...], *weights: np.ndarray, **attributes: Any
+    ) -> Chain:
         inputs = [self.at, *(self.graph.append_weight(w, op) for w in weights)]
         self.at = self.graph.append(Node(op, shape, tuple(inputs), attributes, op))
         return self
@@ -38,19 +40,31 @@ class Chain:
     def shape(self) -> tuple[int, ...]:
         return self.graph.nodes[self.at].shape
 
-    def conv(self, filters: int, size: int = 3, stride: tuple[int, int] = (1, 1), *, bias: bool = True) -> Chain:
+    def conv(
+        self, filters: int, size: int = 3, stride: tuple[int, int] = (1, 1), *, bias: bool = True
+    ) -> Chain:
         h, w, c = self.shape
         shape = ((h - size) // stride[0] + 1, (w - size) // stride[1] + 1, filters)
-        self.then("conv2d", shape, RANDOM.normal(0, 0.3, (size, size, c, filters)), stride=list(stride), shift=0)
+        self.then(
+            "conv2d",
+            shape,
+            RANDOM.normal(0, 0.3, (size, size, c, filters)),
+            stride=list(stride),
+            shift=0,
+        )
         return self.then("add", shape, RANDOM.normal(size=filters)) if bias else self
 
-    def pool(self, window: tuple[int, int] = (2, 2), stride: tuple[int, int] | None = None) -> Chain:
+    def pool(
+        self, window: tuple[int, int] = (2, 2), stride: tuple[int, int] | None = None
+    ) -> Chain:
         h, w, c = self.shape
         stride = stride or window
         shape = ((h - window[0]) // stride[0] + 1, (w - window[1]) // stride[1] + 1, c)
         return self.then("avg_pool", shape, window=list(window), stride=list(stride))
 
-    def max_pool(self, window: tuple[int, int] = (2, 2), stride: tuple[int, int] | None = None) -> Chain:
+    def max_pool(
+        self, window: tuple[int, int] = (2, 2), stride: tuple[int, int] | None = None
+    ) -> Chain:
         self.pool(window, stride)
         self.graph.nodes[self.at] = replace(self.graph.nodes[self.at], op="max_pool")
         return self
@@ -92,7 +106,10 @@ def test_pooling_moves_into_the_convolution_before_it() -> None:
     program = same(Chain(10, 9, 2).conv(3).pool().relu().output(), passes.merge_pooling)
     assert ops(program) == ["input", "sum_pool", "conv2d", "add", "truncate_relu", "output"]
     assert [line.keys["shift"] for line in program.instructions if "shift" in line.keys] == [18]
-    assert next(line for line in program.instructions if line.op == "conv2d").keys["stride"] == [2, 2]
+    assert next(line for line in program.instructions if line.op == "conv2d").keys["stride"] == [
+        2,
+        2,
+    ]
 
 
 @settings(max_examples=60, deadline=None)
@@ -104,9 +121,16 @@ def test_pooling_moves_into_the_convolution_before_it() -> None:
     st.booleans(),
 )
 def test_any_window_and_strides_move_into_the_convolution(
-    stride: tuple[int, int], window: tuple[int, int], pool_stride: tuple[int, int], size: int, bias: bool
+    stride: tuple[int, int],
+    window: tuple[int, int],
+    pool_stride: tuple[int, int],
+    size: int,
+    bias: bool,
 ) -> None:
-    program = same(Chain(17, 16, 2).conv(3, size, stride, bias=bias).pool(window, pool_stride).output(), passes.merge_pooling)
+    program = same(
+        Chain(17, 16, 2).conv(3, size, stride, bias=bias).pool(window, pool_stride).output(),
+        passes.merge_pooling,
+    )
     assert ops(program).count("truncate_output") == 1
     assert "scale" not in ops(program)
 
@@ -122,17 +146,36 @@ def test_weights_keep_their_precision_when_a_window_is_no_power_of_two() -> None
 
 def test_pooling_after_a_relu_stays_where_it_is() -> None:
     program = same(Chain(10, 10, 1).conv(3).relu().pool().output(), passes.merge_pooling)
-    assert ops(program) == ["input", "conv2d", "add", "truncate_relu", "sum_pool", "scale", "truncate_output"]
+    assert ops(program) == [
+        "input",
+        "conv2d",
+        "add",
+        "truncate_relu",
+        "sum_pool",
+        "scale",
+        "truncate_output",
+    ]
 
 
-@pytest.mark.parametrize(("window", "factor", "shift"), [((2, 2), 1, 2), ((2, 4), 1, 3), ((3, 3), round(2**24 / 9), 24)])
-def test_a_division_is_a_shift_or_a_constant_and_a_shift(window: tuple[int, int], factor: int, shift: int) -> None:
+@pytest.mark.parametrize(
+    ("window", "factor", "shift"), [((2, 2), 1, 2), ((2, 4), 1, 3), ((3, 3), round(2**24 / 9), 24)]
+)
+def test_a_division_is_a_shift_or_a_constant_and_a_shift(
+    window: tuple[int, int], factor: int, shift: int
+) -> None:
     program = compiled(Chain(12, 12, 1).pool(window).output())
-    assert (program.instructions[-2].keys["factor"], program.instructions[-1].keys["shift"]) == (factor, shift)
+    assert (program.instructions[-2].keys["factor"], program.instructions[-1].keys["shift"]) == (
+        factor,
+        shift,
+    )
 
 
 def test_a_window_of_one_pixel_divides_by_nothing() -> None:
-    assert ops(compiled(Chain(4, 4, 1).pool((1, 1), (2, 2)).output())) == ["input", "sum_pool", "output"]
+    assert ops(compiled(Chain(4, 4, 1).pool((1, 1), (2, 2)).output())) == [
+        "input",
+        "sum_pool",
+        "output",
+    ]
 
 
 @pytest.mark.parametrize("window", [(2, 2), (3, 2)])
@@ -140,12 +183,17 @@ def test_a_division_sinks_into_the_next_product(window: tuple[int, int]) -> None
     chain = Chain(20, 18, 2).relu().pool(window).conv(4).relu().pool(window).flatten().dense(3)
     program = same(chain.output(), passes.split_pooling, passes.sink_divisions)
     assert ops(program) == [
-        "input", "relu", "sum_pool", "conv2d", "add", "truncate_relu", "sum_pool", "reshape", "matmul", "add", "truncate_output",
+        "input", "relu", "sum_pool", "conv2d", "add", "truncate_relu",
+        "sum_pool", "reshape", "matmul", "add", "truncate_output",
     ]  # fmt: skip
 
 
 def test_a_division_that_would_need_too_large_a_shift_stays() -> None:
-    program = same(Chain(256, 256, 1).pool((256, 256)).flatten().dense(2).output(), passes.split_pooling, passes.sink_divisions)
+    program = same(
+        Chain(256, 256, 1).pool((256, 256)).flatten().dense(2).output(),
+        passes.split_pooling,
+        passes.sink_divisions,
+    )
     assert "scale" in ops(program)
 
 
@@ -159,30 +207,67 @@ def test_a_permutation_before_a_matrix_moves_into_its_rows(perm: tuple[int, ...]
 def test_a_relu_moves_behind_the_max_pooling_after_it() -> None:
     program = same(Chain(9, 8, 2).conv(3).relu().max_pool().output(), passes.sink_relus)
     assert ops(program) == ["input", "conv2d", "add", "truncate", "max_pool", "relu", "output"]
-    assert [line.shape for line in program.instructions if line.op in ("max_pool", "relu")] == [(3, 3, 3)] * 2
+    assert [line.shape for line in program.instructions if line.op in ("max_pool", "relu")] == [
+        (3, 3, 3)
+    ] * 2
 
 
 def test_of_relus_around_max_poolings_one_stays() -> None:
-    chain = Chain(9, 9, 1).relu().relu().max_pool((2, 3)).relu().max_pool((3, 1), (1, 2)).relu().relu()
-    assert ops(same(chain.output(), passes.sink_relus)) == ["input", "max_pool", "max_pool", "relu", "output"]
+    chain = (
+        Chain(9, 9, 1).relu().relu().max_pool((2, 3)).relu().max_pool((3, 1), (1, 2)).relu().relu()
+    )
+    assert ops(same(chain.output(), passes.sink_relus)) == [
+        "input",
+        "max_pool",
+        "max_pool",
+        "relu",
+        "output",
+    ]
 
 
 def test_a_relu_that_something_else_reads_stays_before_its_max_pooling() -> None:
     chain = Chain(4, 4, 1).relu()
     shared = chain.at
     chain.max_pool((1, 1))
-    chain.at = chain.graph.append(Node("add", (4, 4, 1), (chain.at, shared)))  # nothing records this today
-    assert [node.op for node in passes.sink_relus(chain.graph).nodes] == ["input", "relu", "max_pool", "add"]
+    chain.at = chain.graph.append(
+        Node("add", (4, 4, 1), (chain.at, shared))
+    )  # nothing records this today
+    assert [node.op for node in passes.sink_relus(chain.graph).nodes] == [
+        "input",
+        "relu",
+        "max_pool",
+        "add",
+    ]
 
 
 def test_a_max_pooling_stays_before_its_relu_and_after_its_convolution() -> None:
-    program = same(Chain(9, 8, 2).conv(3).max_pool((3, 2), (1, 3)).relu().conv(2, 2).output(), passes.sink_relus, passes.merge_pooling)
-    assert ops(program) == ["input", "conv2d", "add", "truncate", "max_pool", "relu", "conv2d", "add", "truncate_output"]
+    program = same(
+        Chain(9, 8, 2).conv(3).max_pool((3, 2), (1, 3)).relu().conv(2, 2).output(),
+        passes.sink_relus,
+        passes.merge_pooling,
+    )
+    assert ops(program) == [
+        "input",
+        "conv2d",
+        "add",
+        "truncate",
+        "max_pool",
+        "relu",
+        "conv2d",
+        "add",
+        "truncate_output",
+    ]
 
 
 def test_what_changes_nothing_is_dropped() -> None:
     chain = Chain(6).dense(6).flatten().relu().relu().flatten()
-    assert ops(same(chain.output(), passes.sink_relus, passes.drop_reshapes)) == ["input", "matmul", "add", "truncate_relu", "output"]
+    assert ops(same(chain.output(), passes.sink_relus, passes.drop_reshapes)) == [
+        "input",
+        "matmul",
+        "add",
+        "truncate_relu",
+        "output",
+    ]
 
 
 def test_weights_get_guard_bits_that_the_truncation_takes_away() -> None:
@@ -201,14 +286,33 @@ def test_guard_bits_stop_at_the_largest_shift() -> None:
 def test_what_nothing_reads_is_pruned() -> None:
     chain = Chain(4)
     chain.graph.append_weight(np.ones(4), "unused")
-    assert [node.op for node in passes.prune(chain.relu().output()).nodes] == ["input", "relu", "output"]
+    assert [node.op for node in passes.prune(chain.relu().output()).nodes] == [
+        "input",
+        "relu",
+        "output",
+    ]
 
 
 def test_all_passes_together_change_no_result() -> None:
-    chain = Chain(20, 18, 2).conv(4).pool().relu().conv(3, 2, (1, 2)).relu().pool((3, 2)).flatten().dense(7).dense(5).relu().dense(3)
+    chain = (
+        Chain(20, 18, 2)
+        .conv(4)
+        .pool()
+        .relu()
+        .conv(3, 2, (1, 2))
+        .relu()
+        .pool((3, 2))
+        .flatten()
+        .dense(7)
+        .dense(5)
+        .relu()
+        .dense(3)
+    )
     graph = chain.output()
     x = RANDOM.uniform(-1, 1, (2, 20, 18, 2))
     program = fix(passes.optimize(graph), 1.0)
-    np.testing.assert_allclose(execute(program, x), execute(compiled(graph), x), rtol=1e-6, atol=1e-6)  # unmerged, 1/6 has 24 bits
+    np.testing.assert_allclose(
+        execute(program, x), execute(compiled(graph), x), rtol=1e-6, atol=1e-6
+    )  # unmerged, 1/6 has 24 bits
     assert ops(program).count("sum_pool") == 2
     assert sum(op.startswith("truncate") for op in ops(program)) == 5

@@ -33,9 +33,13 @@ def digits() -> Program:
 
 
 def test_the_example_compiles_to_the_golden_program(digits: Program, renew_golden: bool) -> None:
-    """Renewed by `make golden`. A line an instruction, so that a difference can be read; the digest is that of the canonical bytes."""
+    """Renewed by `make golden`. A line an instruction, so that a difference can be read; the digest
+    is that of the canonical bytes.
+    """
     document = json.loads(digits.encode())
-    lines = ",\n".join("    " + json.dumps(line, sort_keys=True) for line in document["instructions"])
+    lines = ",\n".join(
+        "    " + json.dumps(line, sort_keys=True) for line in document["instructions"]
+    )
     text = f'{{\n  "digest": "{digits.digest}",\n  "instructions": [\n{lines}\n  ]\n}}\n'
     path = GOLDEN / "digits.json"
     if renew_golden:
@@ -62,22 +66,31 @@ def test_weights_leave_no_trace_in_the_program(name: str, values: str) -> None:
     """Before the ranges are proved: a model that fails there is not shared at all."""
     shape, layers, *_ = networks.ARCHITECTURES[name]
     other = networks.keras_file(shape, layers, WEIGHTS[values])
-    assert fix(optimize(record(read_model(other))), 1.0).encode() == program(networks.make(name).file).encode()
+    assert (
+        fix(optimize(record(read_model(other))), 1.0).encode()
+        == program(networks.make(name).file).encode()
+    )
 
 
 def test_another_architecture_leaves_a_trace() -> None:
-    assert len({program(networks.make(name).file).digest for name in networks.NAMES}) == len(networks.NAMES)
+    assert len({program(networks.make(name).file).digest for name in networks.NAMES}) == len(
+        networks.NAMES
+    )
 
 
 def test_the_keras_version_and_layer_names_leave_no_trace() -> None:
     shape, layers, *_ = networks.ARCHITECTURES["seed"]
-    old, new = (networks.keras_file(shape, layers, lambda s: np.full(s, 0.01), keras=k) for k in (2, 3))
+    old, new = (
+        networks.keras_file(shape, layers, lambda s: np.full(s, 0.01), keras=k) for k in (2, 3)
+    )
     assert program(old).encode() == program(new).encode()
 
 
 def test_the_bytes_are_canonical(digits: Program) -> None:
     data = digits.encode()
-    assert data == json.dumps(json.loads(data), sort_keys=True, separators=(",", ":")).encode("ascii")
+    assert data == json.dumps(json.loads(data), sort_keys=True, separators=(",", ":")).encode(
+        "ascii"
+    )
     assert digits.digest == hashlib.sha256(data).hexdigest()
     assert b"." not in data
     assert b" " not in data

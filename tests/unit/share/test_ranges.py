@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def dense(weight: float, bias: float = 0.0, *, bound: float = 1.0, shift: int = 16, end: str = "truncate_relu") -> Program:
+def dense(
+    weight: float,
+    bias: float = 0.0,
+    *,
+    bound: float = 1.0,
+    shift: int = 16,
+    end: str = "truncate_relu",
+) -> Program:
     """One input, one weight, one bias."""
     p = Program()
     x = p.append("input", (1,), "", bound=round(bound * 2**16))
@@ -43,7 +50,9 @@ def test_a_relu_may_see_anything_below_its_window() -> None:
 
 
 @pytest.mark.parametrize("weight", [2.0**15, -(2.0**15)])
-def test_a_relu_beyond_its_window_names_the_layer(weight: float, refused: Callable[..., None]) -> None:
+def test_a_relu_beyond_its_window_names_the_layer(
+    weight: float, refused: Callable[..., None]
+) -> None:
     refused(
         lambda: check(dense(weight)),
         "RangeOverflow",
@@ -65,9 +74,17 @@ def pooled(bound: float, relu: bool = False) -> Program:
     return p
 
 
-def test_values_of_one_pooling_window_may_differ_by_anything_below_the_comparison_window(refused: Callable[..., None]) -> None:
+def test_values_of_one_pooling_window_may_differ_by_anything_below_the_comparison_window(
+    refused: Callable[..., None],
+) -> None:
     check(pooled(2.0**14 - 2.0**-5))
-    refused(lambda: check(pooled(2.0**14)), "RangeOverflow", "'pool_3'", "the difference of two values that a max pooling compares", "for inputs up to 16384")
+    refused(
+        lambda: check(pooled(2.0**14)),
+        "RangeOverflow",
+        "'pool_3'",
+        "the difference of two values that a max pooling compares",
+        "for inputs up to 16384",
+    )
     check(pooled(2.0**15 - 2.0**-5, relu=True))
 
 
@@ -101,7 +118,12 @@ def test_the_input_bound_counts(refused: Callable[..., None]) -> None:
 def test_a_truncation_may_see_anything_below_its_range(refused: Callable[..., None]) -> None:
     largest = 2.0**30 * (1 - 2.0**-20)
     check(dense(largest, bound=1.0, end="truncate_output"))
-    refused(lambda: check(dense(largest, bound=2.0, end="truncate_output")), "RangeOverflow", "'dense_7'", "a product")
+    refused(
+        lambda: check(dense(largest, bound=2.0, end="truncate_output")),
+        "RangeOverflow",
+        "'dense_7'",
+        "a product",
+    )
 
 
 def test_a_truncation_may_give_one_more() -> None:
@@ -111,14 +133,22 @@ def test_a_truncation_may_give_one_more() -> None:
 
 
 def test_weights_beyond_the_fixed_point_name_the_layer(refused: Callable[..., None]) -> None:
-    refused(lambda: dense(2.0**31).fixed_weights(), "WeightsOutOfRange", "'dense_7'", "too large for the fixed point", "save it again")
+    refused(
+        lambda: dense(2.0**31).fixed_weights(),
+        "WeightsOutOfRange",
+        "'dense_7'",
+        "too large for the fixed point",
+        "save it again",
+    )
     refused(lambda: dense(1.0, 2.0**30).fixed_weights(), "WeightsOutOfRange", "'dense_7'")
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_no_value_leaves_its_bounds(seed: int) -> None:
-    """Every value of a small network, in fixed point, on inputs at the edge of the bound and inside."""
+    """Every value of a small network, in fixed point, on inputs at the edge of the bound and
+    inside.
+    """
     random = np.random.default_rng(seed)
     p = Program()
     x = p.append("input", (6, 6, 2), "", bound=2**16)
@@ -136,7 +166,13 @@ def test_no_value_leaves_its_bounds(seed: int) -> None:
     p.weights[w] = random.normal(0, 1, (18, 2))
     z = p.append("matmul", (2,), "", (y, w))
     p.append("truncate_output", (2,), "", (z,), shift=16)
-    inputs = np.where(random.random((20, 6, 6, 2)) < 0.5, random.choice([-1.0, 1.0], (20, 6, 6, 2)), random.uniform(-1, 1, (20, 6, 6, 2)))
-    for (low, high), value in zip(bounds(p, p.fixed_weights()), execute_fixed_values(p, inputs, random), strict=True):
+    inputs = np.where(
+        random.random((20, 6, 6, 2)) < 0.5,
+        random.choice([-1.0, 1.0], (20, 6, 6, 2)),
+        random.uniform(-1, 1, (20, 6, 6, 2)),
+    )
+    for (low, high), value in zip(
+        bounds(p, p.fixed_weights()), execute_fixed_values(p, inputs, random), strict=True
+    ):
         assert (low <= value).all()
         assert (value <= high).all()

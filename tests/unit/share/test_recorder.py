@@ -28,15 +28,51 @@ def model(layers: list[Any], shape: tuple[int, ...] = (8, 7, 2)) -> Any:
 
 
 def test_layers_leave_no_transposition() -> None:
-    graph = record(model([networks.conv(3), networks.pool(), networks.RELU, networks.conv(2, 2), networks.FLATTEN, networks.dense(3)]))
+    graph = record(
+        model(
+            [
+                networks.conv(3),
+                networks.pool(),
+                networks.RELU,
+                networks.conv(2, 2),
+                networks.FLATTEN,
+                networks.dense(3),
+            ]
+        )
+    )
     ops = [node.op for node in graph.nodes if node.op != "weight"]
-    assert ops == ["input", "conv2d", "add", "avg_pool", "relu", "conv2d", "add", "reshape", "matmul", "add", "output"]
+    assert ops == [
+        "input",
+        "conv2d",
+        "add",
+        "avg_pool",
+        "relu",
+        "conv2d",
+        "add",
+        "reshape",
+        "matmul",
+        "add",
+        "output",
+    ]
 
 
 def test_max_pooling_is_recorded_with_its_windows() -> None:
-    graph = record(model([networks.conv(3), networks.max_pool((3, 2), (1, 2)), networks.FLATTEN, networks.dense(3)]))
+    graph = record(
+        model(
+            [
+                networks.conv(3),
+                networks.max_pool((3, 2), (1, 2)),
+                networks.FLATTEN,
+                networks.dense(3),
+            ]
+        )
+    )
     pool = next(node for node in graph.nodes if node.op == "max_pool")
-    assert (pool.shape, pool.layer, pool.attributes) == ((4, 2, 3), "maxpooling2d_1", {"window": [3, 2], "stride": [1, 2]})
+    assert (pool.shape, pool.layer, pool.attributes) == (
+        (4, 2, 3),
+        "maxpooling2d_1",
+        {"window": [3, 2], "stride": [1, 2]},
+    )
 
 
 def test_padding_is_not_recorded() -> None:
@@ -50,11 +86,17 @@ def test_padding_is_not_recorded() -> None:
 
 def test_nodes_know_their_layer() -> None:
     graph = record(model([networks.conv(3), networks.RELU, networks.FLATTEN, networks.dense(3)]))
-    assert [node.layer for node in graph.nodes if node.op in ("conv2d", "relu", "matmul")] == ["conv2d_0", "activation_1", "dense_3"]
+    assert [node.layer for node in graph.nodes if node.op in ("conv2d", "relu", "matmul")] == [
+        "conv2d_0",
+        "activation_1",
+        "dense_3",
+    ]
 
 
 def test_a_function_of_ones_own_is_recorded() -> None:
-    """Images channels first throughout and flattened so, as TF Encrypted's users write it: the order of the matrix's rows differs from ours."""
+    """Images channels first throughout and flattened so, as TF Encrypted's users write it: the
+    order of the matrix's rows differs from ours.
+    """
     kernel, matrix = RANDOM.normal(0, 0.2, (3, 3, 2, 4)), RANDOM.normal(0, 0.2, (4 * 6 * 5, 3))
     recorder = Recorder()
     with recorder.recording():
@@ -68,7 +110,9 @@ def test_a_function_of_ones_own_is_recorded() -> None:
     inputs = RANDOM.uniform(-1, 1, (3, 8, 7, 2))
     windows = np.lib.stride_tricks.sliding_window_view(inputs, (3, 3), axis=(1, 2))
     features = np.maximum(np.einsum("byxcij,ijco->boyx", windows, kernel), 0)
-    np.testing.assert_allclose(execute(program, inputs), features.reshape(3, -1) @ matrix, atol=1e-9)
+    np.testing.assert_allclose(
+        execute(program, inputs), features.reshape(3, -1) @ matrix, atol=1e-9
+    )
 
 
 def test_rows_of_a_batch_cannot_be_mixed() -> None:
@@ -86,12 +130,39 @@ def test_the_protocol_before_is_restored() -> None:
 
 POOLING = ("AveragePooling2D", {"pool_size": [2, 2], "strides": [2, 2]})
 MISFITS = {
-    "dense on an image": ([networks.dense(3)], {}, ("layer 'dense_0' (Dense) does not fit its input of shape (8, 7, 2)", "put a Flatten before it")),
-    "larger kernel than image": ([networks.conv(3, 5), networks.conv(3, 5)], {}, ("'conv2d_1' (Conv2D)", "of shape (4, 3, 3)", "its kernel is (5, 5, 3, 3)")),
-    "larger window than image": ([networks.conv(2), POOLING], {"pool_size": [9, 9]}, ("'averagepooling2d_1'", "its window is (9, 9)")),
-    "stride of nothing": ([networks.conv(2), POOLING], {"strides": [0, 1]}, ("'averagepooling2d_1'", "[0, 1] is not a size or stride")),
-    "larger max window": ([networks.conv(2), networks.max_pool()], {"pool_size": [2, 8]}, ("'maxpooling2d_1'", "its window is (2, 8)")),
-    "size of no form": ([networks.conv(2), POOLING], {"pool_size": "two"}, ("'averagepooling2d_1'", "'two' is not a size or stride")),
+    "dense on an image": (
+        [networks.dense(3)],
+        {},
+        (
+            "layer 'dense_0' (Dense) does not fit its input of shape (8, 7, 2)",
+            "put a Flatten before it",
+        ),
+    ),
+    "larger kernel than image": (
+        [networks.conv(3, 5), networks.conv(3, 5)],
+        {},
+        ("'conv2d_1' (Conv2D)", "of shape (4, 3, 3)", "its kernel is (5, 5, 3, 3)"),
+    ),
+    "larger window than image": (
+        [networks.conv(2), POOLING],
+        {"pool_size": [9, 9]},
+        ("'averagepooling2d_1'", "its window is (9, 9)"),
+    ),
+    "stride of nothing": (
+        [networks.conv(2), POOLING],
+        {"strides": [0, 1]},
+        ("'averagepooling2d_1'", "[0, 1] is not a size or stride"),
+    ),
+    "larger max window": (
+        [networks.conv(2), networks.max_pool()],
+        {"pool_size": [2, 8]},
+        ("'maxpooling2d_1'", "its window is (2, 8)"),
+    ),
+    "size of no form": (
+        [networks.conv(2), POOLING],
+        {"pool_size": "two"},
+        ("'averagepooling2d_1'", "'two' is not a size or stride"),
+    ),
 }
 
 
@@ -106,4 +177,9 @@ def test_a_layer_that_does_not_fit_is_named(case: str, refused: Callable[..., No
 def test_pooling_of_a_vector_is_refused_by_name(refused: Callable[..., None]) -> None:
     built = model([networks.FLATTEN, networks.dense(3)])
     pooling = Layer("AveragePooling2D", "pool", POOLING[1])
-    refused(lambda: compile_model(replace(built, layers=(*built.layers, pooling)), 1.0), "InvalidModel", "'pool'", "it takes images")
+    refused(
+        lambda: compile_model(replace(built, layers=(*built.layers, pooling)), 1.0),
+        "InvalidModel",
+        "'pool'",
+        "it takes images",
+    )

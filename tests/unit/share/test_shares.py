@@ -48,7 +48,9 @@ def test_shares_add_up_to_the_weights(program: Program) -> None:
 def test_each_role_holds_its_two_parts_and_nothing_else(program: Program) -> None:
     _, files = make_shares(program)
     for role, parts in HELD.items():
-        assert set(load(files[role])) == {f"{at}.{part}" for at in program.weights for part in parts}
+        assert set(load(files[role])) == {
+            f"{at}.{part}" for at in program.weights for part in parts
+        }
 
 
 def test_masks_are_fresh_and_look_uniform(program: Program) -> None:

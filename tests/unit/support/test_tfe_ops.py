@@ -23,7 +23,9 @@ def gathered(x: np.ndarray, start: int, stride: int) -> np.ndarray:
     unsigned = np.dtype(f"u{x.dtype.itemsize}")
     bits = range(start, 8 * x.dtype.itemsize, stride)
     words = x.view(unsigned).astype(np.uint64)
-    packed = sum((((words >> np.uint64(bit)) & np.uint64(1)) << np.uint64(to)) for to, bit in enumerate(bits))
+    packed = sum(
+        (((words >> np.uint64(bit)) & np.uint64(1)) << np.uint64(to)) for to, bit in enumerate(bits)
+    )
     return packed.astype(unsigned).view(x.dtype)
 
 
@@ -31,18 +33,33 @@ def gathered(x: np.ndarray, start: int, stride: int) -> np.ndarray:
 def test_bits_are_gathered(ops, kind: type) -> None:
     x = WORDS.astype(kind)
     for start, stride in ((0, 1), (0, 2), (1, 2), (3, 7)):
-        assert (ops.bit_gather(x, start=start, stride=stride).numpy() == gathered(x, start, stride)).all()
-    assert (ops.bit_split_and_gather(x, stride=2).numpy() == np.stack([gathered(x, 0, 2), gathered(x, 1, 2)])).all()
+        assert (
+            ops.bit_gather(x, start=start, stride=stride).numpy() == gathered(x, start, stride)
+        ).all()
+    assert (
+        ops.bit_split_and_gather(x, stride=2).numpy()
+        == np.stack([gathered(x, 0, 2), gathered(x, 1, 2)])
+    ).all()
 
 
 def test_bits_are_reversed_and_their_positions_added(ops) -> None:
     x = np.concatenate([WORDS, [0, 1, -1, -(2**63)]])
     words = [int(word) for word in x.view(np.uint64)]
-    assert ops.bit_reverse(x).numpy().view(np.uint64).tolist() == [int(f"{word:064b}"[::-1], 2) for word in words]
-    assert ops.xor_indices(x).numpy().tolist() == [functools.reduce(operator.xor, (i for i in range(64) if word >> i & 1), 0) for word in words]
+    assert ops.bit_reverse(x).numpy().view(np.uint64).tolist() == [
+        int(f"{word:064b}"[::-1], 2) for word in words
+    ]
+    assert ops.xor_indices(x).numpy().tolist() == [
+        functools.reduce(operator.xor, (i for i in range(64) if word >> i & 1), 0) for word in words
+    ]
 
 
 def test_a_seed_gives_the_same_numbers_on_every_processor(ops) -> None:
     seed = np.arange(8, dtype=np.int32)
-    numbers = ops.secure_seeded_random_uniform([1000], seed, tf.constant(-30000, tf.int16), tf.constant(30000, tf.int16)).numpy()
-    assert (int(numbers.min()) >= -30000, int(numbers.max()) < 30000, int(numbers.astype(int).sum())) == (True, True, -27854)
+    numbers = ops.secure_seeded_random_uniform(
+        [1000], seed, tf.constant(-30000, tf.int16), tf.constant(30000, tf.int16)
+    ).numpy()
+    assert (
+        int(numbers.min()) >= -30000,
+        int(numbers.max()) < 30000,
+        int(numbers.astype(int).sum()),
+    ) == (True, True, -27854)

@@ -1,1 +1,3 @@
-"""The share step: a Keras model becomes a program and three share files, delivered to the players."""
+"""The share step: a Keras model becomes a program and three share files, delivered to the
+players.
+"""

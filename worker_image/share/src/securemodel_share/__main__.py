@@ -48,28 +48,66 @@ def parser() -> argparse.ArgumentParser:
         prog="securemodel-share",
         description=DESCRIPTION,
         epilog=EXAMPLE,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=32, width=100),
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
+            prog, max_help_position=32, width=100
+        ),
     )
     artifact = p.add_argument_group("model")
     _option(artifact, "model", "URI", "path or https:// address of the .h5 file", required=True)
     _option(artifact, "sha256", "HEX", "SHA-256 that the file must have", required=True)
-    _option(artifact, "input-bound", "NUMBER", "largest absolute value that a client may send", default="1.0")
-    _option(artifact, "ca-bundle", "FILE", "PEM file: CAs to trust for https:// instead of the system's")
-    _option(artifact, "credentials-dir", "DIR", "mounted Secret for https://: token, or username and password")
-    artifact.add_argument("--allow-loopback", action="store_true", help="let https:// lead to this machine; for tests")
+    _option(
+        artifact,
+        "input-bound",
+        "NUMBER",
+        "largest absolute value that a client may send",
+        default="1.0",
+    )
+    _option(
+        artifact, "ca-bundle", "FILE", "PEM file: CAs to trust for https:// instead of the system's"
+    )
+    _option(
+        artifact,
+        "credentials-dir",
+        "DIR",
+        "mounted Secret for https://: token, or username and password",
+    )
+    artifact.add_argument(
+        "--allow-loopback", action="store_true", help="let https:// lead to this machine; for tests"
+    )
     shares = p.add_argument_group("shares")
     _option(shares, "cluster", "FILE", "cluster config: JSON, player name to host:port")
     _option(shares, "tls", "DIR", "ca.crt, tls.crt and tls.key, of role share")
-    _option(shares, "protocol", "NAME", f"protocol that the players run: {' or '.join(PROTOCOLS)}", default=PROTOCOLS[0])
-    _option(shares, "out", "DIR", "write program.json and the share files here instead of delivering them")
+    _option(
+        shares,
+        "protocol",
+        "NAME",
+        f"protocol that the players run: {' or '.join(PROTOCOLS)}",
+        default=PROTOCOLS[0],
+    )
+    _option(
+        shares,
+        "out",
+        "DIR",
+        "write program.json and the share files here instead of delivering them",
+    )
     _option(shares, "termination-message", "FILE", "write the result here, as JSON")
     return p
 
 
-def _option(group: argparse._ArgumentGroup, name: str, form: str, text: str, *, required: bool = False, default: str | None = None) -> None:
+def _option(
+    group: argparse._ArgumentGroup,
+    name: str,
+    form: str,
+    text: str,
+    *,
+    required: bool = False,
+    default: str | None = None,
+) -> None:
     text += f" (default {default})" if default else ""
     value = os.environ.get("SECUREMODEL_" + name.upper().replace("-", "_"), default)
-    group.add_argument(f"--{name}", metavar=form, help=text, default=value, required=required and value is None)
+    group.add_argument(
+        f"--{name}", metavar=form, help=text, default=value, required=required and value is None
+    )
 
 
 @dataclass(frozen=True)
@@ -91,16 +129,29 @@ def options(args: argparse.Namespace) -> Options:
     except ValueError:
         bound = 0.0
     if not MIN_INPUT_BOUND <= bound <= MAX_INPUT_BOUND:
-        message = f"the input bound {args.input_bound!r} is not a number from {MIN_INPUT_BOUND:.2g} to {MAX_INPUT_BOUND:g}; correct spec.model.inputBound"
+        message = (
+            f"the input bound {args.input_bound!r} is not a number from "
+            f"{MIN_INPUT_BOUND:.2g} to {MAX_INPUT_BOUND:g}; correct spec.model.inputBound"
+        )
         raise ShareError(Reason.RANGE_OVERFLOW, message)
     if args.protocol not in PROTOCOLS:
-        raise ShareError(Reason.INTERNAL_ERROR, f"protocol {args.protocol!r} is not known to this release; use {', '.join(PROTOCOLS)}")
+        raise ShareError(
+            Reason.INTERNAL_ERROR,
+            f"protocol {args.protocol!r} is not known to this release; use {', '.join(PROTOCOLS)}",
+        )
     if not args.out and not (args.cluster and args.tls):
-        raise ShareError(Reason.INTERNAL_ERROR, "there is nowhere to put the shares; give --cluster and --tls, or --out")
-    destination = Path(args.out) if args.out else (load_cluster(Path(args.cluster)), Identity(Path(args.tls)))
+        raise ShareError(
+            Reason.INTERNAL_ERROR,
+            "there is nowhere to put the shares; give --cluster and --tls, or --out",
+        )
+    destination = (
+        Path(args.out) if args.out else (load_cluster(Path(args.cluster)), Identity(Path(args.tls)))
+    )
     source = Source(
         ca_bundle=Path(args.ca_bundle) if args.ca_bundle else None,
-        authorization=read_authorization(Path(args.credentials_dir)) if args.credentials_dir else None,
+        authorization=read_authorization(Path(args.credentials_dir))
+        if args.credentials_dir
+        else None,
         allow_loopback=args.allow_loopback,
     )
     return Options(args.model, args.sha256, source, bound, args.protocol, destination)
@@ -149,7 +200,12 @@ def run(given: Options, steps: Steps) -> dict[str, object]:
     else:
         with steps.step("deliver", "delivering to the players"):
             deliver(files, *given.destination, steps.say)
-    return {"digest": program.digest, "generation": generation, "parameters": parameters, "seconds": steps.seconds}
+    return {
+        "digest": program.digest,
+        "generation": generation,
+        "parameters": parameters,
+        "seconds": steps.seconds,
+    }
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -175,7 +231,9 @@ def unexpected(error: Exception) -> ShareError:
     at = error.__traceback__
     while at is not None and at.tb_next is not None:
         at = at.tb_next
-    place = f" at {Path(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno}" if at is not None else ""
+    place = (
+        f" at {Path(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno}" if at is not None else ""
+    )
     return ShareError(
         Reason.INTERNAL_ERROR,
         f"{type(error).__name__}{place}; please report this model",

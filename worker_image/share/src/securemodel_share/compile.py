@@ -1,4 +1,6 @@
-"""Model to program: record the lowering through TF Encrypted, optimise, fix the point, prove the ranges. Importing this takes seconds."""
+"""Model to program: record the lowering through TF Encrypted, optimise, fix the point, prove the
+ranges. Importing this takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +35,12 @@ def record(model: Model) -> Graph:
 
 
 def compile_model(model: Model, input_bound: float) -> Program:
-    """The program of a model, and its weights beside it; inputs are at most `input_bound` in absolute value.
+    """The program of a model, and its weights beside it; inputs are at most `input_bound` in
+    absolute value.
 
     Raises:
-        ShareError: UnsupportedLayer, InvalidModel, WeightsOutOfRange or RangeOverflow, naming the layer.
+        ShareError: UnsupportedLayer, InvalidModel, WeightsOutOfRange or RangeOverflow, naming
+            the layer.
     """
     program = fix(optimize(record(model)), input_bound)
     check_ranges(program, program.fixed_weights())

@@ -1,4 +1,6 @@
-"""What can go wrong in the share step: a reason, a message with the next step, and whether trying again can help."""
+"""What can go wrong in the share step: a reason, a message with the next step, and whether trying
+again can help.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The recorded computation: what TF Encrypted calls appended, over real numbers, one row of the batch at a time.
+"""The recorded computation: what TF Encrypted calls appended, over real numbers, one row of the
+batch at a time.
 
 Passes rewrite it (passes.py); `program.py` turns it into the fixed-point program that players run.
 """
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Node:
-    """One operation. `shape` is the result's, without the batch dimension; `layer` names the Keras layer for messages.
+    """One operation. `shape` is the result's, without the batch dimension; `layer` names the Keras
+    layer for messages.
 
-    ops and their attributes: input; weight; conv2d (stride, shift); matmul (shift); add, a bias along the last axis; avg_pool and
-    max_pool (window, stride); sum_pool (window, dilation, stride); divide (divisor); relu; reshape; transpose (perm); output. Images are (H, W, C), kernels
-    (kh, kw, C, O).
-    A product is divided by 2^shift: constants that are powers of two join its truncation and cost nothing.
+    ops and their attributes: input; weight; conv2d (stride, shift); matmul (shift); add, a bias
+    along the last axis; avg_pool and max_pool (window, stride); sum_pool (window, dilation,
+    stride); divide (divisor); relu; reshape; transpose (perm); output. Images are (H, W, C),
+    kernels (kh, kw, C, O). A product is divided by 2^shift: constants that are powers of two join
+    its truncation and cost nothing.
     """
 
     op: str

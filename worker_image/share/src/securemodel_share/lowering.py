@@ -1,5 +1,5 @@
-"""Keras layers to `tfe.*` calls, a function a layer. The same calls record a program under `Recorder` and compute under TF
-Encrypted's own protocols.
+"""Keras layers to `tfe.*` calls, a function a layer. The same calls record a program under
+`Recorder` and compute under TF Encrypted's own protocols.
 
 docs/layers.md is the list for users.
 """
@@ -23,15 +23,23 @@ WEIGHTED = {"Conv2D": 4, "Dense": 2}
 
 
 def unsupported(layer: Layer, why: str) -> ShareError:
-    return ShareError(Reason.UNSUPPORTED_LAYER, f"layer {layer.name!r} ({layer.kind}) {why}; supported layers: docs/layers.md")
+    return ShareError(
+        Reason.UNSUPPORTED_LAYER,
+        f"layer {layer.name!r} ({layer.kind}) {why}; supported layers: docs/layers.md",
+    )
 
 
 def check(model: Model) -> None:
-    """Raises UnsupportedLayer, InvalidModel or WeightsOutOfRange, naming the layer, if the model cannot be lowered. Needs no TensorFlow."""
+    """Raises UnsupportedLayer, InvalidModel or WeightsOutOfRange, naming the layer, if the model
+    cannot be lowered. Needs no TensorFlow.
+    """
     for layer in model.layers:
         _check_layer(layer)
     if not any(layer.kind in WEIGHTED for layer in model.layers):
-        message = f"model {model.name!r} has no layer with weights ({', '.join(WEIGHTED)}): there is nothing to keep secret; check which file was stored"
+        message = (
+            f"model {model.name!r} has no layer with weights ({', '.join(WEIGHTED)}): there "
+            "is nothing to keep secret; check which file was stored"
+        )
         raise ShareError(Reason.INVALID_MODEL, message)
 
 
@@ -43,17 +51,36 @@ def _check_layer(layer: Layer) -> None:
         raise unsupported(layer, "is not supported")
     activation = config.get("activation", "linear")
     if activation == "softmax":
-        raise unsupported(layer, "has activation 'softmax'; export the model without it, ending in logits, and apply it to the prediction")
+        raise unsupported(
+            layer,
+            "has activation 'softmax'; export the model without it, ending in logits, and apply it "
+            "to the prediction",
+        )
     if activation not in ("linear", "relu"):
-        raise unsupported(layer, f"has activation {_named(activation)}, only 'relu' and 'linear' are supported")
+        raise unsupported(
+            layer, f"has activation {_named(activation)}, only 'relu' and 'linear' are supported"
+        )
     if config.get("data_format") not in (None, "channels_last"):
-        raise unsupported(layer, f"has data_format {config['data_format']!r}; build the model with 'channels_last'")
+        raise unsupported(
+            layer,
+            f"has data_format {config['data_format']!r}; build the model with 'channels_last'",
+        )
     if config.get("padding", "valid") != "valid":
-        raise unsupported(layer, f"has padding {config['padding']!r}; build the model with padding='valid'")
-    if layer.kind == "Conv2D" and (config.get("dilation_rate", 1) not in (1, [1, 1]) or config.get("groups", 1) != 1):
+        raise unsupported(
+            layer, f"has padding {config['padding']!r}; build the model with padding='valid'"
+        )
+    if layer.kind == "Conv2D" and (
+        config.get("dilation_rate", 1) not in (1, [1, 1]) or config.get("groups", 1) != 1
+    ):
         raise unsupported(layer, "has a dilation rate or groups, which are not supported")
-    if layer.kind == "ReLU" and (config.get("max_value") is not None or config.get("negative_slope") or config.get("threshold")):
-        raise unsupported(layer, "has max_value, negative_slope or threshold; only the plain ReLU is supported")
+    if layer.kind == "ReLU" and (
+        config.get("max_value") is not None
+        or config.get("negative_slope")
+        or config.get("threshold")
+    ):
+        raise unsupported(
+            layer, "has max_value, negative_slope or threshold; only the plain ReLU is supported"
+        )
     if layer.kind in WEIGHTED:
         _check_weights(layer)
 
@@ -68,12 +95,14 @@ def _check_weights(layer: Layer) -> None:
     if kernel is None or kernel.ndim != WEIGHTED[layer.kind] or 0 in kernel.shape:
         raise ShareError(
             Reason.INVALID_MODEL,
-            f"layer {layer.name!r} ({layer.kind}) has no kernel of the right form in the file; save the whole model, weights included",
+            f"layer {layer.name!r} ({layer.kind}) has no kernel of the right form in the file; "
+            "save the whole model, weights included",
         )
     if layer.config.get("use_bias", True) and (bias is None or bias.shape != kernel.shape[-1:]):
         raise ShareError(
             Reason.INVALID_MODEL,
-            f"layer {layer.name!r} ({layer.kind}) has no bias of {kernel.shape[-1]} elements in the file; save the model again",
+            f"layer {layer.name!r} ({layer.kind}) has no bias of {kernel.shape[-1]} elements in "
+            "the file; save the model again",
         )
     for name, value in layer.weights.items():
         if not np.isfinite(value).all():
@@ -85,7 +114,8 @@ def _check_weights(layer: Layer) -> None:
 
 
 def lower(model: Model, x: Any, enter: Callable[[str], None] = lambda _: None) -> Any:
-    """Applies the model to `x`, a private tensor (B, ...row), through `tfe.*`; returns the logits. `enter` hears each layer's name.
+    """Applies the model to `x`, a private tensor (B, ...row), through `tfe.*`; returns the logits.
+    `enter` hears each layer's name.
 
     Raises:
         ShareError: a layer does not fit the shape that reaches it.
@@ -97,7 +127,10 @@ def lower(model: Model, x: Any, enter: Callable[[str], None] = lambda _: None) -
             if layer.config.get("activation") == "relu" and layer.kind != "Activation":
                 x = _relu(layer, x)
         except ValueError as error:
-            message = f"layer {layer.name!r} ({layer.kind}) does not fit its input of shape {tuple(x.shape)[1:]}: {error}; check the model's input shape"
+            message = (
+                f"layer {layer.name!r} ({layer.kind}) does not fit its input of shape "
+                f"{tuple(x.shape)[1:]}: {error}; check the model's input shape"
+            )
             raise ShareError(Reason.INVALID_MODEL, message) from error
     return x
 
@@ -109,7 +142,13 @@ def _tfe() -> Any:
 
 
 def _pair(value: Any) -> tuple[int, int]:
-    pair = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, (list, tuple)) else ()
+    pair = (
+        (value, value)
+        if isinstance(value, int)
+        else tuple(value)
+        if isinstance(value, (list, tuple))
+        else ()
+    )
     if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):  # noqa: PLR2004
         raise ValueError(f"{value!r} is not a size or stride")
     return int(pair[0]), int(pair[1])
@@ -136,7 +175,12 @@ def _conv2d(layer: Layer, x: Any) -> Any:
     height, width, channels = _image(x)
     if channels != kernel.shape[2] or height < kernel.shape[0] or width < kernel.shape[1]:
         raise ValueError(f"its kernel is {kernel.shape}")
-    x = tfe.conv2d(_channels_first(x), tfe.define_private_variable(kernel), _pair(layer.config.get("strides", 1)), "VALID")
+    x = tfe.conv2d(
+        _channels_first(x),
+        tfe.define_private_variable(kernel),
+        _pair(layer.config.get("strides", 1)),
+        "VALID",
+    )
     if layer.config.get("use_bias", True):
         x = x + tfe.define_private_variable(layer.weights["bias"].reshape(-1, 1, 1))
     return _channels_last(x)
@@ -167,7 +211,11 @@ def _dense(layer: Layer, x: Any) -> Any:
     if len(x.shape) != 2 or int(x.shape[1]) != kernel.shape[0]:  # noqa: PLR2004
         raise ValueError(f"its kernel is {kernel.shape}, put a Flatten before it")
     x = tfe.matmul(x, tfe.define_private_variable(kernel))
-    return x + tfe.define_private_variable(layer.weights["bias"]) if layer.config.get("use_bias", True) else x
+    return (
+        x + tfe.define_private_variable(layer.weights["bias"])
+        if layer.config.get("use_bias", True)
+        else x
+    )
 
 
 def _flatten(_layer: Layer, x: Any) -> Any:

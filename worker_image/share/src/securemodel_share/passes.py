@@ -1,5 +1,6 @@
-"""Rewrites of a recorded graph, each small and for itself. None looks at the values of weights: any weights of one architecture
-give the same program."""
+"""Rewrites of a recorded graph, each small and for itself. None looks at the values of weights: any
+weights of one architecture give the same program.
+"""
 
 from __future__ import annotations
 
@@ -17,27 +18,40 @@ if TYPE_CHECKING:
 # docs/program.md: a truncation takes away 31 bits at most, 16 of which are the product's own
 MAX_NODE_SHIFT = 31 - 16
 PRODUCTS = ("conv2d", "matmul")
-# a weight's rounding error, which adds up over a product's terms, would otherwise be the largest error; 4 bits cost 1 % more traffic
+# a weight's rounding error, which adds up over a product's terms, would otherwise be the largest
+# error; 4 bits cost 1 % more traffic
 GUARD_BITS = 4
 
 
 def optimize(graph: Graph) -> Graph:
     """All passes, in order."""
-    for run in (sink_relus, merge_pooling, split_pooling, sink_divisions, fold_transposes, drop_reshapes, guard_weights):
+    for run in (
+        sink_relus,
+        merge_pooling,
+        split_pooling,
+        sink_divisions,
+        fold_transposes,
+        drop_reshapes,
+        guard_weights,
+    ):
         graph = prune(run(graph))
     return graph
 
 
 def sink_relus(graph: Graph) -> Graph:
-    """Of ReLUs and max poolings in a row, one ReLU at the end does: both keep the order of values, so they commute. Pooled values
-    are fewer."""
+    """Of ReLUs and max poolings in a row, one ReLU at the end does: both keep the order of values,
+    so they commute. Pooled values are fewer.
+    """
     repeated: set[int] = set()
     lasts: set[int] = set()
     for at, node in enumerate(graph.nodes):
         if node.op != "relu":
             continue
         last = at
-        while (reader := graph.only_reader(last)) is not None and graph.nodes[reader].op in ("relu", "max_pool"):
+        while (reader := graph.only_reader(last)) is not None and graph.nodes[reader].op in (
+            "relu",
+            "max_pool",
+        ):
             last = reader
         if last != at:
             repeated.add(at)
@@ -55,7 +69,8 @@ def sink_relus(graph: Graph) -> Graph:
 
 
 def merge_pooling(graph: Graph) -> Graph:
-    """Average pooling right after a convolution becomes a sum before it: pool(x * w + b) = sum(x) * w / p + b for a window of p pixels.
+    """Average pooling right after a convolution becomes a sum before it: pool(x * w + b) = sum(x) *
+    w / p + b for a window of p pixels.
 
     Sums cost additions only, and the convolution is then computed for the pooled pixels alone.
     """
@@ -72,12 +87,29 @@ def merge_pooling(graph: Graph) -> Graph:
         factor, shift = division
         x, w = node.inputs
         size = graph.nodes[x].shape
-        # the convolution of the input's window sums: neighbours of one pooling window lie `stride` input pixels apart
+        # the convolution of the input's window sums: neighbours of one pooling window lie `stride`
+        # input pixels apart
         summed = (*(size[axis] - (window[axis] - 1) * stride[axis] for axis in (0, 1)), *size[2:])
-        sums = out.append(Node("sum_pool", summed, (out.moved[x],), {"window": window, "dilation": stride, "stride": [1, 1]}, node.layer))
+        sums = out.append(
+            Node(
+                "sum_pool",
+                summed,
+                (out.moved[x],),
+                {"window": window, "dilation": stride, "stride": [1, 1]},
+                node.layer,
+            )
+        )
         kernel = out.append_weight(graph.weights[w] * factor, node.layer)
         steps = [a * b for a, b in zip(stride, pooling.attributes["stride"], strict=True)]
-        last = out.append(Node("conv2d", pooling.shape, (sums, kernel), {"stride": steps, "shift": shift}, node.layer))
+        last = out.append(
+            Node(
+                "conv2d",
+                pooling.shape,
+                (sums, kernel),
+                {"stride": steps, "shift": shift},
+                node.layer,
+            )
+        )
         if bias is not None:
             added = out.append_weight(graph.weights[graph.nodes[bias].inputs[1]], node.layer)
             last = out.append(replace(graph.nodes[bias], shape=pooling.shape, inputs=(last, added)))
@@ -96,15 +128,23 @@ def split_pooling(graph: Graph) -> Graph:
             return None
         window = node.attributes["window"]
         attributes = {"window": window, "dilation": [1, 1], "stride": node.attributes["stride"]}
-        sums = out.append(Node("sum_pool", node.shape, (out.moved[node.inputs[0]],), attributes, node.layer))
+        sums = out.append(
+            Node("sum_pool", node.shape, (out.moved[node.inputs[0]],), attributes, node.layer)
+        )
         pixels = math.prod(window)
-        return sums if pixels == 1 else out.append(Node("divide", node.shape, (sums,), {"divisor": pixels}, node.layer))
+        return (
+            sums
+            if pixels == 1
+            else out.append(Node("divide", node.shape, (sums,), {"divisor": pixels}, node.layer))
+        )
 
     return Rewriter(graph, rewrite).run()
 
 
 def sink_divisions(graph: Graph) -> Graph:
-    """A division before a product goes into the product's weights and truncation: (x / p) * w = (x * w) / p. It saves a truncation."""
+    """A division before a product goes into the product's weights and truncation: (x / p) * w = (x
+    * w) / p. It saves a truncation.
+    """
     sunk: dict[int, int] = {}
     for at, node in enumerate(graph.nodes):
         if node.op != "divide":
@@ -114,7 +154,10 @@ def sink_divisions(graph: Graph) -> Graph:
             reader = graph.only_reader(reader)
         if reader is None or graph.nodes[reader].op not in PRODUCTS:
             continue
-        if _division(node.attributes["divisor"], graph.nodes[reader].attributes["shift"]) is not None:
+        if (
+            _division(node.attributes["divisor"], graph.nodes[reader].attributes["shift"])
+            is not None
+        ):
             sunk[reader] = at
 
     def rewrite(out: Rewriter, at: int, node: Node) -> int | None:
@@ -126,13 +169,17 @@ def sink_divisions(graph: Graph) -> Graph:
         assert division is not None  # noqa: S101 - asked above
         factor, shift = division
         kernel = out.append_weight(graph.weights[node.inputs[1]] * factor, node.layer)
-        return out.append(replace(node, inputs=(out.moved[node.inputs[0]], kernel)).having(shift=shift))
+        return out.append(
+            replace(node, inputs=(out.moved[node.inputs[0]], kernel)).having(shift=shift)
+        )
 
     return Rewriter(graph, rewrite).run()
 
 
 def fold_transposes(graph: Graph) -> Graph:
-    """A transposition that is flattened into a matrix product becomes a permutation of the matrix's rows, in the clear."""
+    """A transposition that is flattened into a matrix product becomes a permutation of the matrix's
+    rows, in the clear.
+    """
     orders: dict[int, np.ndarray] = {}
     dropped: dict[int, int] = {}
     for at, node in enumerate(graph.nodes):
@@ -143,8 +190,11 @@ def fold_transposes(graph: Graph) -> Graph:
         if product is None or graph.nodes[product].op != "matmul":
             continue
         before = graph.nodes[node.inputs[0]].shape
-        # element i of the transposition is element moved[i] of what was transposed; it meets row i of the matrix
-        moved = np.arange(math.prod(before)).reshape(before).transpose(node.attributes["perm"]).ravel()
+        # element i of the transposition is element moved[i] of what was transposed; it meets row i
+        # of the matrix
+        moved = (
+            np.arange(math.prod(before)).reshape(before).transpose(node.attributes["perm"]).ravel()
+        )
         orders[product] = np.argsort(moved)
         dropped[at] = product
 
@@ -176,8 +226,12 @@ def guard_weights(graph: Graph) -> Graph:
         if node.op not in PRODUCTS:
             return None
         shift = min(node.attributes["shift"] + GUARD_BITS, MAX_NODE_SHIFT)
-        kernel = out.append_weight(graph.weights[node.inputs[1]] * 2.0 ** (shift - node.attributes["shift"]), node.layer)
-        return out.append(replace(node, inputs=(out.moved[node.inputs[0]], kernel)).having(shift=shift))
+        kernel = out.append_weight(
+            graph.weights[node.inputs[1]] * 2.0 ** (shift - node.attributes["shift"]), node.layer
+        )
+        return out.append(
+            replace(node, inputs=(out.moved[node.inputs[0]], kernel)).having(shift=shift)
+        )
 
     return Rewriter(graph, rewrite).run()
 
@@ -192,8 +246,9 @@ def prune(graph: Graph) -> Graph:
 
 
 class Rewriter(Graph):
-    """A graph in the making from another one: each node is copied unless `rewrite` says where its value is now. `moved`: old index
-    to new one."""
+    """A graph in the making from another one: each node is copied unless `rewrite` says where its
+    value is now. `moved`: old index to new one.
+    """
 
     NOWHERE = -1
 
@@ -218,17 +273,24 @@ class Rewriter(Graph):
 
 
 def _pooled_convolution(graph: Graph, at: int) -> tuple[int | None, int | None]:
-    """For a convolution that goes straight, or through its bias, into an average pooling: the bias's node and the pooling's."""
+    """For a convolution that goes straight, or through its bias, into an average pooling: the
+    bias's node and the pooling's.
+    """
     if graph.nodes[at].op != "conv2d":
         return None, None
     bias, reader = None, graph.only_reader(at)
     if reader is not None and graph.nodes[reader].op == "add":
         bias, reader = reader, graph.only_reader(reader)
-    return (bias, reader) if reader is not None and graph.nodes[reader].op == "avg_pool" else (None, None)
+    return (
+        (bias, reader)
+        if reader is not None and graph.nodes[reader].op == "avg_pool"
+        else (None, None)
+    )
 
 
 def _division(divisor: int, shift: int) -> tuple[float, int] | None:
-    """Division of a product by `divisor`: a factor in [1, 2) for its weights, which so keep their precision, and the product's new
-    shift. None: too large a shift."""
+    """Division of a product by `divisor`: a factor in [1, 2) for its weights, which so keep their
+    precision, and the product's new shift. None: too large a shift.
+    """
     bits = (divisor - 1).bit_length()
     return (2**bits / divisor, shift + bits) if shift + bits <= MAX_NODE_SHIFT else None

@@ -24,7 +24,9 @@ BIAS_LIMIT = 2.0**62
 
 @dataclass(frozen=True)
 class Instruction:
-    """One line of the program: `keys` as docs/program.md has them, and the layer it comes from, which stays here."""
+    """One line of the program: `keys` as docs/program.md has them, and the layer it comes from,
+    which stays here.
+    """
 
     keys: dict[str, Any]
     layer: str
@@ -51,7 +53,11 @@ class Program:
 
     def encode(self) -> bytes:
         """The canonical bytes."""
-        document = {"version": 1, "fraction_bits": FRACTION_BITS, "instructions": [i.keys for i in self.instructions]}
+        document = {
+            "version": 1,
+            "fraction_bits": FRACTION_BITS,
+            "instructions": [i.keys for i in self.instructions],
+        }
         return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
 
     @property
@@ -73,14 +79,23 @@ class Program:
             scaled = np.rint(value * 2.0 ** self.scale(at))
             if not (np.abs(scaled) < limit).all():
                 message = (
-                    f"layer {self.instructions[at].layer!r} has a weight that is too large for the fixed point; "
-                    "normalise the model (weight decay, or fold batch normalisation) and save it again"
+                    f"layer {self.instructions[at].layer!r} has a weight that is too large for the "
+                    "fixed point; "
+                    "normalise the model (weight decay, or fold batch normalisation) and save it "
+                    "again"
                 )
                 raise ShareError(Reason.WEIGHTS_OUT_OF_RANGE, message)
             fixed[at] = scaled.astype(np.int64)
         return fixed
 
-    def append(self, op: str, shape: tuple[int, ...], layer: str, operands: tuple[int, ...] = (), **keys: Any) -> int:
+    def append(
+        self,
+        op: str,
+        shape: tuple[int, ...],
+        layer: str,
+        operands: tuple[int, ...] = (),
+        **keys: Any,
+    ) -> int:
         line: dict[str, Any] = {"op": op, "shape": [int(d) for d in shape], **keys}
         if operands:
             line["in"] = list(operands)
@@ -115,30 +130,53 @@ class _Fixer:
         keys = dict(node.attributes)
         match node.op:
             case "input":
-                self.made[at] = self.program.append("input", node.shape, node.layer, bound=self.bound)
+                self.made[at] = self.program.append(
+                    "input", node.shape, node.layer, bound=self.bound
+                )
             case "conv2d" | "matmul":
                 shift = FRACTION_BITS + keys.pop("shift")
                 w = self.weight(node.inputs[1], FRACTION_BITS)
-                self.end_product(at, self.program.append(node.op, node.shape, node.layer, (*operands, w), **keys), shift)
+                self.end_product(
+                    at,
+                    self.program.append(node.op, node.shape, node.layer, (*operands, w), **keys),
+                    shift,
+                )
             case "divide":
                 factor, shift = reciprocal(keys["divisor"])
-                self.end_product(at, self.program.append("scale", node.shape, node.layer, operands, factor=factor), shift)
+                self.end_product(
+                    at,
+                    self.program.append("scale", node.shape, node.layer, operands, factor=factor),
+                    shift,
+                )
             case "sum_pool" | "max_pool" | "relu" | "reshape" | "transpose" | "output":
-                self.made[at] = self.program.append(node.op, node.shape, node.layer, operands, **keys)
+                self.made[at] = self.program.append(
+                    node.op, node.shape, node.layer, operands, **keys
+                )
             case other:
-                raise ShareError(Reason.INTERNAL_ERROR, f"no code for {other!r} of layer {node.layer!r}; please report this model")
+                raise ShareError(
+                    Reason.INTERNAL_ERROR,
+                    f"no code for {other!r} of layer {node.layer!r}; please report this model",
+                )
 
     def end_product(self, at: int, z: int, shift: int) -> None:
-        """The biases of product `z`, then its one truncation, joined with a ReLU or output that follows. The product has 2^(16 +
-        shift) to the unit."""
+        """The biases of product `z`, then its one truncation, joined with a ReLU or output that
+        follows. The product has 2^(16 + shift) to the unit.
+        """
         while (reader := self.graph.only_reader(at)) is not None:
             node = self.graph.nodes[reader]
             if node.op == "add":
-                z = self.program.append("add", node.shape, node.layer, (z, self.weight(node.inputs[1], FRACTION_BITS + shift)))
+                z = self.program.append(
+                    "add",
+                    node.shape,
+                    node.layer,
+                    (z, self.weight(node.inputs[1], FRACTION_BITS + shift)),
+                )
                 at, self.made[reader] = reader, z
                 continue
             if node.op in ("relu", "output"):
-                self.made[reader] = self.program.append(f"truncate_{node.op}", node.shape, node.layer, (z,), shift=shift)
+                self.made[reader] = self.program.append(
+                    f"truncate_{node.op}", node.shape, node.layer, (z,), shift=shift
+                )
                 return
             break
         node = self.graph.nodes[at]

@@ -1,7 +1,8 @@
-"""Proves, before anything is shared, that no intermediate value can leave the range in which the protocol is right
-(docs/protocol.md, Ranges).
+"""Proves, before anything is shared, that no intermediate value can leave the range in which the
+protocol is right (docs/protocol.md, Ranges).
 
-Interval arithmetic over the fixed-point weights: from the bound of the input to the bounds of every element of every value.
+Interval arithmetic over the fixed-point weights: from the bound of the input to the bounds of every
+element of every value.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ Interval = tuple[np.ndarray, np.ndarray]
 
 
 def check_ranges(program: Program, fixed: dict[int, np.ndarray]) -> None:
-    """Raises RangeOverflow, naming the layer, if a value could leave its range for some input within the bound."""
+    """Raises RangeOverflow, naming the layer, if a value could leave its range for some input
+    within the bound.
+    """
     for _ in bounds(program, fixed):
         pass
 
@@ -36,7 +39,8 @@ def bounds(program: Program, fixed: dict[int, np.ndarray]) -> Iterator[Interval]
     """The smallest and the largest value of each instruction's elements, fixed point, for one row.
 
     Raises:
-        ShareError: RangeOverflow, when it comes to an instruction whose operand could leave its range.
+        ShareError: RangeOverflow, when it comes to an instruction whose operand could leave its
+            range.
     """
     values: list[Interval] = []
     for at, line in enumerate(program.instructions):
@@ -50,7 +54,9 @@ def bounds(program: Program, fixed: dict[int, np.ndarray]) -> Iterator[Interval]
             _within(program, at, (low, high), TRUNCATION_RANGE, "a product")
             unit = 2.0 ** line.keys["shift"]
             low, high = np.floor(low / unit), np.floor(high / unit) + 1
-            values.append(_relu(program, at, (low, high)) if line.op == "truncate_relu" else (low, high))
+            values.append(
+                _relu(program, at, (low, high)) if line.op == "truncate_relu" else (low, high)
+            )
         elif line.op == "relu":
             values.append(_relu(program, at, values[line.operands[0]]))
         elif line.op == "max_pool":
@@ -70,7 +76,13 @@ def _max_pool(program: Program, at: int, value: Interval) -> Interval:
     keys = program.instructions[at].keys
     low, high = (windows(bound, keys["window"], keys["stride"]) for bound in value)
     most, least = high.max(axis=(-2, -1)), low.min(axis=(-2, -1))
-    _within(program, at, (least - most, most - least), COMPARISON_WINDOW, "the difference of two values that a max pooling compares")
+    _within(
+        program,
+        at,
+        (least - most, most - least),
+        COMPARISON_WINDOW,
+        "the difference of two values that a max pooling compares",
+    )
     return low.max(axis=(-2, -1)), most
 
 
@@ -95,7 +107,9 @@ def _within(program: Program, at: int, value: Interval, limit: float, what: str)
     # a power of two: weights have no place in messages
     excess = 2.0 ** np.ceil(np.log2(most * SLACK / limit))
     message = (
-        f"layer {program.instructions[at].layer!r}: {what} could be up to {max(excess, 2.0):.4g} times larger than the protocol computes right, "
-        f"for inputs up to {bound:g}; lower spec.model.inputBound if your inputs are smaller, or normalise the model (weight decay, or fold batch normalisation)"
+        f"layer {program.instructions[at].layer!r}: {what} could be up to {max(excess, 2.0):.4g} "
+        "times larger than the protocol computes right, "
+        f"for inputs up to {bound:g}; lower spec.model.inputBound if your inputs are smaller, or "
+        "normalise the model (weight decay, or fold batch normalisation)"
     )
     raise ShareError(Reason.RANGE_OVERFLOW, message)

@@ -1,4 +1,6 @@
-"""A TF Encrypted protocol that records instead of computing: every `tfe.<op>` under it appends a node to a graph."""
+"""A TF Encrypted protocol that records instead of computing: every `tfe.<op>` under it appends a
+node to a graph.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,9 @@ CHW: Perm = (2, 0, 1)
 
 
 class Secret(TFEPrivateTensor):  # type: ignore[misc]
-    """A secret tensor: the node that makes it, and how its axes are permuted. A transposition is a view and costs nothing until
-    something needs the order."""
+    """A secret tensor: the node that makes it, and how its axes are permuted. A transposition is a
+    view and costs nothing until something needs the order.
+    """
 
     def __init__(self, protocol: Recorder, at: int, perm: Perm) -> None:
         self.protocol = protocol
@@ -71,7 +74,9 @@ class Weight:
 
 
 class Recorder(Protocol):  # type: ignore[misc]
-    """Collects what `tfe.*` calls do; `graph` is the result. `layer` names the layer that is being lowered."""
+    """Collects what `tfe.*` calls do; `graph` is the result. `layer` names the layer that is being
+    lowered.
+    """
 
     def __init__(self) -> None:
         self.graph = Graph()
@@ -87,8 +92,17 @@ class Recorder(Protocol):  # type: ignore[misc]
         finally:
             tfe.set_protocol(before)
 
-    def _emit(self, op: str, shape: Sequence[int], inputs: Sequence[int] = (), view: Perm | None = None, **attributes: Any) -> Secret:
-        at = self.graph.append(Node(op, tuple(int(d) for d in shape), tuple(inputs), attributes, self.layer))
+    def _emit(
+        self,
+        op: str,
+        shape: Sequence[int],
+        inputs: Sequence[int] = (),
+        view: Perm | None = None,
+        **attributes: Any,
+    ) -> Secret:
+        at = self.graph.append(
+            Node(op, tuple(int(d) for d in shape), tuple(inputs), attributes, self.layer)
+        )
         return Secret(self, at, tuple(range(len(shape))) if view is None else view)
 
     def _ordered(self, x: Secret, perm: Perm) -> Secret:
@@ -97,7 +111,11 @@ class Recorder(Protocol):  # type: ignore[misc]
             return x
         moves = tuple(x.perm[perm.index(axis)] for axis in range(len(perm)))
         shape = tuple(x.node_shape[m] for m in moves)
-        return Secret(self, self.graph.append(Node("transpose", shape, (x.at,), {"perm": list(moves)}, self.layer)), perm)
+        return Secret(
+            self,
+            self.graph.append(Node("transpose", shape, (x.at,), {"perm": list(moves)}, self.layer)),
+            perm,
+        )
 
     def define_private_input(self, shape: Sequence[int]) -> Secret:
         """The client's input; `shape` is that of one row."""
@@ -129,32 +147,59 @@ class Recorder(Protocol):  # type: ignore[misc]
         (height, width, _), (kh, kw, _, filters) = x.node_shape, w.value.shape
         stride = [strides, strides] if isinstance(strides, int) else [int(s) for s in strides]
         shape = ((height - kh) // stride[0] + 1, (width - kw) // stride[1] + 1, filters)
-        return self._emit("conv2d", shape, [x.at, self.graph.append_weight(w.value, self.layer)], CHW, stride=stride, shift=0)
+        return self._emit(
+            "conv2d",
+            shape,
+            [x.at, self.graph.append_weight(w.value, self.layer)],
+            CHW,
+            stride=stride,
+            shift=0,
+        )
 
-    def avgpool2d(self, x: Secret, pool_size: Sequence[int], strides: Sequence[int], padding: str) -> Secret:
+    def avgpool2d(
+        self, x: Secret, pool_size: Sequence[int], strides: Sequence[int], padding: str
+    ) -> Secret:
         return self._pool("avg_pool", x, pool_size, strides, padding)
 
-    def maxpool2d(self, x: Secret, pool_size: Sequence[int], strides: Sequence[int], padding: str) -> Secret:
+    def maxpool2d(
+        self, x: Secret, pool_size: Sequence[int], strides: Sequence[int], padding: str
+    ) -> Secret:
         return self._pool("max_pool", x, pool_size, strides, padding)
 
-    def _pool(self, op: str, x: Secret, pool_size: Sequence[int], strides: Sequence[int], padding: str) -> Secret:
+    def _pool(
+        self, op: str, x: Secret, pool_size: Sequence[int], strides: Sequence[int], padding: str
+    ) -> Secret:
         if padding.upper() != "VALID":
             raise ValueError("only valid padding is recorded")
         x = self._ordered(x, CHW)
         height, width, channels = x.node_shape
         window, stride = [int(p) for p in pool_size], [int(s) for s in strides]
-        shape = ((height - window[0]) // stride[0] + 1, (width - window[1]) // stride[1] + 1, channels)
+        shape = (
+            (height - window[0]) // stride[0] + 1,
+            (width - window[1]) // stride[1] + 1,
+            channels,
+        )
         return self._emit(op, shape, [x.at], CHW, window=window, stride=stride)
 
     def matmul(self, x: Secret, w: Weight) -> Secret:
-        return self._emit("matmul", [w.value.shape[1]], [x.at, self.graph.append_weight(w.value, self.layer)], shift=0)
+        return self._emit(
+            "matmul",
+            [w.value.shape[1]],
+            [x.at, self.graph.append_weight(w.value, self.layer)],
+            shift=0,
+        )
 
     def add(self, x: Secret, bias: Weight) -> Secret:
         """Adds a bias a channel: (C, 1, 1) to an image, (N,) to a vector."""
         channels = bias.value.reshape(-1)
         if x.node_shape[-1] != len(channels):
-            raise ValueError(f"a bias of shape {bias.value.shape} does not belong to a tensor of shape {x.node_shape}")
-        return self._emit("add", x.node_shape, [x.at, self.graph.append_weight(channels, self.layer)], x.perm)
+            raise ValueError(
+                f"a bias of shape {bias.value.shape} does not belong to a tensor of shape "
+                f"{x.node_shape}"
+            )
+        return self._emit(
+            "add", x.node_shape, [x.at, self.graph.append_weight(channels, self.layer)], x.perm
+        )
 
     def relu(self, x: Secret) -> Secret:
         return self._emit("relu", x.node_shape, [x.at], x.perm)

@@ -20,7 +20,9 @@ def uniform(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def make_shares(program: Program, protocol: str = "SecureNN") -> tuple[str, dict[str, bytes]]:
-    """A fresh generation: its id and the file of each role. The shares are the same in every protocol; the files say which one to run."""
+    """A fresh generation: its id and the file of each role. The shares are the same in every
+    protocol; the files say which one to run.
+    """
     generation = os.urandom(16).hex()
     parts: dict[str, dict[str, np.ndarray]] = {role: {} for role in ROLES}
     for at, fixed in program.fixed_weights().items():

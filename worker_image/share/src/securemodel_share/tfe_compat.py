@@ -1,7 +1,8 @@
 """TF Encrypted 0.9.1 beside a current TensorFlow: `from .tfe_compat import tf, tfe`.
 
-TF Encrypted wants names that are gone: pkg_resources, the ONNX converter's dependencies, `tf.Dimension`. None of them is used here;
-stand-ins that fail when called are enough to record programs.
+TF Encrypted wants names that are gone: pkg_resources, the ONNX converter's dependencies,
+`tf.Dimension`. None of them is used here; stand-ins that fail when called are enough to record
+programs.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any, NoReturn
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # read when TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # says so on every start
-logging.getLogger("tf_encrypted").setLevel(logging.ERROR)  # misses its own random numbers, which recording does not use
+logging.getLogger("tf_encrypted").setLevel(
+    logging.ERROR
+)  # misses its own random numbers, which recording does not use
 
 
 def _absent(name: str) -> Any:
@@ -42,7 +45,11 @@ except ImportError:
     def get_distribution(name: str) -> NoReturn:
         raise DistributionNotFound(name)
 
-    _stand_in("pkg_resources", DistributionNotFound=DistributionNotFound, get_distribution=get_distribution)
+    _stand_in(
+        "pkg_resources",
+        DistributionNotFound=DistributionNotFound,
+        get_distribution=get_distribution,
+    )
 
 _stand_in("tf_encrypted.convert", Converter=_absent("the ONNX converter"))
 
