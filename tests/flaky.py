@@ -1,7 +1,9 @@
-"""Runs test files again and again on a busy machine: what fails here has a race, or assumes that the machine is quiet (`make flaky`, docs/testing.md).
+"""Runs test files again and again on a busy machine (`make flaky`, docs/testing.md).
 
-A file is one Rust test binary, one Python test file, or all end-to-end tests. Each runs as often and as long as the options say, end-to-end tests once. All through, so many
-processes are busy: the lanes that run tests, and others that spin.
+What fails here has a race, or assumes that the machine is quiet. A file is one Rust test binary,
+one Python test file, or all end-to-end tests. Each runs as often and as long as the options say,
+end-to-end tests once. The number of busy processes stays the same throughout: the lanes that run
+tests, and others that spin.
 """
 
 from __future__ import annotations
@@ -41,7 +43,10 @@ HANGS_S = 3600
 
 @dataclass
 class File:
-    """What runs as one process, and how that went: the seconds of each run, the output of those that failed."""
+    """What runs as one process, and how it went.
+
+    `seconds` of each run; `failed`: the logs of the runs that failed.
+    """
 
     name: str
     command: list[str]
@@ -100,18 +105,14 @@ def say(text: str) -> None:
 
 
 def rust(crate: str, *features: str) -> Iterator[File]:
-    """The test binaries of a crate. Features have a target folder of their own: the player that tests start is built with them."""
+    """The test binaries of a crate.
+
+    Features have a target folder of their own, because the player that tests start has them too.
+    """
     command = [
-        "cargo",
-        "test",
-        "--release",
-        "--locked",
-        "--quiet",
-        "--no-run",
-        "--message-format=json-render-diagnostics",
-        "--manifest-path",
-        f"{crate}/Cargo.toml",
-    ]
+        "cargo", "test", "--release", "--locked", "--quiet", "--no-run",
+        "--message-format=json-render-diagnostics", "--manifest-path", f"{crate}/Cargo.toml",
+    ]  # fmt: skip
     if features:
         command += ["--features", ",".join(features), "--test", "keys"]
     # as make test builds them; for this command alone, since images are made of other builds
@@ -124,39 +125,32 @@ def rust(crate: str, *features: str) -> Iterator[File]:
     )
     if built.returncode:
         raise SystemExit(f"the tests of {crate} do not build")
+
     for message in map(json.loads, built.stdout.splitlines()):
         if message.get("executable") and message["profile"]["test"]:
-            yield File(
-                " ".join([crate, message["target"]["name"]]), [message["executable"]], ROOT / crate
-            )
+            name = f"{crate} {message['target']['name']}"
+            yield File(name, [message["executable"]], ROOT / crate)
 
 
 def files() -> Iterator[File]:
     for crate in CRATES:
         yield from rust(crate)
     yield from rust("worker_image/player", "audit")
+
+    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     for path in sorted(path for folder in PYTHON for path in (ROOT / folder).rglob("test_*.py")):
         name = str(path.relative_to(ROOT))
-        yield File(name, [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name])
-    yield File(
-        "tests/e2e",
-        [
-            "tests/cluster/in",
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "tests/e2e",
-            "tests/cluster",
-        ],
-        once=True,
-    )
+        yield File(name, [*pytest, name])
+
+    on_cluster = ["tests/cluster/in", *pytest, "tests/e2e", "tests/cluster"]
+    yield File("tests/e2e", on_cluster, once=True)
 
 
 class Lanes:
-    """Threads that run file after file. One with nothing left to run spins, so that the machine stays as busy for the others."""
+    """Threads that run file after file.
+
+    One with nothing left to run spins, so that the machine stays as busy for the others.
+    """
 
     def __init__(self, todo: list[File], runs: int, minutes: float) -> None:
         self.todo = todo
@@ -210,9 +204,11 @@ def main() -> None:
     )
     options.add_argument("--lanes", type=int, default=2, help="files at a time (2)")
     asked = options.parse_args()
+
     if min(asked.runs, asked.lanes) < 1 or asked.load < asked.lanes:
         options.error("at least one run and one lane, and no more lanes than busy processes")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C
+
     LOGS.mkdir(parents=True, exist_ok=True)
     say("building the Rust tests (minutes the first time)")
     chosen = [
@@ -222,10 +218,13 @@ def main() -> None:
         raise SystemExit(f"no test file has a name with one of: {', '.join(asked.only)}")
     if any(file.once for file in chosen):
         subprocess.run(["make", "--no-print-directory", "up"], cwd=ROOT, check=True)
+
     say(
-        f"{len(chosen)} files, {asked.runs} runs or {asked.minutes:g} minutes each, {asked.lanes} at a time, {asked.load} busy processes on {os.cpu_count()} processors"
+        f"{len(chosen)} files, {asked.runs} runs or {asked.minutes:g} minutes each, "
+        f"{asked.lanes} at a time, {asked.load} busy processes on {os.cpu_count()} processors"
     )
     Lanes(list(chosen), asked.runs, asked.minutes).run(asked.lanes, asked.load)
+
     say("runs failed  longest s  file")
     for file in chosen:
         say(f"{len(file.seconds):>4} {len(file.failed):>6} {max(file.seconds):>10.1f}  {file.name}")

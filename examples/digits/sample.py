@@ -1,4 +1,4 @@
-"""Writes crds/samples/digits.yaml: the example network in a ConfigMap, and the SecureModel that serves it.
+"""Writes crds/samples/digits.yaml: the example network in a ConfigMap, and its SecureModel.
 
 uv run python examples/digits/sample.py
 """
@@ -10,8 +10,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
+HEADING = (
+    "# The example network (examples/digits) in a ConfigMap, and the SecureModel that serves it. "
+    "Written by examples/digits/sample.py.\n"
+)
 TEMPLATE = """\
-# The example network (examples/digits) in a ConfigMap, and the SecureModel that serves it. Written by examples/digits/sample.py.
 apiVersion: v1
 kind: ConfigMap
 metadata:
@@ -38,7 +41,7 @@ def main() -> None:
     text = TEMPLATE.format(
         sha256=hashlib.sha256(model).hexdigest(), data="\n".join("    " + line for line in lines)
     )
-    (ROOT / "crds/samples/digits.yaml").write_text(text)
+    (ROOT / "crds/samples/digits.yaml").write_text(HEADING + text)
 
 
 if __name__ == "__main__":

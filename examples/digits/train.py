@@ -1,5 +1,6 @@
-"""Trains the example network on scikit-learn's bundled digits, resized to 28 x 28, and writes digits.h5, digits.npy and labels.npy
-beside this file.
+"""Trains the example network on scikit-learn's bundled digits, resized to 28 x 28.
+
+Writes digits.h5, digits.npy and labels.npy beside this file.
 
 uv run python examples/digits/train.py
 """
@@ -56,6 +57,7 @@ def main() -> None:
     keras.utils.set_random_seed(SEED)
     train_x, test_x, train_y, test_y = data()
     model = network()
+
     epochs, batch = 100, 32
     rate = keras.optimizers.schedules.CosineDecay(3e-3, epochs * (len(train_x) // batch))
     model.compile(
@@ -63,6 +65,7 @@ def main() -> None:
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
+
     shift = keras.layers.RandomTranslation(0.06, 0.06, fill_mode="constant", seed=SEED)
     batches = (
         tf.data.Dataset.from_tensor_slices((train_x, train_y))
@@ -70,6 +73,7 @@ def main() -> None:
         .batch(batch, drop_remainder=True)
     )
     model.fit(batches.map(lambda x, y: (shift(x, training=True), y)), epochs=epochs, verbose=2)
+
     _, accuracy = model.evaluate(test_x, test_y, verbose=0)
     print(f"held-out accuracy: {accuracy:.4f}")
     model.save(HERE / "digits.h5", include_optimizer=False)

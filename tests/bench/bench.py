@@ -1,12 +1,13 @@
-"""Measures three players as processes on this machine, with TLS, client to client, beside TF Encrypted on three worker processes.
+"""Measures three players as processes on this machine, beside TF Encrypted on three workers.
 
-    make bench                   # the example network, the other networks but the largest, delays, load: about 15 minutes; writes bench.jsonl
+    make bench                   # all but the largest network: about 15 minutes; writes bench.jsonl
     make bench BENCH=--all       # the network of ResNet-18's size as well
     make bench BENCH="--only delays load"
     make bench BENCH=--report    # the tables of docs/performance.md, from bench.jsonl
-    make bench BENCH=--cluster   # seconds from `kubectl apply` to Ready on the cluster that KUBECONFIG points to
+    make bench BENCH=--cluster   # seconds from `kubectl apply` to Ready, on KUBECONFIG's cluster
 
-A line of bench.jsonl is one system, network, batch and delay. What is measured, and how, is in docs/performance.md.
+Times are with TLS, client to client. A line of bench.jsonl is one system, network, batch and delay.
+What is measured, and how, is in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def say(text: str) -> None:
 
 
 class Bench:
-    """The parts of a run. Each adds to the lines; a part that is left out leaves its figures out."""
+    """The parts of a run, each of which adds its figures to the lines."""
 
     def __init__(self, tool: Path, folder: Path, lines: Lines) -> None:
         self.tool = tool
@@ -74,7 +75,7 @@ class Bench:
         return Served(self.tool, net, protocol, folder, delay_ms, max_rows)
 
     def tfe(self) -> None:
-        """Interleaved: every system in turn, round after round, so that all meet the same state of the machine."""
+        """All systems in turn, round after round, so that they meet the machine in one state."""
         net = self.net("seed")
         with contextlib.ExitStack() as stack:
             ours = [stack.enter_context(self.served(net, protocol)) for protocol in PROTOCOLS]
@@ -98,8 +99,10 @@ class Bench:
                             f"{name} {found[-1]['p50_ms']:.2f} ms" for name, found in rounds.items()
                         )
                     )
+
                 for system in [*ours, *theirs]:
                     self.lines.add(system.system, "seed", batch, **middle(rounds[system.system]))
+
                 for system in ours:
                     ratios = {
                         their.system: ratio(rounds[their.system], rounds[system.system])
@@ -116,34 +119,22 @@ class Bench:
         self.interleaved = True
 
     def batches(self) -> None:
-        """Latency, bytes, hops, processor time and memory against the batch size; what the Python client sees."""
+        """Latency, bytes, hops, CPU and memory by batch size, and what the Python client sees."""
         net = self.net("seed")
         for protocol in PROTOCOLS:
             with self.served(net, protocol) as served:
                 for batch, repeats in BATCHES.items():
                     found = served.latency(batch, repeats)
                     say(f"{served.system}, B={batch}: " + summary(found, batch))
-                    if (
-                        self.interleaved and batch in INTERLEAVED
-                    ):  # with TF Encrypted in this run: those times count
-                        found = {
-                            key: value
-                            for key, value in found.items()
-                            if key not in ("p50_ms", "p99_ms")
-                        }
-                    self.lines.add(
-                        served.system,
-                        "seed",
-                        batch,
-                        **found,
-                        idle_mb=served.idle_mb,
-                        **vars(served.cost()),
-                    )
+                    # measured in turn with TF Encrypted in this run: those times count
+                    if self.interleaved and batch in INTERLEAVED:
+                        del found["p50_ms"], found["p99_ms"]
+                    found |= {"idle_mb": served.idle_mb, **vars(served.cost())}
+                    self.lines.add(served.system, "seed", batch, **found)
+
                 for batch, repeats in {1: 100, 32: 20}.items():
                     seen = served.python_client_ms(batch, repeats)
-                    say(
-                        f"{served.system}, B={batch}: a user of the Python client sees {seen:.2f} ms"
-                    )
+                    say(f"{served.system}, B={batch}: the Python client's user sees {seen:.2f} ms")
                     self.lines.add(served.system, "seed", batch, python_p50_ms=seen)
 
     def profile(self) -> None:
@@ -175,13 +166,19 @@ class Bench:
                 served.load(CLIENTS, 2.0)
                 found = served.load(CLIENTS, LOAD_S)
                 say(
-                    f"{served.system}, {CLIENTS} clients: {found['per_second']:.0f} predictions/s, p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms, "
-                    f"errors {found['errors'] or 'none'}; cores used: clients {found['client_cpu_cores']:.2f}, players {found['players_cpu_cores']:.2f}"
+                    f"{served.system}, {CLIENTS} clients: {found['per_second']:.0f} predictions/s, "
+                    f"p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms, "
+                    f"errors {found['errors'] or 'none'}; cores used: "
+                    f"clients {found['client_cpu_cores']:.2f}, "
+                    f"players {found['players_cpu_cores']:.2f}"
                 )
                 self.lines.add(served.system, "seed", 1, load=found)
 
     def delays(self) -> None:
-        """All links through a relay. Predicted: what it takes without a delay, and the delay of every hop."""
+        """All links lead through a relay.
+
+        Predicted: the time without a delay, plus the delay of every hop.
+        """
         net = self.net("seed")
         for protocol in PROTOCOLS:
             with self.served(net, protocol) as served:
@@ -191,7 +188,8 @@ class Bench:
                     found = served.latency(1, repeats, warm_up=3)
                     predicted = undelayed + found["hops"] * delay
                     say(
-                        f"{served.system}, {delay} ms one way: {found['p50_ms']:.1f} ms, predicted {predicted:.1f} ms ({found['hops']} hops)"
+                        f"{served.system}, {delay} ms one way: {found['p50_ms']:.1f} ms, "
+                        f"predicted {predicted:.1f} ms ({found['hops']} hops)"
                     )
                     self.lines.add(served.system, "seed", 1, delay, **found, predicted_ms=predicted)
 
@@ -199,7 +197,7 @@ class Bench:
         """Other networks, and whether a cost model of the smaller ones predicts the larger."""
         sizes = NETWORKS | (LARGEST if largest else {})
         for name, batches in sizes.items():
-            say(f"{name}: made, evaluated in the clear")
+            say(f"{name} is generated and evaluated in the clear")
             net = self.net(name)
             for protocol in PROTOCOLS:
                 with self.served(net, protocol, max_rows=max(batches)) as served:
@@ -215,15 +213,15 @@ class Bench:
                             self.lines.add(served.system, name, batch, **vars(cost), failed=why)
                             continue
                         say(
-                            f"{served.system}, {name}, {cost.macs / 1e6:.1f} M MACs, {cost.relus} ReLUs, B={batch}: "
-                            + summary(found, batch)
+                            f"{served.system}, {name}, {cost.macs / 1e6:.1f} M MACs, "
+                            f"{cost.relus} ReLUs, B={batch}: " + summary(found, batch)
                         )
                         self.lines.add(served.system, name, batch, **found, **vars(cost))
         for protocol in PROTOCOLS:
             self.predict(f"securemodel-{protocol.lower()}", list(sizes))
 
     def predict(self, system: str, names: list[str]) -> None:
-        """Fits on the networks before each one, smallest first."""
+        """Fits the cost model on the networks before each one, smallest first."""
         for at, name in enumerate(names[1:], start=1):
             known = [
                 line
@@ -231,21 +229,21 @@ class Bench:
                 if line.get("macs") and line["p50_ms"]
             ]
             if {line["net"] for line in known} != {"seed", *names[:at]}:
-                say(
-                    f"{system}: {name} is not predicted, because smaller networks were not measured (--only)"
-                )
+                say(f"{system}: {name} is not predicted; smaller networks are missing (--only)")
                 continue
+
             model = cost_model.fit(known)
             for line in self.lines.of(system, [name]):
                 if line["p50_ms"]:
                     line["predicted_ms"], line["fit"] = model.predict_ms(line), vars(model)
                     say(
-                        f"{system}, {name}, B={line['batch']}: {line['p50_ms']:.1f} ms, predicted {line['predicted_ms']:.1f} ms from the smaller networks"
+                        f"{system}, {name}, B={line['batch']}: {line['p50_ms']:.1f} ms, "
+                        f"predicted {line['predicted_ms']:.1f} ms from the smaller networks"
                     )
 
 
 def middle(rounds: list[dict[str, Any]]) -> dict[str, Any]:
-    """The medians of rounds; what is not a number is the last round's."""
+    """The medians of the rounds; what is not a number is taken from the last round."""
     numbers = {
         key: statistics.median(found[key] for found in rounds)
         for key, value in rounds[-1].items()
@@ -263,7 +261,8 @@ def ratio(theirs: list[dict[str, Any]], ours: list[dict[str, Any]]) -> float:
 
 def summary(found: dict[str, Any], batch: int) -> str:
     return (
-        f"p50 {found['p50_ms']:.2f} ms, p99 {found['p99_ms']:.2f} ms, {found['p50_ms'] / batch:.3f} ms a row, {found['bytes'] / 1e6:.3f} MB, "
+        f"p50 {found['p50_ms']:.2f} ms, p99 {found['p99_ms']:.2f} ms, "
+        f"{found['p50_ms'] / batch:.3f} ms a row, {found['bytes'] / 1e6:.3f} MB, "
         f"{found['hops']} hops, CPU {found['cpu_ms']:.2f} ms, peak {found['rss_mb']:.1f} MB"
     )
 
@@ -293,6 +292,7 @@ def main() -> None:
     )
     parser.add_argument("--tool", type=Path, help="the load tool's binary (load/)")
     args = parser.parse_args()
+
     if args.report:
         sys.stdout.write(report.markdown(Lines.load(RESULTS)))
         return
@@ -301,6 +301,7 @@ def main() -> None:
 
         say(seconds_to_ready())
         return
+
     lines = (
         Lines.load(RESULTS)
         if set(args.only) != set(PARTS) and RESULTS.exists()

@@ -1,4 +1,7 @@
-"""Time of a request = a * multiplications + b * ReLUs + c * hops, fitted on small networks, to predict larger ones."""
+"""Time of a request = a * multiplications + b * ReLUs + c * hops.
+
+Fitted on small networks, to predict larger ones.
+"""
 
 from __future__ import annotations
 

@@ -9,18 +9,9 @@ from typing import Any, Self
 Line = dict[str, Any]
 # in every line, null where it does not apply; what else was found comes after them
 COLUMNS = (
-    "system",
-    "net",
-    "batch",
-    "p50_ms",
-    "p99_ms",
-    "bytes",
-    "hops",
-    "cpu_ms",
-    "rss_mb",
-    "delay_ms",
+    "system", "net", "batch", "p50_ms", "p99_ms", "bytes", "hops", "cpu_ms", "rss_mb", "delay_ms",
     "cpu",
-)
+)  # fmt: skip
 DIGITS = 3
 
 
@@ -56,13 +47,8 @@ class Lines:
 
     def systems(self) -> list[str]:
         """Ours."""
-        return sorted(
-            {
-                line["system"]
-                for line in self.lines.values()
-                if line["system"].startswith("securemodel-")
-            }
-        )
+        systems = {line["system"] for line in self.lines.values()}
+        return sorted(system for system in systems if system.startswith("securemodel-"))
 
     @classmethod
     def load(cls, path: Path) -> Self:

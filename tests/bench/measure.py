@@ -6,23 +6,19 @@ import os
 import platform
 from pathlib import Path
 
+# flag of /proc/cpuinfo and name, widest first
+VECTORS = (("avx512f", "AVX-512"), ("avx2", "AVX2"), ("asimd", "NEON"))
+
 
 def cpu_name() -> str:
-    """The processor and the widest vectors it has, as the players choose their kernels."""
+    """The processor, and its widest vectors that the players have kernels for."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next(
         (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
         platform.processor(),
     )
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    level = next(
-        (
-            name
-            for flag, name in (("avx512f", "AVX-512"), ("avx2", "AVX2"), ("asimd", "NEON"))
-            if flag in flags
-        ),
-        "portable",
-    )
+    level = next((name for flag, name in VECTORS if flag in flags), "portable")
     return f"{model}, {level}, {os.cpu_count()} cores"
 
 
@@ -46,8 +42,6 @@ def forget_peak(pid: int) -> None:
 
 
 def _memory(pid: int, field: str) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return (
-        next(int(line.split()[1]) for line in status.splitlines() if line.startswith(field + ":"))
-        / 1024
-    )
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    kilobytes = next(int(line.split()[1]) for line in status if line.startswith(field + ":"))
+    return kilobytes / 1024

@@ -1,4 +1,4 @@
-"""The networks that are measured, with inputs, the right answers, and what a prediction costs in multiplications and ReLUs."""
+"""The networks that are measured: inputs, the right answers, multiplications and ReLUs."""
 
 from __future__ import annotations
 
@@ -23,8 +23,12 @@ POSITIVE = 0.8
 
 
 def provable(rng: np.random.Generator) -> Callable[[tuple[int, ...]], np.ndarray]:
-    """Random weights for deep networks: the absolute weights of an output sum to GAIN, so that the bound of every layer can be proved, and most are
-    positive, so that values do not die away. Sizes are spread widely (log-normal): a sum of many equal terms would hide the inputs."""
+    """Random weights for deep networks.
+
+    The absolute weights of an output sum to GAIN, so that the bound of every layer can be proved;
+    most are positive, so that values do not die away. Their sizes are spread widely (log-normal),
+    because a sum of many equal terms would hide the inputs.
+    """
 
     def draw(shape: tuple[int, ...]) -> np.ndarray:
         if len(shape) == 1:
@@ -40,19 +44,16 @@ def convs(*filters: int) -> Layers:
 
 
 VGG: Layers = [
-    *convs(32, 32),
-    pool(),
-    *convs(64, 64),
-    pool(),
-    *convs(128),
-    FLATTEN,
-    dense(128),
-    RELU,
-    dense(10),
-]
-# as many multiplications and ReLUs as ResNet-18 has at 224 x 224; a plain stack, because there are no skip connections, of valid convolutions
+    *convs(32, 32), pool(),
+    *convs(64, 64), pool(),
+    *convs(128), FLATTEN,
+    dense(128), RELU, dense(10),
+]  # fmt: skip
+# as many multiplications and ReLUs as ResNet-18 has at 224 x 224, in a plain stack of valid
+# convolutions, because skip connections are not supported
 RESNET: Layers = [
-    conv(72, 7, 2), RELU, pool(), *convs(96, 96, 96, 96), conv(192, 3, 2), RELU, *convs(192, 192, 192, 320, 320, 320, 320, 512, 512, 512),
+    conv(72, 7, 2), RELU, pool(), *convs(96, 96, 96, 96),
+    conv(192, 3, 2), RELU, *convs(192, 192, 192), *convs(320, 320, 320, 320), *convs(512, 512, 512),
     pool(), FLATTEN, dense(1000),
 ]  # fmt: skip
 
@@ -74,10 +75,8 @@ class Net:
 def make(name: str, folder: Path) -> Net:
     """Writes the model and the samples as files into the folder."""
     if name == "seed":  # the example's architecture
-        file, inputs = (
-            networks.make("seed").file,
-            np.random.default_rng(99).uniform(0, 1, (256, 28, 28, 1)),
-        )
+        file = networks.make("seed").file
+        inputs = np.random.default_rng(99).uniform(0, 1, (256, 28, 28, 1))
     else:
         shape, layers, samples = {
             "mlp": ((784,), [dense(256), RELU, dense(128), RELU, dense(10)], 64),
@@ -85,10 +84,9 @@ def make(name: str, folder: Path) -> Net:
             "resnet": ((224, 224, 3), RESNET, 1),
         }[name]
         rng = np.random.default_rng(1)
-        file, inputs = (
-            networks.keras_file(shape, layers, provable(rng)),
-            rng.uniform(0, 1, (samples, *shape)),
-        )
+        file = networks.keras_file(shape, layers, provable(rng))
+        inputs = rng.uniform(0, 1, (samples, *shape))
+
     path = folder / f"{name}.h5"
     path.write_bytes(file)
     expected = reference.evaluate(read_model(file), inputs)
@@ -107,7 +105,7 @@ class Cost:
 
 
 def cost(share_file: Path) -> Cost:
-    """Counted in the program that the players run: what the compiler merged or moved is what it is there."""
+    """Counted in the program that the players run, after everything that the compiler does."""
     with safe_open(share_file, "numpy") as file:
         return count(json.loads(file.metadata()["program"])["instructions"])
 
@@ -116,10 +114,9 @@ def count(instructions: list[dict[str, Any]]) -> Cost:
     """Of a program's instructions (docs/program.md)."""
     macs = relus = 0
     for instruction in instructions:
-        size, operands = (
-            prod(instruction["shape"]),
-            [instructions[i]["shape"] for i in instruction.get("in", [])],
-        )
+        size = prod(instruction["shape"])
+        operands = [instructions[i]["shape"] for i in instruction.get("in", [])]
+
         if instruction["op"] == "conv2d":
             macs += size * prod(operands[1][:3])
         elif instruction["op"] == "matmul":

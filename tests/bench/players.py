@@ -1,4 +1,7 @@
-"""Three players that serve one network, measured from outside by the load tool (load/) and by the Python client."""
+"""Three players that serve one network.
+
+They are measured from outside, by the load tool (load/) and by the Python client.
+"""
 
 from __future__ import annotations
 
@@ -30,17 +33,11 @@ class Relay:
     @classmethod
     def start(cls, tool: Path, targets: dict[str, str], delay_ms: float) -> Self:
         addresses = {role: f"127.0.0.1:{held_port()}" for role in targets}
-        # a network does not wait for a processor: the relay goes first where that is allowed
+        # a network does not wait for a processor, so the relay gets priority where that is allowed
         command = [
-            "nice",
-            "-n",
-            "-15",
-            str(tool),
-            "relay",
-            "--delay-ms",
-            str(delay_ms),
+            "nice", "-n", "-15", str(tool), "relay", "--delay-ms", str(delay_ms),
             *(f"--forward={addresses[role]}={targets[role]}" for role in targets),
-        ]
+        ]  # fmt: skip
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -51,7 +48,10 @@ class Relay:
 
 
 class Served:
-    """Three players with the shares of one network. `delay_ms` on all links: between players, and to the client."""
+    """Three players with the shares of one network.
+
+    `delay_ms` is on all links: between players, and to the client.
+    """
 
     def __init__(
         self,
@@ -103,13 +103,14 @@ class Served:
         return cost(next((self.trio.folder / "data/alice").rglob("*.safetensors")))
 
     def latency(self, batch: int, repeats: int, warm_up: int = 5) -> dict[str, Any]:
-        """One client, the data plane alone: the client is the load tool's."""
+        """One client, the load tool's: the data plane alone."""
         for pid in self.pids.values():
             measure.forget_peak(pid)
         sent, cpu = self._bytes_sent(), self._cpu()
         found = self._tool(
             "latency", "--rows", str(batch), "--repeats", str(repeats), "--warm-up", str(warm_up)
         )
+
         requests = found["requests"]
         frames = (self._bytes_sent() - sent) / requests - found["bytes_received"]
         players = {
@@ -153,10 +154,13 @@ class Served:
         cluster = self.trio.addresses
         net = self.net
         command = [
-            str(self.tool), what, "--alice", cluster["alice"], "--bob", cluster["bob"], "--ca", str(self.trio.folder / "tls/ca.crt"),
-            "--inputs", str(net.floats("inputs")), "--expected", str(net.floats("expected")), "--row", ",".join(map(str, net.inputs.shape[1:])),
+            str(self.tool), what, "--alice", cluster["alice"], "--bob", cluster["bob"],
+            "--ca", str(self.trio.folder / "tls/ca.crt"),
+            "--inputs", str(net.floats("inputs")), "--expected", str(net.floats("expected")),
+            "--row", ",".join(map(str, net.inputs.shape[1:])),
             "--tolerance", str(net.tolerance), *more,
         ]  # fmt: skip
+
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=TOOL_TIMEOUT_S, check=False
         )

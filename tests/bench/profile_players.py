@@ -1,4 +1,7 @@
-"""Where the players' processor time goes: samples of all three by `perf`, grouped by what the function is for. Waiting has no samples."""
+"""Where the players' processor time goes.
+
+`perf` samples all three; the samples are grouped by what the function is for. Waiting has none.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,24 @@ GROUPS = (
     ("compute", r"securemodel_player::mpc|core::(array|core_arch)|spec_from_iter"),
     (
         "memory",
-        r"mem(move|set|cpy)|malloc|calloc|\bcfree|_int_free|page|folio|fault|charge|memcg|vma|mmap|unmap|zap_|lruvec|list_del_entry|rcu_read",
+        (
+            r"mem(move|set|cpy)|malloc|calloc|\bcfree|_int_free|page|folio|fault|charge|memcg"
+            r"|vma|mmap|unmap|zap_|lruvec|list_del_entry|rcu_read"
+        ),
     ),
     (
         "scheduler",
-        r"finish_task_switch|sched|spin_unlock_irq|futex|wake|irqentry|\bsyscall\b|lock_contended|select_task|enqueue|dequeue",
+        (
+            r"finish_task_switch|sched|spin_unlock_irq|futex|wake|irqentry|\bsyscall\b"
+            r"|lock_contended|select_task|enqueue|dequeue"
+        ),
     ),
     (
         "network",
-        r"tcp|skb|sock|inet|ip_|nf_|sendmsg|recvmsg|recv|send|softirq|loopback|copy_(to|from)_iter|net::",
+        (
+            r"tcp|skb|sock|inet|ip_|nf_|sendmsg|recvmsg|recv|send|softirq|loopback"
+            r"|copy_(to|from)_iter|net::"
+        ),
     ),
 )
 
@@ -38,24 +50,18 @@ def shares(pids: list[int], data: Path, work: Callable[[], object]) -> dict[str,
     """Percent of the processes' time by group, while `work` runs."""
     record = subprocess.Popen(
         [
-            "perf",
-            "record",
-            "-q",
-            "-o",
-            str(data),
-            "-F",
-            str(RATE_HZ),
-            "-p",
-            ",".join(map(str, pids)),
+            "perf", "record", "-q", "-o", str(data), "-F", str(RATE_HZ),
+            "-p", ",".join(map(str, pids)),
         ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    )
+    )  # fmt: skip
     try:
         work()
     finally:
         record.send_signal(signal.SIGINT)
         record.wait(20)
+
     report = ["perf", "report", "-i", str(data), "--stdio", "-q", "--sort", "symbol"]
     told = subprocess.run(report, capture_output=True, text=True, timeout=120, check=True).stdout
     return grouped(told)

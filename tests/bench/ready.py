@@ -22,14 +22,9 @@ def seconds_to_ready() -> str:
                 if found["status"] == "True":
                     turned.setdefault(found["type"], time.monotonic() - begin)
             time.sleep(0.1)
-        return (
-            "seconds after apply: "
-            + ", ".join(f"{kind} {seconds:.1f}" for kind, seconds in turned.items())
-            + "   wanted: Ready <= 45"
-        )
+
+        times = ", ".join(f"{kind} {seconds:.1f}" for kind, seconds in turned.items())
+        return f"seconds after apply: {times}   wanted: Ready <= 45"
     finally:
-        subprocess.run(
-            ["kubectl", "delete", "namespace", "bench", "--wait=false"],
-            check=False,
-            capture_output=True,
-        )
+        delete = ["kubectl", "delete", "namespace", "bench", "--wait=false"]
+        subprocess.run(delete, check=False, capture_output=True)

@@ -79,6 +79,7 @@ def all_goals(lines: Lines) -> list[Goal]:
         Goal("latency B=1, better protocol", best(1).get("p50_ms"), 3, "ms", wanted=2),
         Goal("latency B=32, better protocol", best(32).get("p50_ms"), 45, "ms", wanted=30),
     ]
+
     for name, system, megabytes, hops in (
         ("ASTRA", "astra", 0.26, 20),
         ("SecureNN", "securenn", 0.40, 18),
@@ -88,41 +89,22 @@ def all_goals(lines: Lines) -> list[Goal]:
             Goal(f"bytes B=1, {name}", bytes_ and bytes_ / 1e6, megabytes, "MB", digits=3),
             Goal(f"longest chain, {name}", figure(system, 1, "hops"), hops, "hops", digits=0),
         ]
+
     per_second = max((load["per_second"] for load in every(1, "load")), default=None)
-    found.append(
-        Goal(
-            "throughput, 64 clients, better protocol",
-            per_second,
-            800,
-            "/s",
-            at_least=True,
-            digits=0,
-        )
-    )
+    throughput = "throughput, 64 clients, better protocol"
+    found.append(Goal(throughput, per_second, 800, "/s", at_least=True, digits=0))
+
     for batch, times in ((1, 25), (32, 12)):
         ratios = best(batch).get("ratio") or {}
         for theirs in ("tfe-aby3", "tfe-securenn"):
-            found.append(
-                Goal(
-                    f"times as fast as {theirs}, B={batch}",
-                    ratios.get(theirs),
-                    times,
-                    "x",
-                    at_least=True,
-                    digits=1,
-                )
-            )
+            what = f"times as fast as {theirs}, B={batch}"
+            found.append(Goal(what, ratios.get(theirs), times, "x", at_least=True, digits=1))
+
     idle = max((mb for by_player in every(1, "idle_mb") for mb in by_player.values()), default=None)
     found.append(Goal("player RSS idle, largest", idle, 12, "MB", digits=1))
-    found.append(
-        Goal(
-            "player RSS peak, B=64, largest",
-            max(every(64, "rss_mb"), default=None),
-            80,
-            "MB",
-            digits=1,
-        )
-    )
+    peak = max(every(64, "rss_mb"), default=None)
+    found.append(Goal("player RSS peak, B=64, largest", peak, 80, "MB", digits=1))
+
     off = [
         off_by(line)
         for line in lines.lines.values()
@@ -165,25 +147,20 @@ def markdown(lines: Lines) -> str:
 def batches(lines: list[Line]) -> str:
     rows = (
         [
-            line["system"], str(line["batch"]), number(line["p50_ms"]), number(line["p99_ms"]), number(line["p50_ms"] / line["batch"], 3),
-            number(line.get("python_p50_ms")), number(line["bytes"] and line["bytes"] / 1e6, 3), number(line["hops"], 0), number(line["cpu_ms"], 1),
-            number(line["rss_mb"], 0), ", ".join(f"{times:.1f}" for times in line.get("ratio", {}).values()),
+            line["system"], str(line["batch"]),
+            number(line["p50_ms"]), number(line["p99_ms"]),
+            number(line["p50_ms"] / line["batch"], 3),
+            number(line.get("python_p50_ms")), number(line["bytes"] and line["bytes"] / 1e6, 3),
+            number(line["hops"], 0), number(line["cpu_ms"], 1), number(line["rss_mb"], 0),
+            ", ".join(f"{times:.1f}" for times in line.get("ratio", {}).values()),
         ]
-        for line in sorted(lines, key=lambda line: (line["system"], line["batch"])) if line["p50_ms"] is not None
+        for line in sorted(lines, key=lambda line: (line["system"], line["batch"]))
+        if line["p50_ms"] is not None
     )  # fmt: skip
     titles = [
-        "system",
-        "B",
-        "p50 ms",
-        "p99 ms",
-        "ms a row",
-        "Python client, ms",
-        "MB",
-        "hops",
-        "CPU ms",
-        "peak MB",
-        "times as fast as TFE (ABY3, SecureNN)",
-    ]
+        "system", "B", "p50 ms", "p99 ms", "ms a row", "Python client, ms", "MB", "hops", "CPU ms",
+        "peak MB", "times as fast as TFE (ABY3, SecureNN)",
+    ]  # fmt: skip
     return table(titles, rows)
 
 
@@ -221,25 +198,18 @@ def profiles(lines: list[Line]) -> str:
 def load(lines: list[Line]) -> str:
     rows = (
         [
-            line["system"], number(found["clients"], 0), number(found["per_second"], 0), number(found["p50_ms"], 1), number(found["p99_ms"], 1),
+            line["system"], number(found["clients"], 0), number(found["per_second"], 0),
+            number(found["p50_ms"], 1), number(found["p99_ms"], 1),
             ", ".join(f"{code} {count}" for code, count in found["errors"].items()) or "none",
             number(found["client_cpu_cores"]), number(found["players_cpu_cores"]),
         ]
         for line in lines if (found := line.get("load"))
     )  # fmt: skip
-    return table(
-        [
-            "system",
-            "clients",
-            "predictions/s",
-            "p50 ms",
-            "p99 ms",
-            "errors",
-            "cores of the clients",
-            "cores of the players",
-        ],
-        rows,
-    )
+    titles = [
+        "system", "clients", "predictions/s", "p50 ms", "p99 ms", "errors",
+        "cores of the clients", "cores of the players",
+    ]  # fmt: skip
+    return table(titles, rows)
 
 
 def delays(lines: list[Line]) -> str:
@@ -260,9 +230,11 @@ def delays(lines: list[Line]) -> str:
 def networks(lines: list[Line]) -> str:
     rows = (
         [
-            line["system"], line["net"], str(line["batch"]), number(line["macs"] / 1e6, 2), number(line["relus"], 0),
+            line["system"], line["net"], str(line["batch"]),
+            number(line["macs"] / 1e6, 2), number(line["relus"], 0),
             line.get("failed") or number(line["p50_ms"], 1), number(line.get("predicted_ms"), 1),
-            number(line["bytes"] and line["bytes"] / 1e6, 2), number(line["hops"], 0), number(line["rss_mb"], 0),
+            number(line["bytes"] and line["bytes"] / 1e6, 2),
+            number(line["hops"], 0), number(line["rss_mb"], 0),
         ]
         for line in sorted(lines, key=lambda line: line["system"])
     )  # fmt: skip
@@ -272,20 +244,14 @@ def networks(lines: list[Line]) -> str:
         if fitted:
             model = fitted[-1]["fit"]
             fits.append(
-                f"{system}: {model['mac_ns']:.2f} ns a multiplication, {model['relu_ns']:.0f} ns a ReLU, {model['hop_us']:.0f} µs a hop."
+                f"{system}: {model['mac_ns']:.2f} ns a multiplication, "
+                f"{model['relu_ns']:.0f} ns a ReLU, {model['hop_us']:.0f} µs a hop."
             )
+
     titles = [
-        "system",
-        "net",
-        "B",
-        "M MACs a row",
-        "ReLUs a row",
-        "measured, ms",
-        "predicted, ms",
-        "MB",
-        "hops",
-        "peak MB",
-    ]
+        "system", "net", "B", "M MACs a row", "ReLUs a row", "measured, ms", "predicted, ms", "MB",
+        "hops", "peak MB",
+    ]  # fmt: skip
     return table(titles, rows) + "\n" + "\n".join(fits) + "\n"
 
 

@@ -1,4 +1,7 @@
-"""The demonstration: the example model on the cluster, its conditions as they turn, private predictions beside plaintext ones."""
+"""The demonstration: the example model on the cluster.
+
+Shows its conditions as they turn, then private predictions beside plaintext ones.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +42,8 @@ def follow_conditions(begin: float) -> None:
             now = (found["status"], found["reason"])
             if seen.get(found["type"]) != now:
                 seen[found["type"]] = now
-                say(
-                    f"    {clock()} {found['type']:<13} {found['status']:<6} {found['reason']}: {found['message']}"
-                )
+                turned = f"{found['type']:<13} {found['status']:<6} {found['reason']}"
+                say(f"    {clock()} {turned}: {found['message']}")
         if seen.get("Ready", ("", ""))[0] == "True":
             return
         time.sleep(0.25)
@@ -51,12 +53,15 @@ def follow_conditions(begin: float) -> None:
 def main() -> None:
     cluster.guard()
     steps = os.environ.get("SECUREMODEL_STEPS")
+    step = f"step {steps} of {steps}: " if steps else ""
     say(
-        f"==> {clock()} {f'step {steps} of {steps}: ' if steps else ''}the example model: kubectl apply -f crds/samples/digits.yaml (a quarter of a minute)"
+        f"==> {clock()} {step}the example model: "
+        "kubectl apply -f crds/samples/digits.yaml (a quarter of a minute)"
     )
     begin = time.monotonic()
     say("  " + cluster.kubectl("apply", "-f", str(cluster.SAMPLE)).strip().replace("\n", "\n  "))
     follow_conditions(begin)
+
     images, labels = reference.digits()
     plain = reference.logits(images)
     with securemodel.connect("digits") as model:
@@ -67,16 +72,19 @@ def main() -> None:
             model.predict(images[i : i + 1])
             times.append((time.perf_counter() - start) * 1e3)
         private = model.predict(images)
+
+    difference = np.abs(private - plain).max(axis=1)
     say("\n  digit  label  private  plaintext  largest logit difference")
-    # the model itself errs on some digits, privately as in the clear; shown are ones that it knows
+    # the model errs on some digits, in the clear too; these are ones that it gets right
     for i in np.flatnonzero(plain.argmax(1) == labels)[:SHOWN]:
-        say(
-            f"  {i:>5}  {labels[i]:>5}  {private[i].argmax():>7}  {plain[i].argmax():>9}  {np.abs(private[i] - plain[i]).max():.6f}"
-        )
+        classes = f"{labels[i]:>5}  {private[i].argmax():>7}  {plain[i].argmax():>9}"
+        say(f"  {i:>5}  {classes}  {difference[i]:.6f}")
+
     same = int((private.argmax(1) == plain.argmax(1)).sum())
     right = float((private.argmax(1) == labels).mean())
     say(
-        f"\n  all {len(images)} held-out digits: {same} predicted as in the clear, {right:.1%} right, largest logit difference {np.abs(private - plain).max():.6f}"
+        f"\n  all {len(images)} held-out digits: {same} predicted as in the clear, "
+        f"{right:.1%} right, largest logit difference {difference.max():.6f}"
     )
     say(f"  one digit through two port-forwards: {sorted(times)[len(times) // 2]:.1f} ms (median)")
     say("""

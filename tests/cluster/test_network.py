@@ -1,4 +1,7 @@
-"""The cluster's own network: what is sent to an address that nobody has goes nowhere, and what is sent to a service arrives."""
+"""The cluster's own network.
+
+What is sent to an address that nobody has goes nowhere; what is sent to a service arrives.
+"""
 
 from __future__ import annotations
 
@@ -28,23 +31,15 @@ def pod(name: str, *, of_node: bool = False) -> cluster.Object:
 
 @pytest.fixture(scope="module")
 def namespace() -> Iterator[str]:
-    """A namespace with a pod, one on the network of the node itself, and one that is about to go."""
+    """A namespace with a pod, one on the node's own network, and one that is about to go."""
     cluster.guard()
     name = f"test-{secrets.token_hex(3)}"
     cluster.kubectl("create", "namespace", name)
     try:
         cluster.apply([pod("pod"), pod("node", of_node=True), pod("gone")], name)
-        cluster.kubectl(
-            "wait",
-            "-n",
-            name,
-            "--for=condition=Ready",
-            "pod/pod",
-            "pod/node",
-            "pod/gone",
-            "--timeout=60s",
-            timeout=70,
-        )
+        pods = ("pod/pod", "pod/node", "pod/gone")
+        ready = ("--for=condition=Ready", "--timeout=60s")
+        cluster.kubectl("wait", "-n", name, *ready, *pods, timeout=70)
         yield name
     finally:
         cluster.kubectl("delete", "namespace", name, "--wait=false")
@@ -56,13 +51,10 @@ def nobodys(namespace: str) -> dict[str, str]:
     gone = cluster.get("pod", "gone", namespace)
     assert gone
     cluster.kubectl("delete", "pod", "gone", "-n", namespace, "--timeout=30s")
-    services = json.loads(cluster.kubectl("get", "servicecidr", "kubernetes", "-o", "json"))[
-        "spec"
-    ]["cidrs"][0]
-    return {
-        "a dead pod": gone["status"]["podIP"],
-        "no service": str(ipaddress.ip_network(services)[-2]),
-    }
+
+    cidr = json.loads(cluster.kubectl("get", "servicecidr", "kubernetes", "-o", "json"))
+    services = ipaddress.ip_network(cidr["spec"]["cidrs"][0])
+    return {"a dead pod": gone["status"]["podIP"], "no service": str(services[-2])}
 
 
 def connect(namespace: str, source: str, address: str, port: int) -> str:
@@ -76,7 +68,8 @@ def connect(namespace: str, source: str, address: str, port: int) -> str:
         return str(error)
 
 
-# the node first: it may have to try again, and its own attempts are told at once, while what pods are told (ICMP) is limited to a few a second
+# the node first: it may have to try again, and hears the outcome at once, while pods hear by ICMP,
+# which is limited to a few messages a second
 @pytest.mark.parametrize("source", ["node", "pod"])
 @pytest.mark.parametrize("whose", ["a dead pod", "no service"])
 def test_an_address_that_nobody_has_is_unreachable(

@@ -1,6 +1,7 @@
-"""The definitions that Python and Rust share (docs/program.md): both sides read these files. The Rust half is worker_image/player/tests/contract.rs.
+"""The definitions that Python and Rust share (docs/program.md): both sides read these files.
 
-`make golden` renews what follows from a model.h5 when its program is another one than the stored.
+The Rust half is worker_image/player/tests/contract.rs. `make golden` renews what follows from a
+model.h5 when it compiles to another program than the stored one.
 """
 
 from __future__ import annotations
@@ -51,11 +52,8 @@ def test_the_model_compiles_to_the_program_that_rust_reads(case: str, renew_gold
 def test_the_share_files_are_the_weights_and_only_together(case: str) -> None:
     files = {role: load((VECTORS / case / f"{role}.safetensors").read_bytes()) for role in ROLES}
     for at, fixed in program(case).fixed_weights().items():
-        m, la, lb = (
-            files["alice"][f"{at}.m"],
-            files["carol"][f"{at}.la"],
-            files["carol"][f"{at}.lb"],
-        )
+        m = files["alice"][f"{at}.m"]
+        la, lb = files["carol"][f"{at}.la"], files["carol"][f"{at}.lb"]
         assert (files["bob"][f"{at}.m"] == m).all()
         assert (files["alice"][f"{at}.la"] == la).all()
         assert (files["bob"][f"{at}.lb"] == lb).all()
@@ -75,12 +73,6 @@ def test_share_files_made_today_have_the_form_of_the_vectors(case: str) -> None:
         }
         assert {key: metadata[key] for key in expected} == expected
         assert set(metadata) == {
-            "format",
-            "role",
-            "protocol",
-            "fraction_bits",
-            "generation",
-            "digest",
-            "program",
-        }
+            "format", "role", "protocol", "fraction_bits", "generation", "digest", "program",
+        }  # fmt: skip
         assert (metadata["role"], metadata["protocol"]) == (role, CASES[case])

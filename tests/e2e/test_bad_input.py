@@ -1,4 +1,7 @@
-"""What users get wrong: a condition that names the thing and the next step, and nothing else disturbed."""
+"""What users get wrong gives a condition that names the thing and the next step.
+
+Nothing else is disturbed.
+"""
 
 from __future__ import annotations
 
@@ -31,20 +34,7 @@ def stored(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def refused(namespace: str, reason: str, *says: str) -> dict[str, Any]:
-    found = cluster.wait(
-        lambda: (
-            c
-            if (
-                c := cluster.condition(
-                    cluster.get("securemodel", "digits", namespace), "ModelShared"
-                )
-            )["reason"]
-            == reason
-            else None
-        ),
-        90,
-        f"ModelShared=False {reason}",
-    )
+    found = cluster.wait_condition("digits", namespace, "ModelShared", 90, reason=reason)
     assert found["status"] == "False"
     for text in says:
         assert text in found["message"], found["message"]
@@ -183,18 +173,7 @@ def test_an_object_that_is_not_ours_is_never_taken_over(namespace: str) -> None:
         "data": {"mine": "yes"},
     }
     cluster.apply([foreign, DATA, MODEL], namespace)
-    found = cluster.wait(
-        lambda: (
-            c
-            if (
-                c := cluster.condition(cluster.get("securemodel", "digits", namespace), "Accepted")
-            )["status"]
-            == "False"
-            else None
-        ),
-        30,
-        "Accepted=False",
-    )
+    found = cluster.wait_condition("digits", namespace, "Accepted", 30, status="False")
     assert found["reason"] == "NameConflict"
     assert "ConfigMap digits-cluster" in found["message"]
     assert cluster.get("configmap", "digits-cluster", namespace)["data"] == {"mine": "yes"}

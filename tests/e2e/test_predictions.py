@@ -31,31 +31,33 @@ def test_all_held_out_digits_are_classified_as_in_the_clear(served: str) -> None
 def test_the_command_line_predicts_from_outside_the_cluster(served: str, tmp_path) -> None:
     import subprocess
 
-    done = subprocess.run(
-        [Path(sys.executable).with_name("securemodel"), "predict", "digits", "-n", served, "--input", str(cluster.ROOT / "examples/digits/digits.npy"), "--output", str(tmp_path / "y.npy")],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    command = [
+        str(Path(sys.executable).with_name("securemodel")), "predict", "digits", "-n", served,
+        "--input", str(cluster.ROOT / "examples/digits/digits.npy"),
+        "--output", str(tmp_path / "y.npy"),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "360 rows in" in done.stdout
     assert np.load(tmp_path / "y.npy").shape == (360, 10)
 
 
 def test_a_client_in_a_pod_predicts_by_dns_without_access_to_the_api(served: str) -> None:
-    image = cluster.items("jobs", served)[0]["spec"]["template"]["spec"]["containers"][0][
-        "image"
-    ]  # has Python and numpy
-    source = {
-        path.name: path.read_text()
-        for path in (cluster.ROOT / "client/src/securemodel").glob("*.py")
-    }
-    script = "import numpy, securemodel\nwith securemodel.connect('digits') as model: print(model.predict(numpy.zeros((2, 28, 28, 1)))[0].tolist())"
+    package = cluster.ROOT / "client/src/securemodel"
+    source = {path.name: path.read_text() for path in package.glob("*.py")}
+    script = """if True:
+        import numpy, securemodel
+        with securemodel.connect("digits") as model:
+            print(model.predict(numpy.zeros((2, 28, 28, 1)))[0].tolist())
+    """
+    share_pod = cluster.items("jobs", served)[0]["spec"]["template"]["spec"]
     mounts = [
         {"name": "client", "mountPath": "/client/securemodel"},
         {"name": "config", "mountPath": "/etc/digits"},
     ]
     container = {
         "name": "client",
-        "image": image,
+        "image": share_pod["containers"][0]["image"],  # has Python and numpy
         "command": ["/venv/bin/python", "-c", script],
         "env": [
             {"name": "PYTHONPATH", "value": "/client"},
@@ -73,34 +75,24 @@ def test_a_client_in_a_pod_predicts_by_dns_without_access_to_the_api(served: str
         "containers": [container],
         "volumes": volumes,
     }
+    named = {"name": "client-source"}
     cluster.apply(
         [
-            {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": {"name": "client-source"},
-                "data": source,
-            },
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": named, "data": source},
             {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"}, "spec": pod},
         ],
         served,
     )
-    phase = cluster.wait(
-        lambda: (
-            p
-            if (p := cluster.get("pod", "client", served)["status"]["phase"])
-            in ("Succeeded", "Failed")
-            else None
-        ),
-        60,
-        "the pod ends",
-    )
+
+    def ended() -> str | None:
+        phase = cluster.get("pod", "client", served)["status"]["phase"]
+        return phase if phase in ("Succeeded", "Failed") else None
+
+    phase = cluster.wait(ended, 60, "the pod ends")
     log = cluster.kubectl("logs", "client", "-n", served)
     assert phase == "Succeeded", log
-    assert (
-        np.abs(np.array(json.loads(log)) - reference.logits(np.zeros((1, 28, 28, 1)))[0]).max()
-        <= 1e-3
-    )
+    expected = reference.logits(np.zeros((1, 28, 28, 1)))[0]
+    assert np.abs(np.array(json.loads(log)) - expected).max() <= 1e-3
 
 
 def test_a_model_that_is_not_there_is_named(served: str) -> None:
@@ -139,6 +131,7 @@ def test_a_restarted_player_serves_its_kept_shares(served: str, player: str) -> 
     cluster.wait(lambda: answered > before + 5, 60, "predictions after the restart")
     stop.set()
     asking.join(70)
+
     assert not wrong
     assert not failures, failures
     assert [job["metadata"]["name"] for job in cluster.items("jobs", served)] == jobs, (
@@ -169,6 +162,7 @@ def test_no_secret_or_weight_shows_in_logs_events_or_status(served: str) -> None
                 key = base64.b64decode(value).decode().splitlines()
                 secrets.append(key[1][:40])
     assert len(secrets) == 5
+
     texts = [
         cluster.kubectl("logs", "-n", served, pod["metadata"]["name"])
         for pod in cluster.items("pods", served)

@@ -1,13 +1,15 @@
 """The attack that masks reused over calls allow, on TF Encrypted 0.9.1's ABY3 as it is.
 
-A compiled ABY3 function draws its masks from nonces that are counted while it is traced, and constant afterwards: every call uses the same masks. In a comparison,
-server 0 sends server 2 the word (x0 + x1) ⊕ a; server 2 holds x2. With the same a in two calls, server 2, which knows one x (it is a client itself), has the other:
+A compiled ABY3 function draws its masks from nonces that are counted while it is traced, and
+constant afterwards: every call uses the same masks. In a comparison, server 0 sends server 2 the
+word (x0 + x1) ⊕ a; server 2 holds x2. If two calls use the same a, server 2, which knows one x
+because it is a client itself, learns the other:
 
     (x0 + x1) ⊕ a  ⊕  (x0' + x1') ⊕ a  =  (x - x2) ⊕ (x' - x2')
 
     python aby3_attack.py RESULT.json [--fresh]
 
-`--fresh` draws new keys for every call, which is the repair: the same attack then yields noise.
+`--fresh` draws new keys for every call, which is the remedy: the same attack then yields noise.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ KEYS = ("pairwise_keys_", "pairwise_nonces_", "b2a_keys_1_", "b2a_keys_2_", "b2a
 
 
 def listen(protocol: tfe.protocol.ABY3) -> dict[str, tf.Tensor]:
-    """Keeps what server 2 holds when a comparison begins: the word that server 0 sent it, and its own share."""
+    """Keeps what server 2 holds when a comparison begins.
+
+    `word`: what server 0 sent it; `share`: its own share.
+    """
     seen: dict[str, tf.Tensor] = {}
     carry = protocol.carry
 
@@ -63,13 +68,10 @@ def main(result: Path, fresh: bool) -> None:
     with np.errstate(over="ignore"):  # x > 0 is computed as the sign of -x
         mask = word ^ (-(known * scale).astype(np.int64) - share)
         recovered = -((word_victim ^ mask) + share_victim) / scale
+
+    computed, right = np.stack([y, y_victim]), np.maximum([known, victim], 0)
     outcome = {
-        "error": float(
-            max(
-                np.abs(y - np.maximum(known, 0)).max(),
-                np.abs(y_victim - np.maximum(victim, 0)).max(),
-            )
-        ),
+        "error": float(np.abs(computed - right).max()),
         "victim": victim.tolist(),
         "recovered": recovered.tolist(),
     }

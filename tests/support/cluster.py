@@ -1,4 +1,7 @@
-"""kubectl for tests and the demo: the cluster that KUBECONFIG points to, if it looks like one that tests may use."""
+"""kubectl for tests and the demo.
+
+The cluster is the one that KUBECONFIG points to, if it looks like one that tests may use.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +39,12 @@ def kubectl(*args: str, stdin: str | None = None, timeout: float = 60) -> str:
 
 
 def guard() -> None:
-    """Refuses any cluster whose context does not look like a test cluster's: tests create and delete."""
+    """Refuses a context that does not look like a test cluster's: tests create and delete."""
     context = kubectl("config", "current-context").strip()
     if not context.startswith("kind-") and context != os.environ.get("SECUREMODEL_TEST_CONTEXT"):
         raise KubectlError(
-            f"context {context!r} does not look like a test cluster (kind-...); set SECUREMODEL_TEST_CONTEXT={context} if it is one"
+            f"context {context!r} does not look like a test cluster (kind-...); "
+            f"set SECUREMODEL_TEST_CONTEXT={context} if it is one"
         )
 
 
@@ -71,14 +75,13 @@ def sample() -> tuple[Object, Object]:
 
 
 def condition(obj: Object | None, kind: str) -> Object:
-    found = [
-        c for c in ((obj or {}).get("status") or {}).get("conditions", []) if c["type"] == kind
-    ]
-    return found[0] if found else {"status": "Unknown", "reason": "", "message": ""}
+    known = ((obj or {}).get("status") or {}).get("conditions", [])
+    unknown = {"status": "Unknown", "reason": "", "message": ""}
+    return next((found for found in known if found["type"] == kind), unknown)
 
 
 def wait(done: Callable[[], Any], seconds: float, what: str, every: float = 0.5) -> Any:
-    """Waits until done() returns something true."""
+    """Waits until done() returns something true, and returns that."""
     end = time.monotonic() + seconds
     last = None
     while time.monotonic() < end:
@@ -87,6 +90,16 @@ def wait(done: Callable[[], Any], seconds: float, what: str, every: float = 0.5)
             return last
         time.sleep(every)
     raise AssertionError(f"not within {seconds} s: {what} (last: {last!r})")
+
+
+def wait_condition(name: str, namespace: str, kind: str, seconds: float, **fields: str) -> Object:
+    """Waits until the SecureModel's condition has these fields, and returns the condition."""
+
+    def turned() -> Object | None:
+        found = condition(get("securemodel", name, namespace), kind)
+        return found if fields.items() <= found.items() else None
+
+    return wait(turned, seconds, f"{kind} with {fields}")
 
 
 def wait_ready(name: str, namespace: str, seconds: float = 120) -> None:

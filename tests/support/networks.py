@@ -1,4 +1,4 @@
-"""Random networks of the supported layers, with fixed seeds: the example's architecture and others."""
+"""Random networks of the supported layers, with fixed seeds: the example's, and others."""
 
 from __future__ import annotations
 
@@ -163,9 +163,8 @@ def keras_file(
             arrays["kernel"] = weights((kh, kw, size[2], config["filters"]))
             size = [(size[0] - kh) // sy + 1, (size[1] - kw) // sx + 1, config["filters"]]
         elif kind in ("AveragePooling2D", "MaxPooling2D"):
-            size = [
-                (size[a] - config["pool_size"][a]) // config["strides"][a] + 1 for a in (0, 1)
-            ] + [size[2]]
+            (ph, pw), (sy, sx) = config["pool_size"], config["strides"]
+            size = [(size[0] - ph) // sy + 1, (size[1] - pw) // sx + 1, size[2]]
         elif kind == "Dense":
             arrays["kernel"] = weights((size[0], config["units"]))
             size = [config["units"]]
@@ -177,11 +176,11 @@ def keras_file(
                 arrays["bias"] = weights((size[-1],))
         entries.append({"class_name": kind, "config": config})
         stored[config["name"]] = arrays
-    first = {
-        "name": "input_1",
-        ("batch_input_shape" if keras == 2 else "batch_shape"): [None, *shape],
-    }
+
+    batch_shape = "batch_input_shape" if keras == 2 else "batch_shape"
+    first = {"name": "input_1", batch_shape: [None, *shape]}
     entries.insert(0, {"class_name": "InputLayer", "config": first})
+
     suffix = ":0" if keras == 2 else ""
     out = io.BytesIO()
     with h5py.File(out, "w") as file:

@@ -18,8 +18,10 @@ from securemodel_share.tfe_compat import tf, tfe
 
 
 def patch_randomness() -> None:
-    """Its generator is a compiled operation that this TensorFlow does not have, and its fallback wants a seed it cannot make and a
-    name that is gone."""
+    """TF Encrypted's generator is a compiled operation that this TensorFlow does not have.
+
+    Its fallback needs a seed that it cannot make, and a name that TensorFlow no longer has.
+    """
     tf.random_uniform = tf.random.uniform
     tfe.operations.secure_random.secure_seed = lambda name=None: tf.random.uniform(
         [2], maxval=2**31 - 1, dtype=tf.int32, name=name
@@ -27,7 +29,7 @@ def patch_randomness() -> None:
 
 
 def patch_max_pooling() -> None:
-    """It hands one stride to a function that expects two, as a convolution gives it, and so fails for every model."""
+    """TF Encrypted passes one stride where two are expected, and so fails for every model."""
     native = tfe.tensor.native
     im2col = native.im2col
     native.im2col = lambda x, height, width, strides, padding: im2col(
@@ -37,7 +39,8 @@ def patch_max_pooling() -> None:
 
 def secure_logits(model: Path, x: np.ndarray) -> np.ndarray:
     """What SecureNN computes."""
-    tfe.protocol.protocol.nodes.clear()  # its cache is keyed by arguments and outlives the tensors in them
+    # TF Encrypted's cache is keyed by arguments, and outlives the tensors in them
+    tfe.protocol.protocol.nodes.clear()
     tfe.set_protocol(tfe.protocol.SecureNN())
     y = lower(read_model(model.read_bytes()), tfe.define_private_variable(x))
     return np.asarray(y.reveal().to_native())

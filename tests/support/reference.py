@@ -1,4 +1,7 @@
-"""The plaintext model, for comparison: the example's .h5 evaluated in the clear by Keras's own arithmetic, without our compiler."""
+"""The plaintext model, for comparison.
+
+A .h5 (the example's by default) evaluated by Keras's arithmetic, without our compiler.
+"""
 
 from __future__ import annotations
 
@@ -34,22 +37,19 @@ def evaluate(network: Model, x: np.ndarray) -> np.ndarray:
         config = layer.config
         if layer.kind == "Conv2D":
             sy, sx = config["strides"]
-            windows = sliding_window_view(x, layer.weights["kernel"].shape[:2], axis=(1, 2))[
-                :, ::sy, ::sx
-            ]
-            x = np.einsum("byxcij,ijco->byxo", windows, layer.weights["kernel"], optimize=True)
+            kernel = layer.weights["kernel"]
+            windows = sliding_window_view(x, kernel.shape[:2], axis=(1, 2))[:, ::sy, ::sx]
+            x = np.einsum("byxcij,ijco->byxo", windows, kernel, optimize=True)
         elif layer.kind == "Dense":
             x = x @ layer.weights["kernel"]
         elif layer.kind in ("AveragePooling2D", "MaxPooling2D"):
             sy, sx = config["strides"]
             windows = sliding_window_view(x, config["pool_size"], axis=(1, 2))[:, ::sy, ::sx]
-            x = (
-                windows.mean(axis=(-2, -1))
-                if layer.kind == "AveragePooling2D"
-                else windows.max(axis=(-2, -1))
-            )
+            pool = np.mean if layer.kind == "AveragePooling2D" else np.max
+            x = pool(windows, axis=(-2, -1))
         elif layer.kind == "Flatten":
             x = x.reshape(len(x), -1)
+
         if "bias" in layer.weights:
             x = x + layer.weights["bias"]
         if config.get("activation") == "relu" or layer.kind == "ReLU":

@@ -31,7 +31,10 @@ class Request:
 
 
 class TlsServer:
-    """Serves `answers` by path on 127.0.0.1, anything else is 404; keeps the requests. `tls`: folder with tls.crt, tls.key and ca.crt."""
+    """Serves `answers` by path on 127.0.0.1, 404 for any other path; keeps the requests.
+
+    `tls`: a folder with tls.crt, tls.key and ca.crt.
+    """
 
     def __init__(self, tls: Path, answers: dict[str, Answer], port: int = 0) -> None:
         self.requests: list[Request] = []
@@ -41,14 +44,13 @@ class TlsServer:
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 outer.requests.append(Request(self.command, self.path, dict(self.headers), body))
+
                 answer = answers.get(self.path, Answer(404))
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
-                self.send_header(
-                    "Content-Length",
-                    str(len(answer.body) if answer.announced is None else answer.announced),
-                )
+                length = len(answer.body) if answer.announced is None else answer.announced
+                self.send_header("Content-Length", str(length))
                 self.end_headers()
                 self.wfile.write(answer.body)
 
@@ -61,9 +63,11 @@ class TlsServer:
         self.context.load_cert_chain(tls / "tls.crt", tls / "tls.key")
         self.context.load_verify_locations(tls / "ca.crt")
         self.context.verify_mode = ssl.CERT_OPTIONAL
+
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.server.socket = self.context.wrap_socket(self.server.socket, server_side=True)
-        self.server.handle_error = lambda *_: None  # type: ignore[method-assign] - clients that refuse our certificate are part of the tests
+        # clients that refuse our certificate are part of the tests
+        self.server.handle_error = lambda *_: None  # type: ignore[method-assign]
         self.port: int = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 

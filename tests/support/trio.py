@@ -1,4 +1,4 @@
-"""Three real players as processes on this machine, with real certificates, and the share step for them."""
+"""Three real players as processes on this machine, real certificates, and the share step."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ READY_S = 20
 
 
 def player_binary() -> Path:
-    """The player as `make build` leaves it, or another one from the variable SECUREMODEL_PLAYER_BINARY."""
+    """The player that `make build` made, or the one that SECUREMODEL_PLAYER_BINARY names."""
     cache = Path(os.environ.get("SECUREMODEL_CACHE", Path.home() / ".cache/securemodel"))
     checkout = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]  # as in tests/cluster/env.sh
-    path = Path(
-        os.environ.get(
-            "SECUREMODEL_PLAYER_BINARY", cache / "target" / checkout / "release/securemodel-player"
-        )
-    )
+    built = cache / "target" / checkout / "release/securemodel-player"
+    path = Path(os.environ.get("SECUREMODEL_PLAYER_BINARY", built))
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; run make build")
     return path
 
 
 class Trio:
-    """Starts the players in `folder`. `addresses` are what peers and the share step dial, and may lead through relays; players listen on `ports`."""
+    """Starts the players in `folder`.
+
+    They listen on `ports`; `addresses` are what peers and the share step dial, and may lead through
+    relays. `clusters` overrides the addresses for one holder: a role, "share" or "client".
+    """
 
     def __init__(
         self, folder: Path, model: str = "digits", namespace: str = "default", max_rows: int = 256
@@ -75,8 +76,10 @@ class Trio:
         data = self.folder / "data" / role
         data.mkdir(parents=True, exist_ok=True)
         command = [
-            str(player_binary()), "--player", role, "--cluster", str(self.cluster(role)), "--tls", str(self.folder / "tls" / role), "--data", str(data),
-            "--listen", f"127.0.0.1:{self.ports[role]}", "--health", f"127.0.0.1:{self.health[role]}", "--max-rows", str(self.max_rows),
+            str(player_binary()), "--player", role, "--cluster", str(self.cluster(role)),
+            "--tls", str(self.folder / "tls" / role), "--data", str(data),
+            "--listen", f"127.0.0.1:{self.ports[role]}",
+            "--health", f"127.0.0.1:{self.health[role]}", "--max-rows", str(self.max_rows),
         ]  # fmt: skip
         with self.log(role).open("ab") as log:
             self.processes[role] = subprocess.Popen(
@@ -98,13 +101,12 @@ class Trio:
         )
 
     def status(self, role: str) -> dict:
-        with urllib.request.urlopen(
-            f"http://127.0.0.1:{self.health[role]}/status", timeout=2
-        ) as answer:
+        url = f"http://127.0.0.1:{self.health[role]}/status"
+        with urllib.request.urlopen(url, timeout=2) as answer:
             return json.load(answer)
 
     def wait(self, done, seconds: float, what: str):
-        """Waits until done() returns something true; shows the logs if it does not."""
+        """Waits until done() returns something true, and returns that; else shows the logs."""
         end = time.monotonic() + seconds
         last: object = None
         while time.monotonic() < end:
@@ -128,25 +130,11 @@ class Trio:
         """Runs the share step for a stored model."""
         sha256 = sha256 or hashlib.sha256(model.read_bytes()).hexdigest()
         command = [
-            sys.executable,
-            "-m",
-            "securemodel_share",
-            "--model",
-            str(model),
-            "--sha256",
-            sha256,
-        ]
-        command += [
-            "--cluster",
-            str(self.cluster("share")),
-            "--tls",
-            str(self.folder / "tls/share"),
-            "--termination-message",
-            str(self.folder / "termination"),
-            "--protocol",
-            protocol,
-            *extra,
-        ]
+            sys.executable, "-m", "securemodel_share", "--model", str(model), "--sha256", sha256,
+            "--cluster", str(self.cluster("share")), "--tls", str(self.folder / "tls/share"),
+            "--termination-message", str(self.folder / "termination"),
+            "--protocol", protocol, *extra,
+        ]  # fmt: skip
         return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
 
     def client(self) -> securemodel.Model:
@@ -154,6 +142,5 @@ class Trio:
         endpoints = {
             role: endpoint(role, role, f"https://{cluster[role]}") for role in ("alice", "bob")
         }
-        return securemodel.Model(
-            endpoints, (self.folder / "tls/ca.crt").read_text(), self.model, self.namespace
-        )
+        ca = (self.folder / "tls/ca.crt").read_text()
+        return securemodel.Model(endpoints, ca, self.model, self.namespace)

@@ -1,5 +1,8 @@
-"""The attack on masks that are reused over calls works on stock TF Encrypted ABY3. What it yields on our players is tested where their messages are in the clear,
-in worker_image/player/tests/attack.rs."""
+"""The attack on masks that are reused over calls works on stock TF Encrypted ABY3.
+
+What it yields on our players is tested in worker_image/player/tests/attack.rs, where their messages
+are in the clear.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ ATTACK = Path(__file__).parents[1] / "support" / "aby3_attack.py"
 
 
 def attack(folder: Path, *flags: str) -> tuple[np.ndarray, np.ndarray]:
-    """The victim's query, and what the attacker makes of two transcripts. Takes a process of its own: TF Encrypted keeps global state."""
+    """The victim's query, and what the attacker recovers of it from two transcripts.
+
+    It runs in a process of its own, because TF Encrypted keeps global state.
+    """
     result = folder / "result.json"
     done = subprocess.run(
         [sys.executable, str(ATTACK), str(result), *flags],

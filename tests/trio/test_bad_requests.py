@@ -1,4 +1,7 @@
-"""Requests that are wrong, incomplete or not allowed: a v2 error for that request alone, and the trio serves the next."""
+"""Requests that are wrong, incomplete or not allowed.
+
+Each gets a v2 error for itself alone, and the trio serves the next one.
+"""
 
 from __future__ import annotations
 
@@ -100,71 +103,31 @@ def check(
 
 
 def test_a_wrong_shape_is_named(trio: Trio) -> None:
-    check(
-        infer(trio, "alice", [1, 28, 28]),
-        400,
-        "wrong_shape",
-        retryable=False,
-        says="[B, 28, 28, 1]",
-    )
-    check(infer(trio, "bob", [65, 28, 28, 1]), 400, "wrong_shape", retryable=False, says="1 to 64")
+    answer = infer(trio, "alice", [1, 28, 28])
+    check(answer, 400, "wrong_shape", retryable=False, says="[B, 28, 28, 1]")
+    answer = infer(trio, "bob", [65, 28, 28, 1])
+    check(answer, 400, "wrong_shape", retryable=False, says="1 to 64")
 
 
 def test_another_datatype_name_or_model_is_named(trio: Trio) -> None:
-    check(
-        infer(trio, "alice", [1, 28, 28, 1], datatype="FP32"),
-        400,
-        "bad_request",
-        retryable=False,
-        says="UINT64",
-    )
-    check(
-        infer(trio, "alice", [1, 28, 28, 1], name="image"),
-        400,
-        "bad_request",
-        retryable=False,
-        says='"input"',
-    )
-    check(
-        send(trio, "alice", "GET", "/v2/models/other"),
-        404,
-        "not_found",
-        retryable=False,
-        says="other",
-    )
-    check(
-        send(trio, "carol", "GET", "/v2/models/digits"),
-        404,
-        "not_found",
-        retryable=False,
-        says="alice and bob answer",
-    )
+    answer = infer(trio, "alice", [1, 28, 28, 1], datatype="FP32")
+    check(answer, 400, "bad_request", retryable=False, says="UINT64")
+    answer = infer(trio, "alice", [1, 28, 28, 1], name="image")
+    check(answer, 400, "bad_request", retryable=False, says='"input"')
+    answer = send(trio, "alice", "GET", "/v2/models/other")
+    check(answer, 404, "not_found", retryable=False, says="other")
+    answer = send(trio, "carol", "GET", "/v2/models/digits")
+    check(answer, 404, "not_found", retryable=False, says="alice and bob answer")
 
 
 def test_a_body_that_is_too_short_or_no_json_is_refused(trio: Trio) -> None:
-    check(
-        infer(trio, "alice", [1, 28, 28, 1], data=b"123"),
-        400,
-        "bad_request",
-        retryable=False,
-        says="6272 bytes",
-    )
-    answer = send(
-        trio,
-        "alice",
-        "POST",
-        "/v2/models/digits/infer",
-        b"not json",
-        {"Inference-Header-Content-Length": "8"},
-    )
+    answer = infer(trio, "alice", [1, 28, 28, 1], data=b"123")
+    check(answer, 400, "bad_request", retryable=False, says="6272 bytes")
+    length = {"Inference-Header-Content-Length": "8"}
+    answer = send(trio, "alice", "POST", "/v2/models/digits/infer", b"not json", length)
     check(answer, 400, "bad_request", retryable=False, says="JSON")
-    check(
-        send(trio, "alice", "POST", "/v2/models/digits/infer", b"{}"),
-        400,
-        "bad_request",
-        retryable=False,
-        says="Inference-Header-Content-Length",
-    )
+    answer = send(trio, "alice", "POST", "/v2/models/digits/infer", b"{}")
+    check(answer, 400, "bad_request", retryable=False, says="Inference-Header-Content-Length")
 
 
 def test_an_oversized_body_is_refused_before_it_is_read(trio: Trio) -> None:
@@ -176,13 +139,8 @@ def test_an_oversized_body_is_refused_before_it_is_read(trio: Trio) -> None:
     connection.putheader("Inference-Header-Content-Length", "10")
     connection.endheaders()
     response = connection.getresponse()
-    check(
-        (response.status, json.loads(response.read())),
-        413,
-        "too_large",
-        retryable=False,
-        says="fewer rows",
-    )
+    answer = (response.status, json.loads(response.read()))
+    check(answer, 413, "too_large", retryable=False, says="fewer rows")
     connection.close()
 
 
@@ -197,12 +155,8 @@ def test_one_share_never_sent_fails_that_request_alone(trio: Trio) -> None:
 def test_a_request_id_serves_once(trio: Trio) -> None:
     request_id = os.urandom(16).hex()
     infer(trio, "alice", [1, 28, 28, 1], request_id=request_id)
-    check(
-        infer(trio, "alice", [1, 28, 28, 1], request_id=request_id),
-        409,
-        "duplicate_id",
-        retryable=False,
-    )
+    answer = infer(trio, "alice", [1, 28, 28, 1], request_id=request_id)
+    check(answer, 409, "duplicate_id", retryable=False)
 
 
 @pytest.mark.parametrize(
@@ -219,60 +173,40 @@ def test_what_the_model_cannot_take_is_refused_before_anything_is_sent(
 ) -> None:
     images = np.zeros((2, 28, 28, 1))
     images[0, 3, 4, 0] = value
+
+    def asked() -> list[int]:
+        return [trio.status(role)["counters"]["requests"] for role in ("alice", "bob")]
+
     with trio.client() as model:
         model.metadata()
-        before = (
-            trio.status("alice")["counters"]["requests"],
-            trio.status("bob")["counters"]["requests"],
-        )
+        before = asked()
         with pytest.raises(securemodel.InputError) as error:
             model.predict(images)
         assert says in str(error.value)
         with pytest.raises(securemodel.InputError, match="28, 28, 1"):
             model.predict(np.zeros((2, 28, 28)))
-    assert (
-        trio.status("alice")["counters"]["requests"],
-        trio.status("bob")["counters"]["requests"],
-    ) == before
+    assert asked() == before
 
 
 @pytest.mark.parametrize("holder", [None, "alice", "bob", "carol"])
 def test_only_the_share_step_may_deliver_shares(trio: Trio, holder: str | None) -> None:
-    check(
-        send(trio, "alice", "PUT", "/v1/shares", b"x", holder=holder),
-        403,
-        "forbidden",
-        retryable=False,
-        says="certificate",
-    )
+    answer = send(trio, "alice", "PUT", "/v1/shares", b"x", holder=holder)
+    check(answer, 403, "forbidden", retryable=False, says="certificate")
 
 
 def test_a_file_that_is_not_this_players_shares_is_refused(trio: Trio, tmp_path: Path) -> None:
-    check(
-        send(trio, "alice", "PUT", "/v1/shares", b"not a share file", holder="share"),
-        422,
-        "bad_shares",
-        retryable=False,
-        says="not a share file",
-    )
+    def deliver(file: bytes) -> tuple[int, dict]:
+        return send(trio, "alice", "PUT", "/v1/shares", file, holder="share")
+
+    answer = deliver(b"not a share file")
+    check(answer, 422, "bad_shares", retryable=False, says="not a share file")
     bob = (trio.folder / "data/bob/shares.safetensors").read_bytes()
-    check(
-        send(trio, "alice", "PUT", "/v1/shares", bob, holder="share"),
-        422,
-        "bad_shares",
-        retryable=False,
-        says="bob's",
-    )
+    check(deliver(bob), 422, "bad_shares", retryable=False, says="bob's")
+
     damaged = bytearray((trio.folder / "data/alice/shares.safetensors").read_bytes())
     at = damaged.index(b"truncate_relu")
     damaged[at : at + 8] = b"TRUNCATE"
-    check(
-        send(trio, "alice", "PUT", "/v1/shares", bytes(damaged), holder="share"),
-        422,
-        "bad_shares",
-        retryable=False,
-        says="digest",
-    )
+    check(deliver(bytes(damaged)), 422, "bad_shares", retryable=False, says="digest")
 
 
 def peer_refused(trio: Trio, folder: Path, role: str = "alice") -> bool:
@@ -305,7 +239,7 @@ def test_a_peer_of_another_ca_or_another_role_is_refused(trio: Trio, tmp_path: P
 def test_a_certificate_of_another_model_is_refused(trio: Trio, tmp_path: Path) -> None:
     from datetime import UTC, datetime
 
-    # the CA's key is not on disk, so another model's certificate comes from another CA with the same name
+    # the CA's key is not on disk: another CA with the same name signs another model's certificate
     ca = pki.make_ca("default", "digits", datetime.now(UTC))
     other = pki.issue_player(ca, "default", "other", "bob", "bob", datetime.now(UTC))
     (tmp_path / "tls.crt").write_text(other.certificate)

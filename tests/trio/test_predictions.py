@@ -49,9 +49,8 @@ def test_two_clients_at_once_get_their_own_rows(trio: Trio) -> None:
     def ask(start: int) -> None:
         with trio.client() as model:
             for i in range(start, start + 40, 4):
-                errors.append(
-                    float(np.abs(model.predict(images[i : i + 3]) - expected[i : i + 3]).max())
-                )
+                private = model.predict(images[i : i + 3])
+                errors.append(float(np.abs(private - expected[i : i + 3]).max()))
 
     threads = [threading.Thread(target=ask, args=(40 * n,)) for n in range(6)]
     for thread in threads:
@@ -67,10 +66,8 @@ def test_players_report_what_they_serve(trio: Trio) -> None:
     assert len({(r["digest"], r["generation"], r["epoch"]) for r in reports}) == 1
     assert all(r["reason"] == "Serving" for r in reports)
     result = json.loads((trio.folder / "termination").read_text())
-    assert (result["digest"], result["generation"]) == (
-        reports[0]["digest"],
-        reports[0]["generation"],
-    )
+    for key in ("digest", "generation"):
+        assert result[key] == reports[0][key]
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -87,20 +84,18 @@ def test_any_player_may_die_while_requests_run(trio: Trio, role: str) -> None:
             while not stop.is_set():
                 begin = time.monotonic()
                 try:
-                    errors.append(
-                        float(np.abs(model.predict(images, timeout=timeout) - expected).max())
-                    )
+                    private = model.predict(images, timeout=timeout)
+                    errors.append(float(np.abs(private - expected).max()))
                 except securemodel.SecureModelError as error:
                     failures.append((time.monotonic() - begin, error))
 
     # one client tries again for long enough, the other shows the errors as they are
-    patient, impatient = (
-        threading.Thread(target=ask, args=(30,)),
-        threading.Thread(target=ask, args=(0,)),
-    )
+    patient = threading.Thread(target=ask, args=(30,))
+    impatient = threading.Thread(target=ask, args=(0,))
     patient.start()
     impatient.start()
     time.sleep(0.5)
+
     trio.kill(role)
     time.sleep(1.0)
     trio.start(role)
@@ -110,6 +105,7 @@ def test_any_player_may_die_while_requests_run(trio: Trio, role: str) -> None:
     stop.set()
     patient.join(40)
     impatient.join(40)
+
     assert max(errors) <= 1e-3, "never a wrong number"
     assert failures, "the client that does not try again has seen the loss"
     for seconds, error in failures:

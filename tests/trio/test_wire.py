@@ -1,4 +1,7 @@
-"""Reads every byte between client, players and share step: TLS and nothing else, and no planted weight or input in it."""
+"""Reads every byte between client, players and share step.
+
+It is TLS and nothing else, and no planted weight or input is in it.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from trio import ROLES, Trio
 PLANTED_WEIGHT = 0.7283019
 PLANTED_INPUT = 0.6172839
 TLS_CONTENT_TYPES = {20, 21, 22, 23}
+LONGEST_RECORD = (1 << 14) + 256
 
 
 class Relay:
@@ -58,18 +62,15 @@ def tls_only(stream: bytes) -> bool:
     at = 0
     while at + 5 <= len(stream):
         kind, version, length = struct.unpack(">BHH", stream[at : at + 5])
-        if (
-            kind not in TLS_CONTENT_TYPES
-            or version not in (0x0301, 0x0303)
-            or length > (1 << 14) + 256
-        ):
+        known = kind in TLS_CONTENT_TYPES and version in (0x0301, 0x0303)
+        if not known or length > LONGEST_RECORD:
             return False
         at += 5 + length
     return at > 0
 
 
 def patterns(value: float) -> list[bytes]:
-    """How a value could stand in memory: floats of both widths and fixed point, little- and big-endian, text."""
+    """The bytes of a value: both widths of float, fixed point, both byte orders, and text."""
     fixed = round(value * 2**16)
     found = [
         struct.pack(order + kind, number)
@@ -92,34 +93,32 @@ def test_every_byte_is_tls_and_no_secret_is_in_it(tmp_path: Path) -> None:
         for role in ROLES:
             relays[holder, role] = Relay(trio.ports[role])
         trio.clusters[holder] = {role: f"127.0.0.1:{relays[holder, role].port}" for role in ROLES}
+
     with trio:
         shared = trio.share(model)
         assert shared.returncode == 0, shared.stderr
         trio.wait_ready()
-        with trio.client() as client:
+        with trio.client() as served:
             for _ in range(5):
-                client.predict(inputs)
-        expected_links = {
-            ("bob", "alice"),
-            ("carol", "alice"),
-            ("carol", "bob"),
-            ("client", "alice"),
-            ("client", "bob"),
-        } | {("share", role) for role in ROLES}
+                served.predict(inputs)
+        players = {("bob", "alice"), ("carol", "alice"), ("carol", "bob")}
+        client = {("client", "alice"), ("client", "bob")}
+        expected_links = players | client | {("share", role) for role in ROLES}
         used = {pair for pair, relay in relays.items() if any(relay.streams)}
         assert used == expected_links, "every link leads through a relay"
         trio.kill("carol")
+
     streams = [bytes(stream) for relay in relays.values() for stream in relay.streams if stream]
     assert sum(map(len, streams)) > 300_000
     for pair, relay in relays.items():
         for stream in relay.streams:
             assert not stream or tls_only(bytes(stream)), pair
-    # some patterns are short: every one must stand out from what chance puts into so many random bytes
+
+    # a short pattern may be in so many random bytes by chance; two are not, and the planted values
+    # stand side by side
     for value in (PLANTED_WEIGHT, PLANTED_INPUT):
         for pattern in patterns(value):
-            doubled = pattern * (
-                2 if len(pattern) < 8 else 1
-            )  # the planted values stand side by side
+            doubled = pattern * (2 if len(pattern) < 8 else 1)
             assert not any(doubled in stream for stream in streams), pattern
     for relay in relays.values():
         relay.close()

@@ -16,12 +16,14 @@ from .errors import InputError, SecureModelError
 from .model import DATA_ROLES, TIMEOUT_S, Model
 
 SHOWN_ROWS = 20
+SHOWN_VALUES = 12
 EXIT_INPUT = 2
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Private predictions from a SecureModel. Exit status: 0 done; 1 the model or a player could not answer; 2 the input or the command line is wrong.",
+    help="Private predictions from a SecureModel. Exit status: 0 done; "
+    "1 the model or a player could not answer; 2 the input or the command line is wrong.",
 )
 
 Name = Annotated[str, typer.Argument(help="The SecureModel's name")]
@@ -58,25 +60,18 @@ def predict(
 ) -> None:
     """Predict privately: no player sees the input, the output or the weights."""
     rows = _load(input_path)
+
     with _connect(name, namespace, context, endpoints, ca) as model:
         model.metadata(timeout)
         begin = time.perf_counter()
         result = model.predict(rows, timeout, _progress if sys.stderr.isatty() else None)
         seconds = time.perf_counter() - begin
+
     if output:
         np.save(output, result)
-    flat = result.reshape(len(result), -1)
-    typer.echo(f"{'row':>5}  {'argmax':>6}  values")
-    for i, values in enumerate(flat[:SHOWN_ROWS]):
-        shown = " ".join(f"{v:8.4f}" for v in values[:12]) + (" ..." if len(values) > 12 else "")  # noqa: PLR2004
-        typer.echo(f"{i:>5}  {int(values.argmax()):>6}  {shown}")
-    if len(flat) > SHOWN_ROWS:
-        typer.echo(
-            f"  ... {len(flat) - SHOWN_ROWS} more rows"
-            + ("" if output else "; keep them with --output result.npy")
-        )
+    _show(result, kept=output is not None)
     typer.echo(
-        f"{len(flat)} rows in {seconds * 1000:.1f} ms"
+        f"{len(result)} rows in {seconds * 1000:.1f} ms"
         + (f", written to {output}" if output else "")
     )
 
@@ -147,6 +142,20 @@ def _load(path: Path) -> np.ndarray:
         )
     only: np.ndarray = loaded[names[0]]
     return only
+
+
+def _show(result: np.ndarray, *, kept: bool) -> None:
+    """The first rows. `kept`: whether the whole result is in a file."""
+    flat = result.reshape(len(result), -1)
+    typer.echo(f"{'row':>5}  {'argmax':>6}  values")
+    for i, values in enumerate(flat[:SHOWN_ROWS]):
+        shown = " ".join(f"{v:8.4f}" for v in values[:SHOWN_VALUES])
+        cut = " ..." if len(values) > SHOWN_VALUES else ""
+        typer.echo(f"{i:>5}  {int(values.argmax()):>6}  {shown}{cut}")
+
+    if len(flat) > SHOWN_ROWS:
+        more = f"  ... {len(flat) - SHOWN_ROWS} more rows"
+        typer.echo(more + ("" if kept else "; keep them with --output result.npy"))
 
 
 def _progress(done: int, rows: int) -> None:

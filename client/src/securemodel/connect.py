@@ -1,4 +1,7 @@
-"""Finds the players of a SecureModel: from outside the cluster with a kubeconfig, inside by DNS, or from a mounted client configuration."""
+"""Finds the players of a SecureModel.
+
+From outside the cluster with a kubeconfig, inside it by DNS, or by a mounted configuration.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,9 @@ def connect(
 
     Args:
         name, namespace: the SecureModel's.
-        config: a folder with the keys of the ConfigMap `<name>-client`, mounted into a pod; also from the variable SECUREMODEL_CONFIG_DIR. Needs no access to the API.
+        config: a folder with the keys of the ConfigMap `<name>-client`, mounted into a pod;
+            by default the folder that the variable SECUREMODEL_CONFIG_DIR names. With it, no
+            access to the API is needed.
         context: a context of the kubeconfig, if not its current one.
 
     Raises:
@@ -74,8 +79,10 @@ def _from_cluster(name: str, namespace: str, context: str | None) -> Model:
             config.load_kube_config(context=context)
     except config.ConfigException as error:
         raise SecureModelError(
-            f"no usable kubeconfig: {error}; set KUBECONFIG, or mount the ConfigMap {name}-client and set {CONFIG_VARIABLE}"
+            f"no usable kubeconfig: {error}; set KUBECONFIG, "
+            f"or mount the ConfigMap {name}-client and set {CONFIG_VARIABLE}"
         ) from error
+
     api = client.CoreV1Api()
     try:
         found = api.read_namespaced_config_map(
@@ -83,17 +90,21 @@ def _from_cluster(name: str, namespace: str, context: str | None) -> Model:
         )
     except ApiException as error:
         if error.status == 404:  # noqa: PLR2004
-            message = f"there is no SecureModel {name!r} in namespace {namespace!r} (ConfigMap {name}-client not found); look at: kubectl get securemodels -A"
-            raise ModelNotFoundError(message) from None
+            raise ModelNotFoundError(
+                f"there is no SecureModel {name!r} in namespace {namespace!r} "
+                f"(ConfigMap {name}-client not found); look at: kubectl get securemodels -A"
+            ) from None
         raise SecureModelError(
             f"the cluster refuses to show ConfigMap {namespace}/{name}-client: {error.reason}"
         ) from None
     except Exception as error:
         raise SecureModelError(f"the cluster cannot be reached: {error}") from error
+
     data = found.data or {}
     if not {"client.json", "ca.crt"} <= set(data):
         raise ModelNotFoundError(
-            f"ConfigMap {namespace}/{name}-client holds no client configuration; is it the operator's?"
+            f"ConfigMap {namespace}/{name}-client holds no client configuration; "
+            "is it the operator's?"
         )
     return _model(
         json.loads(data["client.json"]),
@@ -127,7 +138,7 @@ def _forwarded(api: Any, namespace: str) -> Dialer:
     def dialer(entry: dict[str, Any]) -> Callable[[], socket.socket]:
         def dial() -> socket.socket:
             port = int(entry["port"])
-            # a client of its own: port-forwarding replaces the request method of the one that it is given
+            # a client of its own: port-forwarding replaces the request method of the client it gets
             own = client.CoreV1Api(client.ApiClient(api.api_client.configuration))
             try:
                 forward = portforward(
@@ -141,7 +152,7 @@ def _forwarded(api: Any, namespace: str) -> Dialer:
                 raise ConnectionError(
                     f"cannot forward a port to pod {namespace}/{entry['pod']}: {error.reason}"
                 ) from None
-            # ssl needs a socket of its own; the forwarder ends when this end of its socket pair is closed
+            # ssl needs a socket of its own; the forwarder ends when its end of the pair is closed
             return socket.socket(fileno=stream.detach())
 
         return dial

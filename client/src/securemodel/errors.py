@@ -16,7 +16,10 @@ class ModelNotFoundError(SecureModelError):
 
 
 class PlayerError(SecureModelError):
-    """A player refused a request. `code` is stable (docs/wire.md); `retryable` says whether fresh shares may succeed."""
+    """A player refused a request.
+
+    `code` is stable (docs/wire.md); `retryable` says whether fresh shares may succeed.
+    """
 
     def __init__(self, player: str, code: str, message: str, *, retryable: bool) -> None:
         super().__init__(f"{player}: {message} ({code})")
@@ -30,4 +33,7 @@ class UnreachableError(SecureModelError):
 
 
 class UntrustedAnswerError(SecureModelError):
-    """Something was not what the client was promised: another certificate, program, generation or epoch. Nothing was put together."""
+    """The certificate, program, generation or epoch is not the one that the client expects.
+
+    No result was reconstructed.
+    """

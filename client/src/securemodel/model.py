@@ -32,7 +32,9 @@ T = TypeVar("T")
 
 
 class Model:
-    """A connection to the two data players of one SecureModel. Not for several threads at once; open one a thread.
+    """A connection to the two data players of one SecureModel.
+
+    Not safe for several threads at once: open one for each thread.
 
     Args:
         endpoints: role ("alice", "bob") -> how to reach that player.
@@ -53,10 +55,12 @@ class Model:
             raise SecureModelError(
                 f"endpoints are for {', '.join(endpoints)}; alice and bob are needed"
             )
+
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.set_alpn_protocols(["http/1.1"])
         context.load_verify_locations(cadata=ca)
+
         self.model = model
         self.namespace = namespace
         self.digest = digest
@@ -86,10 +90,14 @@ class Model:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def metadata(self, timeout: float = TIMEOUT_S) -> dict[str, Any]:
-        """What both players say of the model: `row_shape`, `output_shape`, `input_bound` (ring units), `digest`, `max_rows`, `protocol`, `fraction_bits`.
+        """What both players say about the model.
+
+        Keys: `row_shape`, `output_shape`, `input_bound` (ring units), `digest`, `max_rows`,
+        `protocol`, `fraction_bits`.
 
         Raises:
-            UntrustedAnswerError: they disagree, or it is not the expected program.
+            PlayerError: the players still disagree at the timeout.
+            UntrustedAnswerError: the program is not the expected one, or an answer is unreadable.
         """
         if self._metadata is None:
             self._metadata = self._retried(self._ask_metadata, time.monotonic() + timeout)
@@ -101,9 +109,9 @@ class Model:
         """Private predictions.
 
         Args:
-            array: numbers, (B, ...row); B may be larger than one batch, it is then cut.
-            timeout: seconds for each batch, tries included.
-            progress: called with the rows done and the rows in all.
+            array: numbers, (B, ...row); more rows than a batch are sent in several.
+            timeout: seconds for each batch, retries included.
+            progress: called with the number of rows done and of all rows.
 
         Returns:
             (B, ...output), float64.
@@ -116,6 +124,7 @@ class Model:
         """
         metadata = self.metadata(timeout)
         secret = encode(array, metadata["row_shape"], metadata["input_bound"])
+
         results: list[npt.NDArray[np.float64]] = []
         done = 0
         while done < len(secret):
@@ -134,7 +143,10 @@ class Model:
         return np.concatenate(results)
 
     def _takes_fewer_rows(self, timeout: float) -> bool:
-        """Whether the players take fewer rows a batch than they did (spec.serving.batching), and nothing else has changed; from now on batches are cut so."""
+        """Whether the players take fewer rows a batch than before, and nothing else has changed.
+
+        If so (spec.serving.batching was changed), later batches are that much smaller.
+        """
         before, now = (
             self.metadata(timeout),
             self._retried(self._ask_metadata, time.monotonic() + timeout),
@@ -163,8 +175,10 @@ class Model:
             ]
         except (KeyError, IndexError, TypeError) as error:
             raise UntrustedAnswerError(
-                f"a player's metadata cannot be read ({type(error).__name__}); is it of another release?"
+                f"a player's metadata cannot be read ({type(error).__name__}); "
+                "is it of another release?"
             ) from error
+
         if views[0] != views[1]:
             differing = ", ".join(key for key in views[0] if views[0][key] != views[1][key])
             raise PlayerError(
@@ -175,16 +189,18 @@ class Model:
             )
         if views[0]["fraction_bits"] != FRACTION_BITS:
             raise UntrustedAnswerError(
-                f"the players use {views[0]['fraction_bits']} fraction bits, this client {FRACTION_BITS}; use one release"
+                f"the players use {views[0]['fraction_bits']} fraction bits, "
+                f"this client {FRACTION_BITS}; use one release"
             )
         if self.digest and views[0]["digest"] != self.digest:
             raise UntrustedAnswerError(
-                f"the players run program {views[0]['digest']}, expected {self.digest}; nothing was sent"
+                f"the players run program {views[0]['digest']}, expected {self.digest}; "
+                "nothing was sent"
             )
         return views[0]
 
     def _ask(self, secret: Ring) -> npt.NDArray[np.float64]:
-        """One try: fresh shares, a fresh id."""
+        """One attempt: fresh shares, a fresh id."""
         shares = dict(zip(DATA_ROLES, split(secret), strict=True))
         request_id = os.urandom(16).hex()
         first, second = self._both(
@@ -211,16 +227,18 @@ class Model:
             )
 
     def _both(self, ask: Callable[[Player], T]) -> list[T]:
-        """Asks both players at the same time. Once one has failed, the other is not waited for."""
+        """Asks both players at the same time, and stops waiting for one once the other failed."""
         futures: dict[str, Future[T]] = {
             role: self._pool.submit(ask, self._players[role]) for role in DATA_ROLES
         }
+
         done, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
         told = [error for future in done if (error := future.exception()) is not None]
         if told:
             for role, future in futures.items():
                 if future not in done:
                     self._interrupt(self._players[role])
+
         wait(futures.values())
         errors = told or [
             error for future in futures.values() if (error := future.exception()) is not None

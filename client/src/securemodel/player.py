@@ -1,4 +1,7 @@
-"""One data player, as the client speaks with it: TLS 1.3 to a certificate of the right role, Open Inference Protocol (docs/wire.md)."""
+"""One data player, as a client talks to it (docs/wire.md).
+
+TLS 1.3 to a certificate of the right role; Open Inference Protocol.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,16 @@ from .sharing import Ring
 JSON_LENGTH = "Inference-Header-Content-Length"
 TIMEOUT_S = 20.0
 HTTP_ERROR = 400
+HTTP_SERVER_ERROR = 500
 MAX_ANSWER = 1 << 30
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """How to reach a player. `server_name` is verified in its certificate; `dial` opens the byte stream below TLS."""
+    """How to reach a player.
+
+    `server_name` is verified in its certificate; `dial` opens the byte stream below TLS.
+    """
 
     name: str
     role: str
@@ -43,7 +50,7 @@ class Answer:
 
 
 class Player:
-    """A kept connection to one player, reopened when it broke."""
+    """A connection to one player, kept open between requests and reopened after it broke."""
 
     def __init__(self, endpoint: Endpoint, identity: str, context: ssl.SSLContext) -> None:
         self.endpoint = endpoint
@@ -86,6 +93,7 @@ class Player:
         body, length = self._request(
             "POST", f"/v2/models/{model}/infer", text + tensor, {JSON_LENGTH: str(len(text))}
         )
+
         try:
             answer = json.loads(body[:length])
             output = answer["outputs"][0]
@@ -100,7 +108,8 @@ class Player:
             hops = int(parameters["hops"])
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise UntrustedAnswerError(
-                f"{self.name} sent an answer that cannot be read ({type(error).__name__}); is it of another release?"
+                f"{self.name} sent an answer that cannot be read ({type(error).__name__}); "
+                "is it of another release?"
             ) from error
         return Answer(result, agreement, hops)
 
@@ -127,25 +136,27 @@ class Player:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise UnreachableError(
-                f"{self.name} ({self.endpoint.server_name}) cannot be reached: {error or type(error).__name__}"
+                f"{self.name} ({self.endpoint.server_name}) cannot be reached: "
+                f"{error or type(error).__name__}"
             ) from error
         except UntrustedAnswerError:
             self.close()
             raise
+
         if response.status < HTTP_ERROR:
             return answer, int(response.getheader(JSON_LENGTH, len(answer)))
         if response.will_close:
             self.close()
+        raise self._refusal(response.status, answer)
+
+    def _refusal(self, status: int, body: bytes) -> PlayerError:
         try:
-            refusal = json.loads(answer)
-            code, message, retryable = (
-                str(refusal["code"]),
-                str(refusal["error"]),
-                bool(refusal["retryable"]),
-            )
+            told = json.loads(body)
+            code, message = str(told["code"]), str(told["error"])
+            retryable = bool(told["retryable"])
         except (ValueError, KeyError, TypeError):
-            code, message, retryable = "http", f"HTTP {response.status}", response.status >= 500  # noqa: PLR2004
-        raise PlayerError(self.name, code, message, retryable=retryable)
+            code, message, retryable = "http", f"HTTP {status}", status >= HTTP_SERVER_ERROR
+        return PlayerError(self.name, code, message, retryable=retryable)
 
     def _connected(self) -> http.client.HTTPConnection:
         if self.connection is None:
@@ -173,7 +184,7 @@ class Player:
         return self.connection
 
     def _check_role(self, sock: ssl.SSLSocket) -> None:
-        """alice's certificate must not serve for bob: a share goes only to the player that it is for."""
+        """A share goes only to its own player: alice's certificate must not pass for bob's."""
         certificate = x509.load_der_x509_certificate(sock.getpeercert(binary_form=True) or b"")
         try:
             names = certificate.extensions.get_extension_for_class(
@@ -188,5 +199,6 @@ class Player:
             uris = []
         if uris != [self.identity]:
             raise UntrustedAnswerError(
-                f"{self.endpoint.server_name} is {', '.join(uris) or 'nobody'}, not {self.identity}; nothing was sent to it"
+                f"{self.endpoint.server_name} is {', '.join(uris) or 'nobody'}, "
+                f"not {self.identity}; nothing was sent to it"
             )

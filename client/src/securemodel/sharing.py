@@ -20,7 +20,8 @@ def encode(array: npt.ArrayLike, row_shape: tuple[int, ...], bound: int) -> Ring
         bound: the largest absolute ring value that the model takes.
 
     Raises:
-        InputError: another shape or type, NaN, infinite, or a value beyond the bound; names the first element that is wrong.
+        InputError: wrong shape or type, NaN, infinite, or a value beyond the bound; names the
+            first element that is wrong.
     """
     x = np.asarray(array)
     if x.dtype.kind not in "fiub":
@@ -30,19 +31,22 @@ def encode(array: npt.ArrayLike, row_shape: tuple[int, ...], bound: int) -> Ring
         raise InputError(
             f"the input has shape {x.shape}, the model takes (B, {wanted}) with at least one row"
         )
+
     x = x.astype(np.float64)
     finite = np.isfinite(x)
     if not finite.all():
         raise InputError(
             f"the input is {x[~finite][0]} at {_first(~finite)}; remove NaN and infinite values"
         )
+
     scaled = np.rint(x * 2.0**FRACTION_BITS)
     beyond = np.abs(scaled) > bound
     if beyond.any():
         limit = bound / 2**FRACTION_BITS
         raise InputError(
-            f"the input is {x[beyond][0]:g} at {_first(beyond)}, the model takes values from {-limit:g} to {limit:g}; "
-            "scale the input as in training, or create the SecureModel with a larger spec.model.inputBound"
+            f"the input is {x[beyond][0]:g} at {_first(beyond)}, "
+            f"the model takes values from {-limit:g} to {limit:g}; scale the input as in training, "
+            "or create the SecureModel with a larger spec.model.inputBound"
         )
     return scaled.astype(np.int64).view(np.uint64)
 

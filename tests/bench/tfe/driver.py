@@ -1,9 +1,10 @@
-"""Predictions under one of TF Encrypted's protocols on three worker processes (server.py), as a user of its Keras interface gets them.
+"""Predictions by TF Encrypted on three workers (server.py), as users of its Keras layers get them.
 
 python driver.py ABY3|SecureNN '{"server0": "127.0.0.1:4440", ...}' MODEL.h5
 
-Reads lines {"inputs": X.npy, "expected": Y.npy, "repeats": N}; each request is a fresh private input that is shared, computed on and revealed. Answers
-each line with {"times_ms": [...], "max_error": ...}.
+Reads lines {"inputs": X.npy, "expected": Y.npy, "repeats": N}. Each request is a fresh private
+input that is shared, computed on and revealed. Answers each line with
+{"times_ms": [...], "max_error": ...}.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 
 def compiled(path: Path, rows: int) -> Predict:
-    """TF Encrypted's own layers with the weights of a stored Keras model, compiled for this many rows."""
+    """TF Encrypted's layers with the weights of a stored Keras model, compiled for so many rows."""
     stored = read_model(path.read_bytes())
     layers = [
         {"class_name": layer.kind, "config": dict(layer.config)}
@@ -53,12 +54,14 @@ def main() -> None:
     config.connect_servers()
     tfe.set_config(config)
     tfe.set_protocol({"ABY3": tfe.protocol.ABY3, "SecureNN": tfe.protocol.SecureNN}[protocol]())
+
     models: dict[int, Predict] = {}
     for line in sys.stdin:
         order = json.loads(line)
         x, expected = np.load(order["inputs"]), np.load(order["expected"])
         if len(x) not in models:
             models[len(x)] = compiled(Path(path), len(x))
+
         times, errors = [], []
         for _ in range(order["repeats"]):
             begin = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The Helm chart as rendered: least privilege, no privileges in pods, and a schema that refuses what it does not know."""
+"""The Helm chart as rendered: least privilege, no privileged pods, and a strict schema."""
 
 from __future__ import annotations
 
@@ -22,16 +22,9 @@ def helm(*args: str) -> subprocess.CompletedProcess[str]:
 
 def rendered(*values: str) -> dict[tuple[str, str], dict[str, Any]]:
     done = helm(
-        "template",
-        "securemodel",
-        str(CHART),
-        "--kube-version",
-        "1.34.0",
-        "--include-crds",
-        "--namespace",
-        "securemodel-system",
-        *values,
-    )
+        "template", "securemodel", str(CHART), "--kube-version", "1.34.0", "--include-crds",
+        "--namespace", "securemodel-system", *values,
+    )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, ""), "no error and no warning"
     return {
         (obj["kind"], obj["metadata"]["name"]): obj
@@ -60,19 +53,14 @@ def test_rules_are_sorted_and_name_every_verb(objects) -> None:
     keys = [(rule["apiGroups"], rule["resources"]) for rule in rules]
     assert keys == sorted(keys)
     assert len({str(key) for key in keys}) == len(keys), "one rule a resource"
-    assert all(
-        rule["verbs"] == sorted(rule["verbs"])
-        and "*" not in (*rule["verbs"], *rule["resources"], *rule["apiGroups"])
-        for rule in rules
-    )
+    for rule in rules:
+        assert rule["verbs"] == sorted(rule["verbs"])
+        assert "*" not in (*rule["verbs"], *rule["resources"], *rule["apiGroups"])
 
 
 def test_secrets_can_be_neither_listed_nor_watched_nor_deleted(objects) -> None:
-    verbs = next(
-        rule["verbs"]
-        for rule in objects["ClusterRole", "securemodel-operator"]["rules"]
-        if rule["resources"] == ["secrets"]
-    )
+    rules = objects["ClusterRole", "securemodel-operator"]["rules"]
+    verbs = next(rule["verbs"] for rule in rules if rule["resources"] == ["secrets"])
     assert verbs == ["create", "get", "patch"]
 
 
@@ -92,10 +80,9 @@ def test_the_operators_pod_has_no_privileges(objects) -> None:
 
 
 def test_registry_tags_and_pull_secrets_reach_every_image() -> None:
-    objects = rendered(
-        "--set",
-        "image.registry=reg.example,image.player.tag=p,image.share.tag=s,image.operator.tag=o,imagePullSecrets={pull}",
-    )
+    tags = "image.player.tag=p,image.share.tag=s,image.operator.tag=o"
+    values = f"image.registry=reg.example,{tags},imagePullSecrets={{pull}}"
+    objects = rendered("--set", values)
     pod = objects["Deployment", "securemodel-operator"]["spec"]["template"]["spec"]
     environment = {entry["name"]: entry["value"] for entry in pod["containers"][0]["env"]}
     assert pod["containers"][0]["image"] == "reg.example/securemodel/operator:o"
