@@ -185,7 +185,7 @@ class Lanes:
                 raise
 
 
-def main() -> None:
+def parsed() -> argparse.Namespace:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -207,6 +207,11 @@ def main() -> None:
 
     if min(asked.runs, asked.lanes) < 1 or asked.load < asked.lanes:
         options.error("at least one run and one lane, and no more lanes than busy processes")
+    return asked
+
+
+def main() -> None:
+    asked = parsed()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C
 
     LOGS.mkdir(parents=True, exist_ok=True)

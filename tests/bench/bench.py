@@ -88,33 +88,19 @@ class Bench:
                 for system in theirs:
                     say(f"{system.system} compiles for B={batch} and warms up")
                     system.latency(batch, 3)
-                rounds: dict[str, list[dict[str, Any]]] = {}
-                for number in range(ROUNDS):
-                    for system in [*ours, *theirs]:
-                        found = system.latency(batch, repeats if system in ours else their_repeats)
-                        rounds.setdefault(system.system, []).append(found)
-                    say(
-                        f"B={batch}, round {number + 1} of {ROUNDS}: "
-                        + ", ".join(
-                            f"{name} {found[-1]['p50_ms']:.2f} ms" for name, found in rounds.items()
-                        )
-                    )
+                counts = dict.fromkeys(ours, repeats) | dict.fromkeys(theirs, their_repeats)
+                rounds = in_turn(counts, batch)
 
                 for system in [*ours, *theirs]:
                     self.lines.add(system.system, "seed", batch, **middle(rounds[system.system]))
-
                 for system in ours:
                     ratios = {
                         their.system: ratio(rounds[their.system], rounds[system.system])
                         for their in theirs
                     }
                     self.lines.add(system.system, "seed", batch, ratio=ratios)
-                    say(
-                        f"B={batch}: {system.system} is "
-                        + ", ".join(
-                            f"{times:.1f} times as fast as {name}" for name, times in ratios.items()
-                        )
-                    )
+                    times = ", ".join(f"{x:.1f} times as fast as {y}" for y, x in ratios.items())
+                    say(f"B={batch}: {system.system} is {times}")
 
         self.interleaved = True
 
@@ -242,6 +228,19 @@ class Bench:
                     )
 
 
+def in_turn(
+    requests: dict[Served | TfEncrypted, int], batch: int
+) -> dict[str, list[dict[str, Any]]]:
+    """What each system measured in each round. `requests`: how many in a round."""
+    rounds: dict[str, list[dict[str, Any]]] = {}
+    for number in range(ROUNDS):
+        for system, count in requests.items():
+            rounds.setdefault(system.system, []).append(system.latency(batch, count))
+        last = ", ".join(f"{name} {found[-1]['p50_ms']:.2f} ms" for name, found in rounds.items())
+        say(f"B={batch}, round {number + 1} of {ROUNDS}: {last}")
+    return rounds
+
+
 def middle(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     """The medians of the rounds; what is not a number is taken from the last round."""
     numbers = {
@@ -267,7 +266,7 @@ def summary(found: dict[str, Any], batch: int) -> str:
     )
 
 
-def main() -> None:
+def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -291,8 +290,11 @@ def main() -> None:
         help="measure only the time to Ready, on the cluster that KUBECONFIG points to",
     )
     parser.add_argument("--tool", type=Path, help="the load tool's binary (load/)")
-    args = parser.parse_args()
+    return parser.parse_args()
 
+
+def main() -> None:
+    args = parsed()
     if args.report:
         sys.stdout.write(report.markdown(Lines.load(RESULTS)))
         return

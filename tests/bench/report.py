@@ -52,57 +52,35 @@ def goals(lines: Lines) -> str:
 
 def all_goals(lines: Lines) -> list[Goal]:
     """The goals for the example network, and for the growth of cost."""
-    ours = lines.systems()
-
-    def best(batch: int) -> Line:
-        known = [
-            line
-            for system in ours
-            if (line := lines.get(system, "seed", batch)) and line["p50_ms"] is not None
-        ]
-        return min(known, key=lambda line: line["p50_ms"], default={})
-
-    def figure(system: str, batch: int, *path: str) -> Any:
-        value: Any = lines.get(f"securemodel-{system}", "seed", batch)
-        for key in path:
-            value = (value or {}).get(key)
-        return value
-
-    def every(batch: int, *path: str) -> list[Any]:
-        return [
-            value
-            for system in ours
-            if (value := figure(system.removeprefix("securemodel-"), batch, *path)) is not None
-        ]
-
     found = [
-        Goal("latency B=1, better protocol", best(1).get("p50_ms"), 3, "ms", wanted=2),
-        Goal("latency B=32, better protocol", best(32).get("p50_ms"), 45, "ms", wanted=30),
+        Goal("latency B=1, better protocol", best(lines, 1).get("p50_ms"), 3, "ms", wanted=2),
+        Goal("latency B=32, better protocol", best(lines, 32).get("p50_ms"), 45, "ms", wanted=30),
     ]
 
     for name, system, megabytes, hops in (
-        ("ASTRA", "astra", 0.26, 20),
-        ("SecureNN", "securenn", 0.40, 18),
+        ("ASTRA", "securemodel-astra", 0.26, 20),
+        ("SecureNN", "securemodel-securenn", 0.40, 18),
     ):
-        bytes_ = figure(system, 1, "bytes")
+        bytes_, chain = figure(lines, system, 1, "bytes"), figure(lines, system, 1, "hops")
         found += [
             Goal(f"bytes B=1, {name}", bytes_ and bytes_ / 1e6, megabytes, "MB", digits=3),
-            Goal(f"longest chain, {name}", figure(system, 1, "hops"), hops, "hops", digits=0),
+            Goal(f"longest chain, {name}", chain, hops, "hops", digits=0),
         ]
 
-    per_second = max((load["per_second"] for load in every(1, "load")), default=None)
+    per_second = max((load["per_second"] for load in every(lines, 1, "load")), default=None)
     throughput = "throughput, 64 clients, better protocol"
     found.append(Goal(throughput, per_second, 800, "/s", at_least=True, digits=0))
 
     for batch, times in ((1, 25), (32, 12)):
-        ratios = best(batch).get("ratio") or {}
+        ratios = best(lines, batch).get("ratio") or {}
         for theirs in ("tfe-aby3", "tfe-securenn"):
             what = f"times as fast as {theirs}, B={batch}"
             found.append(Goal(what, ratios.get(theirs), times, "x", at_least=True, digits=1))
 
-    idle = max((mb for by_player in every(1, "idle_mb") for mb in by_player.values()), default=None)
-    found.append(Goal("player RSS idle, largest", idle, 12, "MB", digits=1))
-    peak = max(every(64, "rss_mb"), default=None)
+    idle = [mb for by_player in every(lines, 1, "idle_mb") for mb in by_player.values()]
+    largest = max(idle, default=None)
+    found.append(Goal("player RSS idle, largest", largest, 12, "MB", digits=1))
+    peak = max(every(lines, 64, "rss_mb"), default=None)
     found.append(Goal("player RSS peak, B=64, largest", peak, 80, "MB", digits=1))
 
     off = [
@@ -114,6 +92,26 @@ def all_goals(lines: Lines) -> list[Goal]:
         Goal("larger networks, predicted from smaller: off by", max(off, default=None), 2, "x")
     )
     return found
+
+
+def best(lines: Lines, batch: int) -> Line:
+    """The line of our faster protocol."""
+    known = [
+        line
+        for system in lines.systems()
+        if (line := lines.get(system, "seed", batch)) and line["p50_ms"] is not None
+    ]
+    return min(known, key=lambda line: line["p50_ms"], default={})
+
+
+def figure(lines: Lines, system: str, batch: int, key: str) -> Any:
+    return (lines.get(system, "seed", batch) or {}).get(key)
+
+
+def every(lines: Lines, batch: int, key: str) -> list[Any]:
+    """This figure of each of our protocols that has it."""
+    found = [figure(lines, system, batch, key) for system in lines.systems()]
+    return [value for value in found if value is not None]
 
 
 def off_by(line: Line) -> float:

@@ -144,6 +144,34 @@ def make(name: str, seed: int = 1) -> Network:
     )
 
 
+def weighted(
+    kind: str, config: dict[str, Any], size: list[int], weights: Any
+) -> tuple[dict[str, np.ndarray], list[int]]:
+    """The layer's weights, drawn by their shapes, and the size of its output.
+
+    Completes the configuration by Keras's defaults.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    if kind == "Conv2D":
+        (kh, kw), (sy, sx) = config["kernel_size"], config["strides"]
+        arrays["kernel"] = weights((kh, kw, size[2], config["filters"]))
+        size = [(size[0] - kh) // sy + 1, (size[1] - kw) // sx + 1, config["filters"]]
+    elif kind in ("AveragePooling2D", "MaxPooling2D"):
+        (ph, pw), (sy, sx) = config["pool_size"], config["strides"]
+        size = [(size[0] - ph) // sy + 1, (size[1] - pw) // sx + 1, size[2]]
+    elif kind == "Dense":
+        arrays["kernel"] = weights((size[0], config["units"]))
+        size = [config["units"]]
+    elif kind == "Flatten":
+        size = [int(np.prod(size))]
+
+    if kind in ("Conv2D", "Dense"):
+        config.setdefault("activation", "linear")
+        if config.setdefault("use_bias", True):
+            arrays["bias"] = weights((size[-1],))
+    return arrays, size
+
+
 def keras_file(
     shape: tuple[int, ...],
     layers: list[tuple[str, dict[str, Any]]],
@@ -157,25 +185,8 @@ def keras_file(
     stored: dict[str, dict[str, np.ndarray]] = {}
     for i, (kind, given) in enumerate(layers):
         config = {"name": f"{kind.lower()}_{i}", **given}
-        arrays: dict[str, np.ndarray] = {}
-        if kind == "Conv2D":
-            (kh, kw), (sy, sx) = config["kernel_size"], config["strides"]
-            arrays["kernel"] = weights((kh, kw, size[2], config["filters"]))
-            size = [(size[0] - kh) // sy + 1, (size[1] - kw) // sx + 1, config["filters"]]
-        elif kind in ("AveragePooling2D", "MaxPooling2D"):
-            (ph, pw), (sy, sx) = config["pool_size"], config["strides"]
-            size = [(size[0] - ph) // sy + 1, (size[1] - pw) // sx + 1, size[2]]
-        elif kind == "Dense":
-            arrays["kernel"] = weights((size[0], config["units"]))
-            size = [config["units"]]
-        elif kind == "Flatten":
-            size = [int(np.prod(size))]
-        if kind in ("Conv2D", "Dense"):
-            config.setdefault("activation", "linear")
-            if config.setdefault("use_bias", True):
-                arrays["bias"] = weights((size[-1],))
+        stored[config["name"]], size = weighted(kind, config, size, weights)
         entries.append({"class_name": kind, "config": config})
-        stored[config["name"]] = arrays
 
     batch_shape = "batch_input_shape" if keras == 2 else "batch_shape"
     first = {"name": "input_1", batch_shape: [None, *shape]}

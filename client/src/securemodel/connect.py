@@ -64,14 +64,25 @@ def endpoint(name: str, role: str, url: str) -> Endpoint:
 
 
 def _from_cluster(name: str, namespace: str, context: str | None) -> Model:
-    from kubernetes import client, config  # noqa: PLC0415 - takes a second; not needed for a mounted configuration
-    from kubernetes.client.exceptions import ApiException  # noqa: PLC0415
+    # takes a second, and is not needed for a mounted configuration
+    from kubernetes import client  # noqa: PLC0415
 
     inside = (
         context is None
         and "KUBERNETES_SERVICE_HOST" in os.environ
         and "KUBECONFIG" not in os.environ
     )
+    _configure(name, context, inside=inside)
+    api = client.CoreV1Api()
+    found = _client_config(api, name, namespace)
+    dialer = _direct if inside else _forwarded(api, namespace)
+    return _model(json.loads(found["client.json"]), found["ca.crt"], dialer)
+
+
+def _configure(name: str, context: str | None, *, inside: bool) -> None:
+    """Prepares the Kubernetes client: by the pod's service account, or by the kubeconfig."""
+    from kubernetes import config  # noqa: PLC0415
+
     try:
         if inside:
             config.load_incluster_config()
@@ -83,7 +94,11 @@ def _from_cluster(name: str, namespace: str, context: str | None) -> Model:
             f"or mount the ConfigMap {name}-client and set {CONFIG_VARIABLE}"
         ) from error
 
-    api = client.CoreV1Api()
+
+def _client_config(api: Any, name: str, namespace: str) -> dict[str, str]:
+    """The data of the ConfigMap `<name>-client`."""
+    from kubernetes.client.exceptions import ApiException  # noqa: PLC0415
+
     try:
         found = api.read_namespaced_config_map(
             f"{name}-client", namespace, _request_timeout=CONNECT_S
@@ -100,17 +115,13 @@ def _from_cluster(name: str, namespace: str, context: str | None) -> Model:
     except Exception as error:
         raise SecureModelError(f"the cluster cannot be reached: {error}") from error
 
-    data = found.data or {}
+    data: dict[str, str] = found.data or {}
     if not {"client.json", "ca.crt"} <= set(data):
         raise ModelNotFoundError(
             f"ConfigMap {namespace}/{name}-client holds no client configuration; "
             "is it the operator's?"
         )
-    return _model(
-        json.loads(data["client.json"]),
-        data["ca.crt"],
-        _direct if inside else _forwarded(api, namespace),
-    )
+    return data
 
 
 Dialer = Callable[[dict[str, Any]], Callable[[], socket.socket]]
