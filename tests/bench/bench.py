@@ -133,7 +133,7 @@ class Bench:
             with self.served(net, protocol) as served:
                 for batch, repeats in PROFILED.items():
                     data = self.folder / "perf.data"
-                    found = profile_players.shares(
+                    found = profile_players.percent_by_group(
                         list(served.pids.values()),
                         data,
                         functools.partial(served.latency, batch, repeats),

@@ -46,7 +46,7 @@ def available() -> bool:
     return shutil.which("perf") is not None
 
 
-def shares(pids: list[int], data: Path, work: Callable[[], object]) -> dict[str, float]:
+def percent_by_group(pids: list[int], data: Path, work: Callable[[], object]) -> dict[str, float]:
     """Percent of the processes' time by group, while `work` runs."""
     record = subprocess.Popen(
         [
