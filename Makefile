@@ -37,13 +37,13 @@ test: lint unit e2e ## everything, the end-to-end tests on a real cluster includ
 
 unit: build ## tests that need no cluster: Rust, Python, and three real players as processes
 	$(CARGO_TEST) $(PLAYER)
-	$(CARGO_TEST) $(PLAYER) --features audit --test keys
+	$(CARGO_TEST) $(PLAYER) -p securemodel-player --features audit --test keys
 	$(CARGO_TEST) $(LOAD)
 	@bash $(CLUSTER)/tfe-ops.sh
 	$(PY)/pytest -q tests/unit tests/contract tests/trio tests/bench
 
 test-long: ## privacy tests with fresh seeds; minutes
-	SECUREMODEL_LONG=1 $(CARGO_TEST) $(PLAYER) --lib -- --nocapture --test-threads=1 mpc::tests::exact mpc::tests::views mpc::tests::leaks
+	SECUREMODEL_LONG=1 $(CARGO_TEST) $(PLAYER) -p securemodel-mpc --lib -- --nocapture --test-threads=1 tests::exact tests::views tests::leaks
 
 flaky: build ## every test file 20 times or for 10 minutes beside a busy machine; hours (FLAKY="--runs 3 peers trio", FLAKY=--help)
 	@bash $(CLUSTER)/tfe-ops.sh
@@ -80,8 +80,8 @@ fuzz: ## coverage-guided fuzzing, MINUTES (1) a target; needs nightly Rust and c
 	done
 
 sanitize: ## the protocol under AddressSanitizer and its kernels under Miri; needs nightly Rust with the miri component
-	RUSTFLAGS=-Zsanitizer=address $(CARGO) +nightly test --release --locked -q $(PLAYER) --lib --target $(HOST) mpc::
-	RUSTFLAGS=-Ctarget-feature=+avx2 MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=4 $(CARGO) +nightly miri test --locked -q $(PLAYER) --lib mpc::kernels
+	RUSTFLAGS=-Zsanitizer=address $(CARGO) +nightly test --release --locked -q $(PLAYER) -p securemodel-mpc --lib --target $(HOST)
+	RUSTFLAGS=-Ctarget-feature=+avx2 MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=4 $(CARGO) +nightly miri test --locked -q $(PLAYER) -p securemodel-mpc --lib kernels
 
 up: python ## a real cluster with the operator installed; kubeconfig in .cluster/kubeconfig
 	@bash $(CLUSTER)/up.sh && bash $(CLUSTER)/images.sh && bash $(CLUSTER)/install.sh

@@ -114,7 +114,8 @@ def rust(crate: str, *features: str) -> Iterator[File]:
         "--message-format=json-render-diagnostics", "--manifest-path", f"{crate}/Cargo.toml",
     ]  # fmt: skip
     if features:
-        command += ["--features", ",".join(features), "--test", "keys"]
+        command += ["--package", "securemodel-player", "--features", ",".join(features)]
+        command += ["--test", "keys"]
     # as make test builds them; for this command alone, since images are made of other builds
     environment = os.environ | {
         "CARGO_PROFILE_RELEASE_LTO": "off",

@@ -21,7 +21,7 @@ build() {
     echo "$image"
 }
 
-player_tag=$(content worker_image/player/src worker_image/player/Cargo.toml worker_image/player/Cargo.lock worker_image/player/Dockerfile)
+player_tag=$(content worker_image/player/{mpc,link,player}/{src,Cargo.toml} worker_image/player/{Cargo.toml,Cargo.lock,Dockerfile})
 if [ -z "$(docker images -q "securemodel/player:$player_tag")" ]; then
     bash "$here/player.sh"
     context=$(mktemp -d)

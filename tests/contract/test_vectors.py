@@ -1,6 +1,6 @@
 """The definitions that Python and Rust share (docs/program.md): both sides read these files.
 
-The Rust half is worker_image/player/tests/contract.rs. `make golden` renews what follows from a
+The Rust half is worker_image/player/mpc/tests/contract.rs. `make golden` renews what follows from a
 model.h5 when it compiles to another program than the stored one.
 """
 

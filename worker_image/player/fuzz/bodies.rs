@@ -8,20 +8,20 @@ use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue, CONTENT_LENGTH};
 use hyper::HeaderMap;
+use securemodel_link::agreement::{Agreement, Event, Hello};
+use securemodel_link::announce::{announcement, parse_announcement, parse_waiting, waiting, ENTRY};
+use securemodel_link::epoch::{epoch_id_seen_by, EpochId, LinkSecret, RequestKeys, MAX_SKIPPED};
+use securemodel_link::frame::{Decoder, Kind, MAX_PAYLOAD};
+use securemodel_link::waker::Waker;
+use securemodel_mpc::program::Program;
+use securemodel_mpc::role::Role;
+use securemodel_mpc::shares::Shares;
 use securemodel_player::loaded::Loaded;
-use securemodel_player::net::agreement::{Agreement, Event, Hello};
-use securemodel_player::net::announce::{announcement, parse_announcement, parse_waiting, waiting, ENTRY};
-use securemodel_player::net::epoch::{epoch_id_seen_by, EpochId, LinkSecret, RequestKeys, MAX_SKIPPED};
-use securemodel_player::net::frame::{Decoder, Kind, MAX_PAYLOAD};
-use securemodel_player::net::waker::Waker;
-use securemodel_player::program::Program;
-use securemodel_player::role::Role;
 use securemodel_player::serve::http::{json_length, JSON_LENGTH};
 use securemodel_player::serve::inference;
 use securemodel_player::serve::reply::declared;
 use securemodel_player::serve::request::{Inference, MaskedShare};
 use securemodel_player::serve::requests::{Next, Requests};
-use securemodel_player::shares::Shares;
 
 const ALICE: &[u8] = include_bytes!("../../../tests/contract/vectors/alice.safetensors");
 const MAX_ROWS: usize = 8;

@@ -1,0 +1,9 @@
+//! The process of one player: `engine` runs batches, `serve` answers clients, the share step and probes.
+
+pub mod config;
+pub mod counters;
+pub mod engine;
+pub mod loaded;
+pub mod player;
+pub mod serve;
+pub mod store;

@@ -1,0 +1,182 @@
+//! The state that the engine, the network and the servers of one player share.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tracing::{error, info};
+
+use crate::config::{Args, ConfigError};
+use crate::counters::Counters;
+use crate::engine::Engine;
+use crate::loaded::Loaded;
+use crate::serve::request::MaskedShare;
+use crate::serve::requests::Requests;
+use crate::store::{Store, StoreError};
+use securemodel_link::announce::{parse_waiting, Entry};
+use securemodel_link::cluster::Cluster;
+use securemodel_link::epoch::EpochId;
+use securemodel_link::lock::locked;
+use securemodel_link::mesh::{Ending, Mesh, Observer, Readiness};
+use securemodel_link::offer::Offer;
+use securemodel_link::tls::{Holder, Tls};
+use securemodel_link::waker::Waker;
+use securemodel_mpc::role::Role;
+use securemodel_mpc::shares::Shares;
+
+pub struct Player {
+    pub role: Role,
+    pub name: String,
+    pub cluster: Cluster,
+    pub tls: Arc<Tls>,
+    pub mesh: Arc<Mesh<Loaded>>,
+    pub requests: Arc<Requests>,
+    pub counters: Arc<Counters>,
+    pub store: Store,
+    max_rows: usize,
+    batch_delay: Duration,
+    /// Why the share file on the volume is not used.
+    broken: Mutex<Option<String>>,
+    stopping: AtomicBool,
+    /// HTTPS requests that are being answered.
+    answering: AtomicUsize,
+}
+
+struct Answering<'a>(&'a AtomicUsize);
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Hears of epochs for the request queue.
+struct Queue(Arc<Requests>);
+
+impl Observer for Queue {
+    fn epoch_began(&self, id: EpochId) {
+        self.0.open(id);
+    }
+
+    fn epoch_ended(&self, why: &Ending) {
+        self.0.close(&why.into());
+    }
+
+    fn waiting(&self, payload: &[u8]) -> Result<(), String> {
+        let (Entry { id, rows, number }, share) = parse_waiting(payload)?;
+        self.0.peer_sent(id, MaskedShare { number, rows, share })
+    }
+}
+
+impl Player {
+    /// Reads the configuration and the shares kept on the volume; nothing listens or dials yet.
+    pub fn new(args: &Args) -> Result<Arc<Player>, ConfigError> {
+        let cluster = Cluster::load(&args.cluster)?;
+        let role = cluster.role(&args.player)?;
+        let tls = Arc::new(Tls::load(&args.tls)?);
+        if tls.identity.holder != Holder::Player(role) {
+            let certificate = tls.identity.to_string();
+            return Err(ConfigError::WrongCertificate { player: args.player.clone(), position: role, certificate });
+        }
+        let counters = Arc::new(Counters::default());
+        let requests = Arc::new(Requests::new(role, Waker::new().map_err(ConfigError::Waker)?));
+        let mesh = Mesh::new(role, cluster.clone(), tls.clone(), counters.traffic.clone(), Arc::new(Queue(requests.clone())));
+        let store = Store::new(args.data.clone(), role);
+        let (shares, broken) = match store.load() {
+            Ok(shares) => (shares, None),
+            Err(e) => {
+                error!("the share file on the volume cannot be used, waiting for a new one: {e}");
+                (None, Some(e.to_string()))
+            }
+        };
+        let player = Player {
+            role,
+            name: args.player.clone(),
+            cluster,
+            tls,
+            mesh,
+            requests,
+            counters,
+            store,
+            max_rows: args.max_rows as usize,
+            batch_delay: Duration::from_millis(args.batch_delay_ms),
+            broken: Mutex::new(broken),
+            stopping: AtomicBool::new(false),
+            answering: AtomicUsize::new(0),
+        };
+        if let Some(shares) = shares {
+            player.load(shares);
+        }
+        Ok(Arc::new(player))
+    }
+
+    /// What batches of this player are run with.
+    pub fn engine(&self) -> Arc<Engine> {
+        let (mesh, requests, counters) = (self.mesh.clone(), self.requests.clone(), self.counters.clone());
+        Arc::new(Engine { role: self.role, mesh, requests, counters, delay: self.batch_delay })
+    }
+
+    /// Uses a delivered share file that was written aside (`Store::aside`).
+    pub fn adopt(&self) -> Result<Arc<Loaded>, StoreError> {
+        Ok(self.load(self.store.adopt()?))
+    }
+
+    fn load(&self, shares: Shares) -> Arc<Loaded> {
+        let loaded = Arc::new(Loaded::new(shares, self.max_rows));
+        info!(digest = loaded.digest(), generation = loaded.generation(), max_rows = loaded.max_rows, "shares loaded");
+        *locked(&self.broken) = None;
+        self.mesh.set_offer(loaded.clone());
+        loaded
+    }
+
+    pub fn model(&self) -> &str {
+        &self.tls.identity.model
+    }
+
+    /// Counts an HTTPS request that is being answered until the guard is dropped.
+    pub fn begin_answer(&self) -> impl Drop + '_ {
+        self.answering.fetch_add(1, Ordering::SeqCst);
+        Answering(&self.answering)
+    }
+
+    pub fn answering(&self) -> usize {
+        self.answering.load(Ordering::SeqCst)
+    }
+
+    /// From now on nothing new is accepted.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// The reason and the message of `/status`.
+    pub fn describe(&self, readiness: &Readiness) -> (&'static str, String) {
+        let name = |role: &Role| self.cluster.name(*role);
+        match readiness {
+            Readiness::Ready => ("Serving", "serving".into()),
+            Readiness::NoShares => {
+                let broken = locked(&self.broken).clone().map(|why| format!("the share file on the volume cannot be used: {why}"));
+                ("NoShares", broken.unwrap_or_else(|| "no shares have been delivered yet".into()))
+            }
+            Readiness::PeersMissing(roles) => {
+                let message = match &roles[..] {
+                    [] => format!("linked with {}, waiting for them to link with each other", self.role.peers().each_ref().map(name).join(" and ")),
+                    missing => format!("not linked with {}", missing.iter().map(name).collect::<Vec<_>>().join(" and ")),
+                };
+                ("PeersMissing", message)
+            }
+            Readiness::DigestMismatch(role) => {
+                ("DigestMismatch", format!("{} has another program, or no shares yet; share the model again if this stays", name(role)))
+            }
+            Readiness::ProtocolMismatch(role) => {
+                ("ProtocolMismatch", format!("{} has shares for another protocol; share the model again if this stays", name(role)))
+            }
+            Readiness::GenerationMismatch(role) => {
+                ("GenerationMismatch", format!("{} has shares of another generation; share the model again if this stays", name(role)))
+            }
+        }
+    }
+}

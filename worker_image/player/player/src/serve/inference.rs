@@ -1,0 +1,106 @@
+//! The body of a prediction: Open Inference Protocol JSON, then the raw tensor (binary tensor extension).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{json, Value};
+
+use super::refusal::{Code, Refusal};
+use super::request::{Answer, Inference};
+use crate::loaded::Loaded;
+use securemodel_link::announce::RequestId;
+use securemodel_link::offer::Offer;
+
+#[derive(Deserialize)]
+struct Body {
+    id: String,
+    inputs: Vec<Tensor>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Tensor {
+    name: String,
+    shape: Vec<i64>,
+    datatype: String,
+    parameters: Parameters,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Parameters {
+    binary_data_size: usize,
+}
+
+/// Most bytes that a body has: the tensor of `max_rows` rows and some JSON.
+pub fn body_limit(loaded: &Loaded) -> usize {
+    loaded.input * 8 * loaded.max_rows + (64 << 10)
+}
+
+/// `json_length`: the header Inference-Header-Content-Length.
+pub fn parse(body: &[u8], json_length: usize, loaded: &Loaded) -> Result<Inference, Refusal> {
+    let bad = |why: String| Refusal::new(Code::BadRequest, why);
+    let (json, tensor) = body
+        .split_at_checked(json_length)
+        .ok_or_else(|| bad(format!("Inference-Header-Content-Length is {json_length}, the whole body has {} bytes", body.len())))?;
+    let request: Body = serde_json::from_slice(json).map_err(|e| bad(format!("the JSON part of the body: {e}")))?;
+    let id = hex::decode(&request.id).ok().and_then(|id| id.try_into().ok()).filter(|_| !request.id.bytes().any(|b| b.is_ascii_uppercase()));
+    let id = id.ok_or_else(|| bad("id is not 32 lower-case hex digits; draw 128 random bits".into()))?;
+    let [input] = &request.inputs[..] else { return Err(bad(format!("{} inputs, expected the one named \"input\"", request.inputs.len()))) };
+    if input.name != "input" {
+        return Err(bad(format!("input {:?}, expected \"input\"", input.name)));
+    }
+    if input.datatype != "UINT64" {
+        return Err(bad(format!("datatype {:?}, expected UINT64: additive shares modulo 2^64, not plain values", input.datatype)));
+    }
+    let (row, max_rows) = (loaded.shares.program.input_shape(), loaded.max_rows);
+    let rows = match &input.shape[..] {
+        [rows, rest @ ..] if rest.iter().map(|d| *d as usize).eq(row.iter().copied()) && (1..=max_rows as i64).contains(rows) => *rows as usize,
+        shape => return Err(Refusal::new(Code::WrongShape, format!("shape {shape:?}, expected [B, {}] with B from 1 to {max_rows}", list(row)))),
+    };
+    let expected = rows * loaded.input * 8;
+    if tensor.len() != expected || input.parameters.binary_data_size != expected {
+        let why = format!(
+            "shape {:?} needs {expected} bytes, binary_data_size is {} and {} follow the JSON",
+            input.shape,
+            input.parameters.binary_data_size,
+            tensor.len()
+        );
+        return Err(bad(why));
+    }
+    Ok(Inference { id, rows, share: bytemuck::pod_collect_to_vec(tensor) })
+}
+
+/// The answer's body, and the length of its JSON part.
+pub fn encode(answer: &Answer, id: &RequestId, rows: usize, model: &str) -> (Vec<u8>, usize) {
+    let shape: Vec<usize> = std::iter::once(rows).chain(answer.loaded.shares.program.output_shape().iter().copied()).collect();
+    let data: &[u8] = bytemuck::cast_slice(&answer.output);
+    let json = json!({
+        "model_name": model,
+        "model_version": answer.loaded.generation(),
+        "id": hex::encode(id),
+        "outputs": [{"name": "output", "datatype": "UINT64", "shape": shape, "parameters": {"binary_data_size": data.len()}}],
+        "parameters": {"digest": answer.loaded.digest(), "epoch": hex::encode(answer.epoch), "batch": answer.batch, "hops": answer.hops},
+    });
+    let mut body = json.to_string().into_bytes();
+    let length = body.len();
+    body.extend_from_slice(data);
+    (body, length)
+}
+
+/// Model metadata.
+pub fn metadata(model: &str, role: securemodel_mpc::role::Role, loaded: &Loaded) -> Value {
+    let program = &loaded.shares.program;
+    let shape = |row: &[usize]| -> Vec<i64> { std::iter::once(-1).chain(row.iter().map(|d| *d as i64)).collect() };
+    json!({
+        "name": model,
+        "versions": [loaded.generation()],
+        "platform": "securemodel",
+        "inputs": [{"name": "input", "datatype": "UINT64", "shape": shape(program.input_shape())}],
+        "outputs": [{"name": "output", "datatype": "UINT64", "shape": shape(program.output_shape())}],
+        "parameters": {
+            "role": role, "protocol": loaded.shares.protocol, "fraction_bits": 16, "input_bound": program.input_bound(),
+            "digest": loaded.digest(), "generation": loaded.generation(), "max_rows": loaded.max_rows,
+        },
+    })
+}
+
+fn list(shape: &[usize]) -> String {
+    shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,51 @@
+//! One request: what a client asks, and what it is answered.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::refusal::Refusal;
+use crate::loaded::Loaded;
+use securemodel_link::announce::RequestId;
+use securemodel_link::epoch::EpochId;
+
+/// What a client asks of this player: a share of some rows, checked.
+pub struct Inference {
+    pub id: RequestId,
+    pub rows: usize,
+    pub share: Vec<u64>,
+}
+
+/// A finished request's output share.
+pub struct Answer {
+    pub output: Vec<u64>,
+    pub loaded: Arc<Loaded>,
+    pub epoch: EpochId,
+    pub batch: u64,
+    pub hops: u16,
+}
+
+pub type Reply = Result<Answer, Refusal>;
+
+/// One request as this player has it.
+pub struct Request {
+    pub id: RequestId,
+    pub rows: usize,
+    /// Empty at bob once it was sent.
+    pub share: Vec<u64>,
+    pub reply: oneshot::Sender<Reply>,
+}
+
+/// bob's share of a request under the mask of its number: x_b + λ_b.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaskedShare {
+    pub number: u64,
+    pub rows: usize,
+    pub share: Vec<u64>,
+}
+
+/// What bob has sent alice of a request, and the mask under which he did.
+pub struct Sent {
+    pub masked: MaskedShare,
+    pub mask: Vec<u64>,
+}

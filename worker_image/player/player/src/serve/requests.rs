@@ -1,0 +1,490 @@
+//! Requests that wait for a batch. Each is one client's share of some rows; the other data player has its own share under the same id.
+//!
+//! bob masks his share and sends it to alice as soon as he has it (`engine::send_masked`), so alice has both parts of a request before she announces it. From then on
+//! the batch needs nothing of bob's client any more: if that has left, the batch runs all the same, and only nobody gets bob's output.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::kept::Kept;
+use super::queue::{ClientId, Queue};
+use super::refusal::{Code, Refusal};
+use super::request::{Inference, MaskedShare, Reply, Request, Sent};
+use securemodel_link::announce::{Entry, RequestId};
+use securemodel_link::epoch::{frozen, EpochId, MAX_SKIPPED};
+use securemodel_link::lock::locked;
+use securemodel_link::waker::Waker;
+use securemodel_mpc::role::Role;
+
+/// What waits at once: requests, and bytes of their shares. The largest request that a program can have fits twice.
+pub const MAX_WAITING: usize = 512;
+const MAX_BYTES: usize = 256 << 20;
+/// What bob has sent and alice may still announce, requests whose client has given up among it. carol keeps the keys of as many.
+const MAX_SENT: usize = MAX_SKIPPED;
+/// Ids remembered as used.
+const MAX_SEEN: usize = 1 << 16;
+/// How long a share waits for its counterpart: at both, so that neither counts on a share that the other has given up.
+pub const COUNTERPART: Duration = Duration::from_secs(5);
+/// How long bob keeps what he sent to alice: she announces it within twice COUNTERPART, and the announcement may wait for the batch before it.
+const SENT: Duration = Duration::from_secs(20);
+
+/// What alice does next.
+pub enum Next {
+    /// Both parts of each request.
+    Batch(Vec<(Request, MaskedShare)>),
+    /// Nothing, if there is no word, before this time.
+    Wait(Option<Instant>),
+}
+
+struct State {
+    /// Requests live and die with the epoch that accepted them.
+    epoch: Option<EpochId>,
+    waiting: HashMap<RequestId, Waiting>,
+    /// Of the shares that wait.
+    bytes: usize,
+    /// alice: what bob has sent for requests of which she has no share yet; and his next number.
+    held: Kept<MaskedShare>,
+    number: u64,
+    /// alice: requests that have both parts.
+    queue: Queue,
+    /// bob: ids that alice has not been told of yet; what she has been.
+    untold: Vec<RequestId>,
+    sent: Kept<Sent>,
+    seen: HashSet<RequestId>,
+    seen_order: VecDeque<RequestId>,
+}
+
+struct Waiting {
+    request: Request,
+    client: ClientId,
+    /// alice: bob's part.
+    masked: Option<MaskedShare>,
+}
+
+impl State {
+    /// alice: both parts of a request are there; it can be served, or fails alone.
+    fn complete(&mut self, id: RequestId, masked: MaskedShare, now: Instant) {
+        let Some(waiting) = self.waiting.get_mut(&id) else { return };
+        let (own, theirs) = (&waiting.request, &masked);
+        if (own.rows, own.share.len()) == (theirs.rows, theirs.share.len()) {
+            self.queue.push(waiting.client, id, own.rows, now);
+            waiting.masked = Some(masked);
+        } else {
+            let why = format!("the two shares of this request have {} and {} rows", own.rows, theirs.rows);
+            if let Some(waiting) = self.remove(&id) {
+                let _ = waiting.request.reply.send(Err(Refusal::new(Code::WrongShape, why)));
+            }
+        }
+    }
+
+    fn remove(&mut self, id: &RequestId) -> Option<Waiting> {
+        let waiting = self.waiting.remove(id)?;
+        self.bytes -= 8 * waiting.request.share.len();
+        if waiting.masked.is_some() {
+            self.queue.remove(id);
+        }
+        self.untold.retain(|other| other != id);
+        Some(waiting)
+    }
+
+    /// What bob may have sent since bounds what alice holds, so that she never has to forget a share that he still counts on.
+    fn tidy(&mut self, now: Instant) {
+        self.sent.tidy(now, MAX_SENT, MAX_BYTES);
+        self.held.tidy(now, MAX_SENT, MAX_BYTES);
+    }
+
+    /// Whether a share of so many bytes has no place: too much waits or, at bob, may still be announced.
+    fn is_full(&self, more: usize) -> bool {
+        self.waiting.len() >= MAX_WAITING || self.sent.count() >= MAX_SENT || self.bytes + self.sent.bytes() + more > MAX_BYTES
+    }
+}
+
+pub struct Requests {
+    role: Role,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// alice: said when a batch may have become possible.
+    pub arrival: Waker,
+}
+
+impl Requests {
+    pub fn new(role: Role, arrival: Waker) -> Requests {
+        let state = State {
+            epoch: None,
+            waiting: HashMap::new(),
+            bytes: 0,
+            held: Kept::new(COUNTERPART),
+            number: 0,
+            queue: Queue::default(),
+            untold: Vec::new(),
+            sent: Kept::new(SENT),
+            seen: HashSet::new(),
+            seen_order: VecDeque::new(),
+        };
+        Requests { role, state: Mutex::new(state), changed: Condvar::new(), arrival }
+    }
+
+    /// Requests are taken for this epoch.
+    pub fn open(&self, epoch: EpochId) {
+        locked(&self.state).epoch = Some(epoch);
+    }
+
+    /// The epoch is over: all that wait fail and hear why, and the client tries again with fresh shares.
+    pub fn close(&self, why: &Refusal) {
+        let mut state = locked(&self.state);
+        let State { epoch, waiting, bytes, held, number, queue, untold, sent, .. } = &mut *state;
+        (*epoch, *bytes, *number) = (None, 0, 0);
+        for (_, waiting) in waiting.drain() {
+            let _ = waiting.request.reply.send(Err(why.clone()));
+        }
+        held.clear();
+        queue.clear();
+        untold.clear();
+        sent.clear();
+    }
+
+    /// Queues a request that was checked against what this epoch serves; the answer comes through the receiver.
+    pub fn add(&self, epoch: &EpochId, client: ClientId, inference: Inference) -> Result<oneshot::Receiver<Reply>, Refusal> {
+        let Inference { id, rows, share } = inference;
+        let (now, bytes) = (Instant::now(), 8 * share.len());
+        let mut state = locked(&self.state);
+        if state.epoch.as_ref() != Some(epoch) {
+            return Err(Refusal::new(Code::EpochEnded, "the players linked anew while this request arrived; send it again with fresh shares"));
+        }
+        state.tidy(now);
+        if state.is_full(bytes) {
+            let why = format!("{} requests are waiting already, with {} MiB; try again in a second", state.waiting.len(), state.bytes >> 20);
+            return Err(Refusal::new(Code::Overloaded, why));
+        }
+        if !state.seen.insert(id) {
+            return Err(Refusal::new(Code::DuplicateId, format!("request id {} was used before; draw a fresh one", hex::encode(id))));
+        }
+        state.seen_order.push_back(id);
+        if state.seen_order.len() > MAX_SEEN {
+            if let Some(oldest) = state.seen_order.pop_front() {
+                state.seen.remove(&oldest);
+            }
+        }
+        let (reply, answer) = oneshot::channel();
+        state.bytes += bytes;
+        state.waiting.insert(id, Waiting { request: Request { id, rows, share, reply }, client, masked: None });
+        if self.role == Role::Bob {
+            state.untold.push(id);
+            self.changed.notify_all();
+        } else if let Some(masked) = state.held.remove(&id) {
+            state.complete(id, masked, now);
+            self.arrival.wake();
+        }
+        Ok(answer)
+    }
+
+    /// Takes a request back that no batch has. Nothing if one has it; else whether, as far as this player knows, its counterpart is there.
+    pub fn withdraw(&self, id: &RequestId) -> Option<bool> {
+        locked(&self.state).remove(id).map(|waiting| waiting.masked.is_some())
+    }
+
+    pub fn waiting(&self) -> usize {
+        locked(&self.state).waiting.len()
+    }
+
+    /// alice: bob has his share of a request, and this is it under his mask.
+    pub fn peer_sent(&self, id: RequestId, masked: MaskedShare) -> Result<(), String> {
+        let now = Instant::now();
+        let mut state = locked(&self.state);
+        if masked.number != state.number {
+            return Err(format!("a share under number {} where {} is next", masked.number, state.number));
+        }
+        state.number += u64::from(!frozen());
+        match state.waiting.get(&id) {
+            Some(waiting) if waiting.masked.is_none() => {
+                state.complete(id, masked, now);
+                self.arrival.wake();
+            }
+            None => {
+                let bytes = 8 * masked.share.len();
+                if !state.held.insert(now, id, masked, bytes) {
+                    return Err(format!("a second share for request {}", hex::encode(id)));
+                }
+                state.tidy(now);
+            }
+            Some(_) => return Err(format!("a second share for request {}", hex::encode(id))),
+        }
+        Ok(())
+    }
+
+    /// bob: the shares that alice has to get, or nothing within this time.
+    pub fn take_untold(&self, epoch: &EpochId, wait: Duration) -> Vec<(RequestId, usize, Vec<u64>)> {
+        let mut state = locked(&self.state);
+        if state.untold.is_empty() {
+            state = self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if state.epoch.as_ref() != Some(epoch) {
+            return vec![];
+        }
+        let State { untold, waiting, bytes, .. } = &mut *state;
+        let shares = untold.drain(..).filter_map(|id| {
+            let request = &mut waiting.get_mut(&id)?.request;
+            *bytes -= 8 * request.share.len();
+            Some((id, request.rows, std::mem::take(&mut request.share)))
+        });
+        shares.collect()
+    }
+
+    /// bob: this goes to alice.
+    pub fn sending(&self, epoch: &EpochId, id: RequestId, sent: Sent) {
+        let mut state = locked(&self.state);
+        if state.epoch.as_ref() == Some(epoch) {
+            let bytes = 8 * sent.masked.share.len();
+            state.sent.insert(Instant::now(), id, sent, bytes);
+        }
+    }
+
+    /// alice: the next batch, at most `max_rows` rows together, or how long there is none.
+    pub fn next_batch(&self, epoch: &EpochId, max_rows: usize, delay: Duration) -> Next {
+        let mut state = locked(&self.state);
+        if state.epoch.as_ref() != Some(epoch) {
+            return Next::Wait(None);
+        }
+        let due = state.queue.due(max_rows, delay);
+        if due.is_none_or(|due| due > Instant::now()) {
+            return Next::Wait(due);
+        }
+        let ids = state.queue.take(max_rows);
+        let parts = ids.into_iter().filter_map(|id| {
+            let Waiting { request, masked, .. } = state.waiting.remove(&id)?;
+            state.bytes -= 8 * request.share.len();
+            Some((request, masked?))
+        });
+        Next::Batch(parts.collect())
+    }
+
+    /// bob: what he sent to alice for an announced request, and the request itself if its client still waits.
+    pub fn take(&self, epoch: &EpochId, entry: &Entry) -> Result<(Sent, Option<Request>), String> {
+        let mut state = locked(&self.state);
+        let known = state.epoch.as_ref() == Some(epoch)
+            && state.sent.get(&entry.id).is_some_and(|sent| (sent.masked.number, sent.masked.rows) == (entry.number, entry.rows));
+        let sent = if known { state.sent.remove(&entry.id) } else { None };
+        let sent = sent.ok_or_else(|| {
+            let Entry { id, rows, number } = entry;
+            format!("an announcement of request {}, {rows} rows under number {number}, which does not wait", hex::encode(id))
+        })?;
+        Ok((sent, state.remove(&entry.id).map(|waiting| waiting.request)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::ZERO;
+    const EPOCH: EpochId = [7; 16];
+    const CLIENT: ClientId = 1;
+
+    fn open(role: Role) -> Requests {
+        let requests = Requests::new(role, Waker::new().expect("an eventfd"));
+        requests.open(EPOCH);
+        requests
+    }
+
+    fn id(n: usize) -> RequestId {
+        (n as u128).to_le_bytes()
+    }
+
+    /// Why an epoch ends.
+    fn over() -> Refusal {
+        Refusal::new(Code::PeerStalled, "carol stalls")
+    }
+
+    /// A request of three elements a row.
+    fn add(requests: &Requests, n: usize, rows: usize) -> Result<oneshot::Receiver<Reply>, Refusal> {
+        requests.add(&EPOCH, CLIENT, Inference { id: id(n), rows, share: vec![0; 3 * rows] })
+    }
+
+    fn masked(number: u64, rows: usize) -> MaskedShare {
+        MaskedShare { number, rows, share: vec![0; 3 * rows] }
+    }
+
+    /// bob's shares of these requests, under numbers from 0.
+    fn bob_sends(requests: &Requests, sent: &[(usize, usize)]) {
+        for (number, (n, rows)) in sent.iter().enumerate() {
+            requests.peer_sent(id(*n), masked(number as u64, *rows)).expect("taken");
+        }
+    }
+
+    /// The ids of the next batch, as far as it is due.
+    fn batch(requests: &Requests, max_rows: usize, delay: Duration) -> Vec<RequestId> {
+        match requests.next_batch(&EPOCH, max_rows, delay) {
+            Next::Batch(parts) => parts.into_iter().map(|(request, _)| request.id).collect(),
+            Next::Wait(_) => vec![],
+        }
+    }
+
+    fn code(mut answer: oneshot::Receiver<Reply>) -> Option<Code> {
+        answer.try_recv().expect("answered").err().map(|e| e.code)
+    }
+
+    #[test]
+    fn a_batch_holds_only_requests_whose_two_shares_are_there() {
+        let requests = open(Role::Alice);
+        let _answers = [1, 2].map(|n| add(&requests, n, n).expect("queued"));
+        assert!(batch(&requests, 10, NOW).is_empty());
+        bob_sends(&requests, &[(2, 2), (3, 3)]);
+        let _late = add(&requests, 3, 3).expect("queued");
+        assert_eq!(batch(&requests, 10, NOW).len(), 2, "whoever came first");
+        assert_eq!((requests.withdraw(&id(1)), requests.withdraw(&id(2))), (Some(false), None));
+    }
+
+    #[test]
+    fn a_batch_waits_for_others_but_not_longer_than_its_delay() {
+        let requests = open(Role::Alice);
+        let _answer = add(&requests, 1, 1).expect("queued");
+        let delay = Duration::from_millis(30);
+        assert!(matches!(requests.next_batch(&EPOCH, 2, delay), Next::Wait(None)));
+        bob_sends(&requests, &[(1, 1)]);
+        let begin = Instant::now();
+        let Next::Wait(Some(due)) = requests.next_batch(&EPOCH, 2, delay) else { panic!("too soon") };
+        assert!(due <= begin + delay);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        assert_eq!(batch(&requests, 2, delay), [id(1)]);
+    }
+
+    #[test]
+    fn a_full_batch_does_not_wait() {
+        let requests = open(Role::Alice);
+        let _answers = [1, 2].map(|n| add(&requests, n, 1).expect("queued"));
+        bob_sends(&requests, &[(1, 1), (2, 1)]);
+        assert!(batch(&requests, 3, Duration::from_secs(1)).is_empty());
+        assert_eq!(batch(&requests, 2, Duration::from_secs(1)), [id(1), id(2)]);
+    }
+
+    #[test]
+    fn an_id_serves_once_and_what_does_not_fit_together_fails_alone() {
+        let requests = open(Role::Alice);
+        let rows = add(&requests, 1, 1).expect("queued");
+        assert_eq!(add(&requests, 1, 1).map_err(|e| e.code).err(), Some(Code::DuplicateId));
+        let length = add(&requests, 2, 2).expect("queued");
+        let _right = add(&requests, 3, 1).expect("queued");
+        bob_sends(&requests, &[(1, 9)]);
+        requests.peer_sent(id(2), MaskedShare { number: 1, rows: 2, share: vec![0; 5] }).expect("taken");
+        requests.peer_sent(id(3), masked(2, 1)).expect("taken");
+        requests.peer_sent(id(4), masked(3, 2)).expect("taken");
+        let late = add(&requests, 4, 1).expect("queued");
+        assert_eq!([rows, length, late].map(code), [Some(Code::WrongShape); 3]);
+        assert_eq!(batch(&requests, 8, NOW), [id(3)]);
+    }
+
+    #[test]
+    fn a_request_that_was_withdrawn_is_in_no_batch() {
+        let requests = open(Role::Alice);
+        let _answers = [1, 2].map(|n| add(&requests, n, 1).expect("queued"));
+        bob_sends(&requests, &[(1, 1), (2, 1)]);
+        assert_eq!(requests.withdraw(&id(1)), Some(true));
+        assert_eq!(batch(&requests, 8, NOW), [id(2)]);
+        assert_eq!((requests.waiting(), locked(&requests.state).bytes), (0, 0));
+    }
+
+    #[test]
+    fn bobs_numbers_come_in_turn_and_a_request_has_one_share() {
+        let requests = open(Role::Alice);
+        let _answer = add(&requests, 1, 1).expect("queued");
+        bob_sends(&requests, &[(1, 1), (2, 1)]);
+        let refused = |n: usize, number: u64| requests.peer_sent(id(n), masked(number, 1)).expect_err("refused");
+        assert_eq!(refused(3, 1), "a share under number 1 where 2 is next");
+        assert_eq!(refused(3, 3), "a share under number 3 where 2 is next");
+        assert!(refused(1, 2).contains("a second share for request"));
+        let requests = open(Role::Alice);
+        bob_sends(&requests, &[(2, 1)]);
+        assert!(requests.peer_sent(id(2), masked(1, 1)).is_err());
+        requests.close(&over());
+        requests.open(EPOCH);
+        bob_sends(&requests, &[(2, 1)]); // numbers begin again with the epoch
+    }
+
+    #[test]
+    fn the_queue_is_bounded_by_requests() {
+        for role in [Role::Alice, Role::Bob] {
+            let requests = open(role);
+            let mut answers: Vec<_> = (0..MAX_WAITING).map(|n| add(&requests, n, 1).expect("queued")).collect();
+            let refused = add(&requests, MAX_WAITING, 1).map(drop).expect_err("refused");
+            assert_eq!((refused.code, refused.message.contains("512 requests are waiting")), (Code::Overloaded, true));
+            assert!(answers.iter_mut().all(|answer| answer.try_recv().is_err()), "those that wait go on waiting");
+            requests.withdraw(&id(0));
+            assert!(add(&requests, MAX_WAITING, 1).is_ok(), "a refused id was not used");
+        }
+    }
+
+    #[test]
+    fn the_queue_is_bounded_by_bytes() {
+        for role in [Role::Alice, Role::Bob] {
+            let requests = open(role);
+            let large = |n: usize| requests.add(&EPOCH, CLIENT, Inference { id: id(n), rows: 1, share: vec![0; MAX_BYTES / 16] });
+            let _answers = [large(1).expect("queued"), large(2).expect("queued")];
+            assert_eq!(add(&requests, 3, 1).map_err(|e| e.code).err(), Some(Code::Overloaded));
+            requests.withdraw(&id(1));
+            assert!(add(&requests, 3, 1).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_request_dies_with_the_epoch_that_took_it_and_hears_why() {
+        let requests = open(Role::Bob);
+        let mut answer = add(&requests, 1, 1).expect("queued");
+        requests.close(&over());
+        let told = |told: Result<(), Refusal>| told.map_err(|e| (e.code, e.message)).expect_err("refused");
+        let why = (Code::PeerStalled, "carol stalls".to_owned());
+        assert_eq!(told(answer.try_recv().expect("answered").map(drop)), why);
+        requests.open([8; 16]);
+        assert_eq!(told(add(&requests, 2, 1).map(drop)).0, Code::EpochEnded, "it was on its way when its epoch ended");
+        assert!(requests.take_untold(&[8; 16], NOW).is_empty());
+    }
+
+    /// bob sends what was added, under numbers from 0.
+    fn send(requests: &Requests) {
+        for (number, (id, rows, share)) in requests.take_untold(&EPOCH, NOW).into_iter().enumerate() {
+            let mask = vec![0; share.len()];
+            requests.sending(&EPOCH, id, Sent { masked: MaskedShare { number: number as u64, rows, share }, mask });
+        }
+    }
+
+    #[test]
+    fn bob_serves_what_he_sent_once_also_when_its_client_has_left() {
+        let requests = open(Role::Bob);
+        let _answers = [1, 2].map(|n| add(&requests, n, n).expect("queued"));
+        send(&requests);
+        assert!(requests.take_untold(&EPOCH, NOW).is_empty(), "told once");
+        requests.withdraw(&id(2));
+        let entry = |n: usize, rows: usize, number: u64| Entry { id: id(n), rows, number };
+        let take = |entry: Entry| requests.take(&EPOCH, &entry).map(|(sent, request)| (sent.mask.len(), request.is_some()));
+        for wrong in [entry(1, 1, 1), entry(1, 2, 0), entry(3, 1, 0)] {
+            assert!(take(wrong).expect_err("refused").contains("which does not wait"));
+        }
+        assert_eq!(take(entry(1, 1, 0)), Ok((3, true)));
+        assert_eq!(take(entry(2, 2, 1)), Ok((6, false)));
+        assert!(take(entry(1, 1, 0)).is_err(), "announced before");
+    }
+
+    #[test]
+    fn what_bob_has_sent_for_clients_that_left_counts_too() {
+        let requests = open(Role::Bob);
+        for n in 0..MAX_SENT {
+            let _left = add(&requests, n, 1).expect("queued");
+            send(&requests);
+            requests.withdraw(&id(n));
+        }
+        assert_eq!(add(&requests, MAX_SENT, 1).map_err(|e| e.code).err(), Some(Code::Overloaded));
+        assert!(requests.take(&EPOCH, &Entry { id: id(0), rows: 1, number: 0 }).is_ok());
+        assert!(add(&requests, MAX_SENT, 1).is_ok());
+    }
+
+    #[test]
+    fn what_alice_holds_for_bob_is_bounded() {
+        let requests = open(Role::Alice);
+        for n in 0..2 * MAX_SENT {
+            requests.peer_sent(id(n), masked(n as u64, 1)).expect("taken");
+        }
+        assert_eq!(locked(&requests.state).held.count(), MAX_SENT);
+    }
+}
