@@ -1,6 +1,7 @@
 """Epoch, batch and request keys by the formulas of docs/wire.md, written here a second time.
 
-The Rust half, worker_image/player/link/tests/key_vectors.rs, derives the same from vectors/keys.json.
+The Rust half, worker_image/player/link/tests/key_vectors.rs, derives the same from
+vectors/keys.json.
 """
 
 from __future__ import annotations
