@@ -1,6 +1,7 @@
 """The planner as pairs of YAML in cases/<name>.
 
-input.yaml is a SecureModel and what was seen, expected.yaml what to do and to say.
+input.yaml is a SecureModel and what was seen, expected.yaml what to do and to say, status.yaml the
+whole status.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
-from securemodel_operator import planner
+from securemodel_operator import naming, planner
 from securemodel_operator.api import Batching, parse
+from securemodel_operator.conditions import merge
 from securemodel_operator.drift import covers
 from securemodel_operator.planner import Certificates, Snapshot, plan
 from securemodel_operator.reasons import Reason
@@ -59,6 +61,46 @@ def test_the_plan_and_the_conditions_are_as_written(case: str, renew_golden: boo
         "conflicts": [list(key) for key in planner.conflicts(sm, snapshot)],
     }
     path = Path(__file__).parent / "cases" / case / "expected.yaml"
+    if renew_golden:
+        path.write_text(yaml.safe_dump(result, sort_keys=False, width=160))
+    assert yaml.safe_load(path.read_text()) == result
+
+
+def whole_status(sm: Any, snapshot: Snapshot) -> dict[str, Any]:
+    """The status that the pass writes for a SecureModel that had none."""
+    foreign = planner.conflicts(sm, snapshot)
+    states, fields = planner.assess(sm, snapshot), {}
+    if foreign:
+        names = ", ".join(f"{kind} {name}" for kind, name in foreign)
+        why = (
+            f"{names} exists in namespace {sm.namespace} and does not belong to this SecureModel; "
+            "delete or rename it, or choose another name"
+        )
+        states = planner.refuse(Reason.NAME_CONFLICT, why)
+    else:
+        endpoints = [
+            {
+                "player": p.name,
+                "role": p.role,
+                "url": f"https://{naming.client_host(sm.name, p.name, sm.namespace)}:8443",
+            }
+            for p in sm.players
+            if p.role in naming.DATA_ROLES
+        ]
+        fields = {
+            "ca": CERTIFICATES.ca,
+            "endpoints": endpoints,
+            "players": planner.player_statuses(sm, snapshot),
+            "digest": planner.digest(sm, snapshot),
+        }
+    conditions = merge([], states, sm.generation, "2026-01-02T12:00:00Z")
+    return {**fields, "observedGeneration": sm.generation, "conditions": conditions}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_status_is_as_written(case: str, renew_golden: bool) -> None:
+    result = whole_status(*read(case))
+    path = Path(__file__).parent / "cases" / case / "status.yaml"
     if renew_golden:
         path.write_text(yaml.safe_dump(result, sort_keys=False, width=160))
     assert yaml.safe_load(path.read_text()) == result
