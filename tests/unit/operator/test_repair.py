@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
 from securemodel_operator import builders, naming, pki, planner
 from securemodel_operator.api import parse
 from securemodel_operator.drift import covers
-from securemodel_operator.kube import KubeError
 from securemodel_operator.planner import (
     Certificates,
     Snapshot,
@@ -25,7 +23,6 @@ from securemodel_operator.planner import (
     stale_certificates,
 )
 from securemodel_operator.reasons import Condition, Reason
-from securemodel_operator.reconcile import BUSY_FOR, BUSY_S, SETTLED_S, Reconciler
 from securemodel_operator.settings import Settings
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -184,58 +181,3 @@ def test_the_longest_names_fit_a_label() -> None:
     assert len(builders.share_job(longest, 1, SETTINGS)["metadata"]["name"]) <= 63
     for player in longest.players:
         assert len(naming.stateful_set(longest.name, player.name)) + len("-0123456789") <= 63
-
-
-class FakeKube:
-    """An API server that refuses StatefulSets, as a quota does."""
-
-    def __init__(self) -> None:
-        self.body = {**BODY}
-        self.objects: dict[tuple[str, str], dict] = {}
-        self.refuses: str | None = "StatefulSet"
-
-    async def get(self, kind: str, _namespace: str, name: str) -> dict | None:
-        return self.body if kind == "SecureModel" else self.objects.get((kind, name))
-
-    async def children(self, kind: str, *_: str) -> list[dict]:
-        return [obj for (k, _), obj in self.objects.items() if k == kind]
-
-    async def apply(self, obj: dict) -> None:
-        if obj["kind"] == self.refuses:
-            raise KubeError("PATCH", 403, "exceeded quota: compute")
-        self.objects[key(obj)] = obj
-
-    async def create(self, obj: dict) -> None:
-        if obj["kind"] != "Event":
-            self.objects[key(obj)] = obj
-
-    async def write_status(self, _namespace: str, _name: str, status: dict) -> None:
-        self.body = {**self.body, "status": status}
-
-
-class NoPlayers:
-    async def reports(self, _: object) -> dict:
-        return {}
-
-
-def test_an_object_that_the_api_server_refuses_is_told_and_does_not_stop_the_rest() -> None:
-    kube = FakeKube()
-    again = asyncio.run(Reconciler(kube, NoPlayers(), SETTINGS).run("ns", "digits", "u"))
-    conditions = {c["type"]: c for c in kube.body["status"]["conditions"]}
-    assert conditions["PlayersReady"]["reason"] == conditions["Ready"]["reason"] == "ApplyFailed"
-    assert "exceeded quota: compute" in conditions["Ready"]["message"]
-    assert [k for k in kube.objects if k[0] == "Job"], "the share Job is made all the same"
-    assert again == SETTLED_S
-
-
-def test_a_model_that_does_not_get_ready_is_asked_less_often() -> None:
-    kube = FakeKube()
-    kube.refuses = None
-    assert asyncio.run(Reconciler(kube, NoPlayers(), SETTINGS).run("ns", "digits", "u")) == BUSY_S
-    for condition in kube.body["status"]["conditions"]:
-        condition["lastTransitionTime"] = (
-            datetime.now(UTC) - BUSY_FOR - timedelta(seconds=5)
-        ).strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert (
-        asyncio.run(Reconciler(kube, NoPlayers(), SETTINGS).run("ns", "digits", "u")) == SETTLED_S
-    )
