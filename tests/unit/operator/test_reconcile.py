@@ -72,3 +72,24 @@ def test_a_model_that_does_not_get_ready_is_asked_less_often() -> None:
     assert (
         asyncio.run(Reconciler(kube, NoPlayers(), SETTINGS).run("ns", "digits", "u")) == SETTLED_S
     )
+
+
+def run_pass(kube: FakeKube) -> None:
+    kube.refuses = None
+    asyncio.run(Reconciler(kube, NoPlayers(), SETTINGS).run("ns", "digits", "u"))
+
+
+def test_what_is_applied_is_never_applied_over_an_object_that_is_not_ours() -> None:
+    fresh = FakeKube()
+    run_pass(fresh)
+    applied = [(kind, name) for kind, name in fresh.objects if kind != "Job"]
+    assert ("StatefulSet", "digits-alice") in applied, "the pass gets to its end"
+    for kind, name in applied:
+        kube = FakeKube()
+        foreign = {"kind": kind, "metadata": {"name": name}}
+        kube.objects = {(kind, name): foreign}
+        run_pass(kube)
+        accepted = kube.body["status"]["conditions"][0]
+        assert (accepted["type"], accepted["reason"]) == ("Accepted", "NameConflict"), (kind, name)
+        assert f"{kind} {name}" in accepted["message"]
+        assert kube.objects == {(kind, name): foreign}, "nothing is made, and nothing is touched"
