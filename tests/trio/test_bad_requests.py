@@ -20,6 +20,7 @@ import reference
 import securemodel
 from securemodel.connect import endpoint
 from securemodel_operator import pki
+from securemodel_operator.names import Names, Seat
 from trio import Trio
 
 
@@ -240,8 +241,9 @@ def test_a_certificate_of_another_model_is_refused(trio: Trio, tmp_path: Path) -
     from datetime import UTC, datetime
 
     # the CA's key is not on disk: another CA with the same name signs another model's certificate
-    ca = pki.make_ca("default", "digits", datetime.now(UTC))
-    other = pki.issue_player(ca, "default", "other", "bob", "bob", datetime.now(UTC))
+    ca = pki.make_ca(Names(namespace="default", model="digits").authority(), datetime.now(UTC))
+    bob = Names(namespace="default", model="other").seat_subject(Seat("bob"), "bob")
+    other = pki.issue(ca, bob, datetime.now(UTC))
     (tmp_path / "tls.crt").write_text(other.certificate)
     (tmp_path / "tls.key").write_text(other.key)
     assert peer_refused(trio, tmp_path)

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .naming import GROUP, KIND, ROLES, VERSION
+from .names import GROUP, KIND, ROLES, SHARE, VERSION, Names, Seat
 
 LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 MAX_NAME = 52
@@ -61,6 +61,11 @@ class Player:
     name: str
     role: str
 
+    @property
+    def seat(self) -> Seat:
+        """Where this player sits; replicas will be further seats."""
+        return Seat(self.name)
+
 
 @dataclass(frozen=True)
 class SecureModel:
@@ -72,6 +77,10 @@ class SecureModel:
     protocol: str
     players: tuple[Player, ...]
     batching: Batching = Batching()
+
+    @property
+    def names(self) -> Names:
+        return Names(namespace=self.namespace, model=self.name)
 
     @property
     def owner(self) -> dict[str, Any]:
@@ -108,7 +117,7 @@ def parse(body: dict[str, Any]) -> SecureModel:
     if len(names) != len(ROLES) or len(set(names)) != len(ROLES):
         raise InvalidSpecError("spec.players must be three players with distinct names")
     for name in (metadata["name"], *names):
-        if not LABEL.fullmatch(name) or name == "share":
+        if not LABEL.fullmatch(name) or name == SHARE:
             raise InvalidSpecError(
                 f"{name!r} is not a DNS label, or is reserved; "
                 "use lower-case letters, digits and '-', beginning with a letter"

@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import Any
 
-from . import naming
+from . import names
 from .api import Player, SecureModel
 from .pki import Issued
 from .settings import Settings
@@ -24,18 +24,18 @@ def _metadata(sm: SecureModel, name: str, component: str, player: str | None = N
     return {
         "name": name,
         "namespace": sm.namespace,
-        "labels": naming.labels(sm.name, component, player),
+        "labels": sm.names.labels(component, player),
         "ownerReferences": [sm.owner],
     }
 
 
 def ca_secret(sm: SecureModel, ca: Issued) -> Object:
     """The CA's key, to renew certificates with. No pod mounts it."""
-    return _tls_secret(sm, naming.ca_secret(sm.name), ca, ca.certificate)
+    return _tls_secret(sm, sm.names.ca_secret(), ca, ca.certificate)
 
 
 def leaf_secret(sm: SecureModel, holder: str, issued: Issued, ca: str) -> Object:
-    return _tls_secret(sm, naming.tls_secret(sm.name, holder), issued, ca)
+    return _tls_secret(sm, sm.names.tls_secret(holder), issued, ca)
 
 
 def _tls_secret(sm: SecureModel, name: str, issued: Issued, ca: str) -> Object:
@@ -52,15 +52,12 @@ def _tls_secret(sm: SecureModel, name: str, issued: Issued, ca: str) -> Object:
 
 def cluster_config(sm: SecureModel) -> Object:
     """TF Encrypted's RemoteConfig form: player -> host:port, in the order of the roles."""
-    hosts = {
-        p.name: f"{naming.player_host(sm.name, p.name, sm.namespace)}:{naming.TLS_PORT}"
-        for p in sm.players
-    }
+    hosts = {p.name: f"{sm.names.seat_host(p.seat)}:{names.TLS_PORT}" for p in sm.players}
     data = {"cluster.json": json.dumps(hosts, indent=2) + "\n"}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": _metadata(sm, naming.cluster_config(sm.name), "cluster"),
+        "metadata": _metadata(sm, sm.names.cluster_config(), "cluster"),
         "data": data,
     }
 
@@ -70,12 +67,12 @@ def client_config(sm: SecureModel, ca: str, digest: str | None) -> Object:
     players = {
         p.name: {
             "role": p.role,
-            "service": naming.client_host(sm.name, p.name, sm.namespace),
-            "pod": naming.pod(sm.name, p.name),
-            "port": naming.TLS_PORT,
+            "service": sm.names.client_host(p.name),
+            "pod": sm.names.pod(p.seat),
+            "port": names.TLS_PORT,
         }
         for p in sm.players
-        if p.role in naming.DATA_ROLES
+        if p.role in names.DATA_ROLES
     }
     client = {
         "model": sm.name,
@@ -88,7 +85,7 @@ def client_config(sm: SecureModel, ca: str, digest: str | None) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": _metadata(sm, naming.client_config(sm.name), "client"),
+        "metadata": _metadata(sm, sm.names.client_config(), "client"),
         "data": data,
     }
 
@@ -101,18 +98,18 @@ def headless_service(sm: SecureModel) -> Object:
     spec = {
         "clusterIP": "None",
         "publishNotReadyAddresses": True,
-        "selector": {naming.MODEL_LABEL: sm.name, naming.COMPONENT_LABEL: "player"},
+        "selector": {names.MODEL_LABEL: sm.name, names.COMPONENT_LABEL: "player"},
         "ports": [
             {
                 "name": "tls",
-                "port": naming.TLS_PORT,
-                "targetPort": naming.TLS_PORT,
+                "port": names.TLS_PORT,
+                "targetPort": names.TLS_PORT,
                 "protocol": "TCP",
             },
             {
                 "name": "health",
-                "port": naming.HEALTH_PORT,
-                "targetPort": naming.HEALTH_PORT,
+                "port": names.HEALTH_PORT,
+                "targetPort": names.HEALTH_PORT,
                 "protocol": "TCP",
             },
         ],
@@ -120,7 +117,7 @@ def headless_service(sm: SecureModel) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(sm, naming.headless_service(sm.name), "player"),
+        "metadata": _metadata(sm, sm.names.headless_service(), "player"),
         "spec": spec,
     }
 
@@ -128,23 +125,23 @@ def headless_service(sm: SecureModel) -> Object:
 def client_service(sm: SecureModel, player: Player) -> Object:
     spec = {
         "type": "ClusterIP",
-        "selector": {naming.MODEL_LABEL: sm.name, naming.PLAYER_LABEL: player.name},
+        "selector": {names.MODEL_LABEL: sm.name, names.PLAYER_LABEL: player.name},
         "ports": [
             {
                 "name": "tls",
-                "port": naming.TLS_PORT,
-                "targetPort": naming.TLS_PORT,
+                "port": names.TLS_PORT,
+                "targetPort": names.TLS_PORT,
                 "protocol": "TCP",
             }
         ],
     }
-    metadata = _metadata(sm, naming.client_service(sm.name, player.name), "player", player.name)
+    metadata = _metadata(sm, sm.names.client_service(player.name), "player", player.name)
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
 
 
 def claim(sm: SecureModel, player: Player, settings: Settings) -> Object:
     """Made before the StatefulSet that would make it: it has its owner from the start."""
-    metadata = _metadata(sm, naming.claim(sm.name, player.name), "player", player.name)
+    metadata = _metadata(sm, sm.names.claim(player.seat), "player", player.name)
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -211,10 +208,10 @@ def _mount(name: str, path: str, *, read_only: bool = True) -> Object:
 
 def _configuration(sm: SecureModel, holder: str) -> list[Object]:
     return [
-        {"name": "cluster", "configMap": {"name": naming.cluster_config(sm.name)}},
+        {"name": "cluster", "configMap": {"name": sm.names.cluster_config()}},
         {
             "name": "tls",
-            "secret": {"secretName": naming.tls_secret(sm.name, holder), "defaultMode": 0o440},
+            "secret": {"secretName": sm.names.tls_secret(holder), "defaultMode": 0o440},
         },
     ]
 
@@ -224,7 +221,7 @@ def stateful_set(sm: SecureModel, player: Player, certificate: str, settings: Se
 
     The certificate's hash is in the pod template, so that a new certificate starts a new pod.
     """
-    labels = naming.labels(sm.name, "player", player.name)
+    labels = sm.names.labels("player", player.name)
     args = [
         "--player", player.name, "--cluster", f"{CLUSTER_DIR}/cluster.json", "--tls", TLS_DIR,
         "--data", "/data",
@@ -239,8 +236,8 @@ def stateful_set(sm: SecureModel, player: Player, certificate: str, settings: Se
         "player", settings.player_image, args, settings.player_resources, mounts, settings
     )
     container["ports"] = [
-        {"name": "tls", "containerPort": naming.TLS_PORT, "protocol": "TCP"},
-        {"name": "health", "containerPort": naming.HEALTH_PORT, "protocol": "TCP"},
+        {"name": "tls", "containerPort": names.TLS_PORT, "protocol": "TCP"},
+        {"name": "health", "containerPort": names.HEALTH_PORT, "protocol": "TCP"},
     ]
     container["readinessProbe"] = {
         "httpGet": {"path": "/readyz", "port": "health"},
@@ -257,7 +254,7 @@ def stateful_set(sm: SecureModel, player: Player, certificate: str, settings: Se
         "metadata": {
             "labels": labels,
             "annotations": {
-                naming.CERTIFICATE_ANNOTATION: hashlib.sha256(certificate.encode()).hexdigest()[:16]
+                names.CERTIFICATE_ANNOTATION: hashlib.sha256(certificate.encode()).hexdigest()[:16]
             },
         },
         "spec": {
@@ -268,16 +265,14 @@ def stateful_set(sm: SecureModel, player: Player, certificate: str, settings: Se
     }
     spec = {
         "replicas": 1,
-        "serviceName": naming.headless_service(sm.name),
+        "serviceName": sm.names.headless_service(),
         "podManagementPolicy": "Parallel",
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
-        "selector": {
-            "matchLabels": {naming.MODEL_LABEL: sm.name, naming.PLAYER_LABEL: player.name}
-        },
+        "selector": {"matchLabels": {names.MODEL_LABEL: sm.name, names.PLAYER_LABEL: player.name}},
         "template": template,
         "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": _claim_spec(settings)}],
     }
-    metadata = _metadata(sm, naming.stateful_set(sm.name, player.name), "player", player.name)
+    metadata = _metadata(sm, sm.names.stateful_set(player.name), "player", player.name)
     return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": spec}
 
 
@@ -293,7 +288,7 @@ def share_job(sm: SecureModel, attempt: int, settings: Settings) -> Object:
         "--cluster", f"{CLUSTER_DIR}/cluster.json", "--tls", TLS_DIR,
         "--termination-message", "/dev/termination-log",
     ]  # fmt: skip
-    volumes = [*_configuration(sm, "share"), {"name": "tmp", "emptyDir": {}}]
+    volumes = [*_configuration(sm, names.SHARE), {"name": "tmp", "emptyDir": {}}]
     mounts = [
         _mount("cluster", CLUSTER_DIR),
         _mount("tls", TLS_DIR),
@@ -331,7 +326,7 @@ def share_job(sm: SecureModel, attempt: int, settings: Settings) -> Object:
             {"name": "credentials", "secret": {"secretName": secret, "defaultMode": 0o440}}
         )
         mounts.append(_mount("credentials", "/etc/securemodel/credentials"))
-    labels = naming.labels(sm.name, "share")
+    labels = sm.names.labels("share")
     container = _container(
         "share", settings.share_image, args, settings.share_resources, mounts, settings
     )
@@ -346,6 +341,6 @@ def share_job(sm: SecureModel, attempt: int, settings: Settings) -> Object:
     }
     spec = {"backoffLimit": 0, "activeDeadlineSeconds": SHARE_DEADLINE_S, "template": template}
     key = hashlib.sha256(json.dumps([sm.uid, attempt], sort_keys=True).encode()).hexdigest()[:6]
-    metadata = _metadata(sm, naming.share_job(sm.name, key), "share")
-    metadata["annotations"] = {naming.ATTEMPT_ANNOTATION: str(attempt)}
+    metadata = _metadata(sm, sm.names.share_job(key), "share")
+    metadata["annotations"] = {names.ATTEMPT_ANNOTATION: str(attempt)}
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}

@@ -6,7 +6,7 @@ from typing import Any
 
 import kopf
 
-from . import naming
+from . import names
 from .kube import Kube
 from .players import Players
 from .reconcile import Reconciler
@@ -53,10 +53,10 @@ def build() -> kopf.OperatorRegistry:  # noqa: C901 - a list of handlers, each o
         settings.scanning.disabled = True
         settings.watching.server_timeout = WATCH_S  # a stream can go quiet without an end
         settings.watching.client_timeout = WATCH_S + 10
-        settings.persistence.finalizer = f"{naming.GROUP}/unused"
+        settings.persistence.finalizer = f"{names.GROUP}/unused"
         for child in CHILDREN:
             settings.watching.label_selectors[child] = (
-                naming.MODEL_LABEL
+                names.MODEL_LABEL
             )  # filtered by the API server
         memo.operator = Operator()
         await memo.operator.kube.connect()
@@ -73,7 +73,7 @@ def build() -> kopf.OperatorRegistry:  # noqa: C901 - a list of handlers, each o
             )  # the probe fails at once
         return "ok"
 
-    @kopf.on.event(naming.GROUP, naming.VERSION, naming.PLURAL, registry=registry)
+    @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)
     async def changed(
         namespace: str | None, name: str, uid: str, memo: kopf.Memo, **_: Any
     ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 
-from .naming import GROUP, MANAGER, MODEL_LABEL, PLURAL, VERSION
+from .names import GROUP, MANAGER, MODEL_LABEL, PLURAL, VERSION
 
 Object = dict[str, Any]
 TIMEOUT_S = 10

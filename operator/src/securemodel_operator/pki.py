@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-ROLES = ("alice", "bob", "carol")
-SHARE_ROLE = "share"
+from .names import ROLES, SHARE, Names, Seat, Subject
+
 VALIDITY = timedelta(days=365)
 # a node's clock may be a little behind ours
 BACKDATE = timedelta(minutes=5)
@@ -38,33 +38,42 @@ class Issued:
     key: str
 
 
-def make_ca(namespace: str, model: str, now: datetime) -> Issued:
-    """A CA that signs nothing but this SecureModel's certificates."""
+def make_ca(common_name: str, now: datetime) -> Issued:
+    """A CA that signs nothing but one SecureModel's certificates."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _name(f"{namespace}/{model} CA")
-    builder = _builder(name, name, key, now).add_extension(
-        x509.BasicConstraints(ca=True, path_length=0), critical=True
-    )
+    name = _name(common_name)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+
+    builder = _builder(name, name, key, now)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_key_usage(ca=True), critical=True)
-    builder = builder.add_extension(
-        x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
-    )
+    builder = builder.add_extension(identifier, critical=False)
     return _pem(builder.sign(key, hashes.SHA256()), key)
 
 
-def issue_player(
-    ca: Issued, namespace: str, model: str, player: str, role: str, now: datetime
-) -> Issued:
-    """A certificate for one player; `role` is alice, bob or carol, by the player's position."""
-    if role not in ROLES:
-        raise ValueError(f"role {role!r} is not one of {', '.join(ROLES)}")
-    usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    return _issue(ca, namespace, model, role, _player_names(namespace, model, player), usages, now)
+def issue(ca: Issued, subject: Subject, now: datetime) -> Issued:
+    """A certificate with a new key, for a server and client, or for a client alone.
 
+    Raises:
+        ValueError, TypeError: the CA is not one that `ca_problem` finds good.
+    """
+    ca_certificate = x509.load_pem_x509_certificate(ca.certificate.encode())
+    ca_key = serialization.load_pem_private_key(ca.key.encode(), password=None)
+    if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
+        raise TypeError("the CA key is not an elliptic-curve key")
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
 
-def issue_share(ca: Issued, namespace: str, model: str, now: datetime) -> Issued:
-    """A certificate that lets its holder deliver shares, and nothing else."""
-    return _issue(ca, namespace, model, SHARE_ROLE, [], [ExtendedKeyUsageOID.CLIENT_AUTH], now)
+    builder = _builder(_name(subject.common_name), ca_certificate.subject, key, now)
+    for extension, critical in (
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (_key_usage(ca=False), True),
+        (x509.SubjectAlternativeName(_alternative_names(subject)), False),
+        (x509.ExtendedKeyUsage(_usages(subject)), False),
+        (issuer, False),
+    ):
+        builder = builder.add_extension(extension, critical=critical)
+    return _pem(builder.sign(ca_key, hashes.SHA256()), key)
 
 
 def ca_problem(ca: Issued, now: datetime) -> str | None:
@@ -80,45 +89,19 @@ def ca_problem(ca: Issued, now: datetime) -> str | None:
     return _age_problem(certificate, now)
 
 
-def player_problem(
-    issued: Issued, ca: Issued, namespace: str, model: str, player: str, role: str, now: datetime
-) -> str | None:
-    """Why a player's certificate must be issued anew.
-
-    None if it is as `issue_player` makes it and lasts.
-    """
-    identity = x509.UniformResourceIdentifier(f"securemodel://{namespace}/{model}/{role}")
-    return _leaf_problem(issued, ca, [identity, *_player_names(namespace, model, player)], now)
-
-
-def share_problem(
-    issued: Issued, ca: Issued, namespace: str, model: str, now: datetime
-) -> str | None:
-    """Likewise for the share step's."""
-    return _leaf_problem(
-        issued,
-        ca,
-        [x509.UniformResourceIdentifier(f"securemodel://{namespace}/{model}/{SHARE_ROLE}")],
-        now,
-    )
-
-
-def _leaf_problem(
-    issued: Issued, ca: Issued, names: list[x509.GeneralName], now: datetime
-) -> str | None:
+def problem(issued: Issued, ca: Issued, subject: Subject, now: datetime) -> str | None:
+    """Why a certificate must be issued anew; None if it is as `issue` makes it and lasts."""
     if not issued_by(issued.certificate, ca.certificate):
         return "is not issued by the CA"
     try:
         certificate = x509.load_pem_x509_certificate(issued.certificate.encode())
-        found = list(
-            certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        )
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         key = serialization.load_pem_private_key(issued.key.encode(), password=None)
     except _UNREADABLE:
         return "is not readable"
     if key.public_key() != certificate.public_key():
         return "does not belong to its key"
-    if found != names:
+    if list(names) != _alternative_names(subject):
         return "was issued for other names"
     return _age_problem(certificate, now)
 
@@ -131,73 +114,38 @@ def _age_problem(certificate: x509.Certificate, now: datetime) -> str | None:
     return None
 
 
-def _player_names(namespace: str, model: str, player: str) -> list[x509.GeneralName]:
-    hosts = [f"{model}-{player}-0.{model}.{namespace}.svc", f"{model}-{player}.{namespace}.svc"]
-    names: list[x509.GeneralName] = [
-        x509.DNSName(host + end) for host in hosts for end in ("", ".cluster.local")
-    ]
-    return [*names, x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+def _alternative_names(subject: Subject) -> list[x509.GeneralName]:
+    addresses = [x509.IPAddress(ipaddress.ip_address(address)) for address in subject.addresses]
+    hosts = [x509.DNSName(host) for host in subject.hosts]
+    return [x509.UniformResourceIdentifier(subject.uri), *hosts, *addresses]
+
+
+def _usages(subject: Subject) -> list[x509.ObjectIdentifier]:
+    serves = [ExtendedKeyUsageOID.SERVER_AUTH] if subject.hosts else []
+    return [*serves, ExtendedKeyUsageOID.CLIENT_AUTH]
 
 
 def issued_by(certificate: str, ca_certificate: str) -> bool:
     """Whether the CA signed this PEM certificate; False for anything that is not a certificate."""
     try:
-        x509.load_pem_x509_certificate(certificate.encode()).verify_directly_issued_by(
-            x509.load_pem_x509_certificate(ca_certificate.encode())
-        )
+        leaf = x509.load_pem_x509_certificate(certificate.encode())
+        leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(ca_certificate.encode()))
     except Exception:  # noqa: BLE001 - cryptography raises many kinds here, and all mean no
         return False
     return True
 
 
-def _issue(
-    ca: Issued,
-    namespace: str,
-    model: str,
-    role: str,
-    names: list[x509.GeneralName],
-    usages: list[x509.ObjectIdentifier],
-    now: datetime,
-) -> Issued:
-    ca_certificate = x509.load_pem_x509_certificate(ca.certificate.encode())
-    ca_key = serialization.load_pem_private_key(ca.key.encode(), password=None)
-    if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
-        raise TypeError("the CA key is not an elliptic-curve key")
-    key = ec.generate_private_key(ec.SECP256R1())
-    identity = x509.UniformResourceIdentifier(f"securemodel://{namespace}/{model}/{role}")
-    builder = _builder(_name(f"{namespace}/{model} {role}"), ca_certificate.subject, key, now)
-    builder = builder.add_extension(
-        x509.BasicConstraints(ca=False, path_length=None), critical=True
-    )
-    builder = builder.add_extension(_key_usage(ca=False), critical=True)
-    builder = builder.add_extension(x509.SubjectAlternativeName([identity, *names]), critical=False)
-    builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-    builder = builder.add_extension(
-        x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
-    )
-    return _pem(builder.sign(ca_key, hashes.SHA256()), key)
-
-
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime
 ) -> x509.CertificateBuilder:
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-    )
-    return (
-        builder.serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATE)
-        .not_valid_after(now + VALIDITY)
-    )
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer)
+    builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+    return builder.not_valid_before(now - BACKDATE).not_valid_after(now + VALIDITY)
 
 
 def _name(common_name: str) -> x509.Name:
-    return x509.Name(
-        [x509.NameAttribute(NameOID.COMMON_NAME, common_name[-64:])]
-    )  # X.520 allows 64 characters; nothing reads it
+    """X.520 allows 64 characters; nothing reads it."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[-64:])])
 
 
 def _key_usage(*, ca: bool) -> x509.KeyUsage:
@@ -237,16 +185,18 @@ def main(argv: list[str] | None = None) -> None:
         help="three names, in the order of the roles alice, bob, carol",
     )
     args = parser.parse_args(argv)
-    now = datetime.now(UTC)
-    ca = make_ca(args.namespace, args.model, now)
-    holders = {
-        player: issue_player(ca, args.namespace, args.model, player, role, now)
+    names, now = Names(namespace=args.namespace, model=args.model), datetime.now(UTC)
+    ca = make_ca(names.authority(), now)
+    subjects = {
+        player: names.seat_subject(Seat(player), role)
         for player, role in zip(args.players.split(","), ROLES, strict=True)
     }
-    holders["share"] = issue_share(ca, args.namespace, args.model, now)
+    subjects[SHARE] = names.share_subject()
+
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "ca.crt").write_text(ca.certificate)
-    for holder, issued in holders.items():
+    for holder, subject in subjects.items():
+        issued = issue(ca, subject, now)
         folder = args.out / holder
         folder.mkdir(exist_ok=True)
         (folder / "ca.crt").write_text(ca.certificate)

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from . import builders, naming, pki
+from . import builders, names, pki
 from .api import SecureModel
 from .builders import Object
 from .conditions import State
@@ -70,21 +70,21 @@ class Certificates:
 
 def wanted_keys(sm: SecureModel) -> list[Key]:
     """Every object that the operator keeps for a SecureModel, but Jobs."""
-    keys = [("Secret", naming.ca_secret(sm.name)), ("Secret", naming.tls_secret(sm.name, "share"))]
+    keys = [("Secret", sm.names.ca_secret()), ("Secret", sm.names.tls_secret(names.SHARE))]
     keys += [
-        ("ConfigMap", naming.cluster_config(sm.name)),
-        ("ConfigMap", naming.client_config(sm.name)),
+        ("ConfigMap", sm.names.cluster_config()),
+        ("ConfigMap", sm.names.client_config()),
     ]
-    keys += [("Service", naming.headless_service(sm.name))]
+    keys += [("Service", sm.names.headless_service())]
     for player in sm.players:
         keys += [
-            ("Secret", naming.tls_secret(sm.name, player.name)),
-            ("StatefulSet", naming.stateful_set(sm.name, player.name)),
+            ("Secret", sm.names.tls_secret(player.name)),
+            ("StatefulSet", sm.names.stateful_set(player.name)),
         ]
-        keys += [("PersistentVolumeClaim", naming.claim(sm.name, player.name))]
+        keys += [("PersistentVolumeClaim", sm.names.claim(player.seat))]
         keys += (
-            [("Service", naming.client_service(sm.name, player.name))]
-            if player.role in naming.DATA_ROLES
+            [("Service", sm.names.client_service(player.name))]
+            if player.role in names.DATA_ROLES
             else []
         )
     return sorted(keys)
@@ -106,7 +106,7 @@ def previous(sm: SecureModel, obj: Object) -> bool:
     owner = _controller(obj)
     return (
         owner is not None
-        and owner.get("kind") == naming.KIND
+        and owner.get("kind") == names.KIND
         and owner.get("name") == sm.name
         and owner.get("uid") != sm.uid
     )
@@ -134,12 +134,12 @@ def _adoptable(sm: SecureModel, obj: Object) -> bool:
     """
     labels = obj["metadata"].get("labels", {})
     of_player = (
-        naming.claim(sm.name, str(labels.get(naming.PLAYER_LABEL))) == obj["metadata"]["name"]
+        sm.names.claim(names.Seat(str(labels.get(names.PLAYER_LABEL)))) == obj["metadata"]["name"]
     )
     return (
         obj["kind"] == "PersistentVolumeClaim"
         and _controller(obj) is None
-        and labels.get(naming.MODEL_LABEL) == sm.name
+        and labels.get(names.MODEL_LABEL) == sm.name
         and of_player
     )
 
@@ -167,23 +167,24 @@ def stale_certificates(sm: SecureModel, snapshot: Snapshot, now: datetime) -> li
     def issued(own: dict[str, str]) -> pki.Issued:
         return pki.Issued(own.get("tls.crt", ""), own.get("tls.key", ""))
 
-    ca = issued(values(naming.ca_secret(sm.name)))
+    ca = issued(values(sm.names.ca_secret()))
     if pki.ca_problem(ca, now):
-        return ["ca", *(player.name for player in sm.players), "share"]
+        return ["ca", *subjects(sm)]
     stale = []
-    for player in (*sm.players, None):
-        holder = player.name if player else "share"
-        own = values(naming.tls_secret(sm.name, holder))
-        problem = (
-            pki.player_problem(
-                issued(own), ca, sm.namespace, sm.name, player.name, player.role, now
-            )
-            if player
-            else pki.share_problem(issued(own), ca, sm.namespace, sm.name, now)
-        )
+    for holder, subject in subjects(sm).items():
+        own = values(sm.names.tls_secret(holder))
+        problem = pki.problem(issued(own), ca, subject, now)
         if problem or own.get("ca.crt") != ca.certificate:
             stale.append(holder)
     return stale
+
+
+def subjects(sm: SecureModel) -> dict[str, names.Subject]:
+    """Whom certificates are issued to, by holder: the players' names, and share."""
+    players = {
+        player.name: sm.names.seat_subject(player.seat, player.role) for player in sm.players
+    }
+    return players | {names.SHARE: sm.names.share_subject()}
 
 
 def plan(
@@ -200,7 +201,7 @@ def plan(
         builders.headless_service(sm),
     ]
     for player in sm.players:
-        if player.role in naming.DATA_ROLES:
+        if player.role in names.DATA_ROLES:
             wanted.append(builders.client_service(sm, player))
         wanted.append(_as_made(snapshot, builders.claim(sm, player, settings), CLAIM_FIELDS))
         wanted.append(
@@ -238,7 +239,7 @@ def _as_made(snapshot: Snapshot, wanted: Object, fields: tuple[str, ...]) -> Obj
 
 
 def attempt_of(job: Object) -> int:
-    text = job["metadata"].get("annotations", {}).get(naming.ATTEMPT_ANNOTATION, "0")
+    text = job["metadata"].get("annotations", {}).get(names.ATTEMPT_ANNOTATION, "0")
     return int(text) if text.isdigit() else 0
 
 
@@ -323,7 +324,7 @@ def _termination_message(job: Object, snapshot: Snapshot) -> Object | None:
 
 
 def _pods_of(snapshot: Snapshot, component: str, name: str) -> list[Object]:
-    label = "batch.kubernetes.io/job-name" if component == "share" else naming.PLAYER_LABEL
+    label = names.JOB_LABEL if component == "share" else names.PLAYER_LABEL
     return [pod for pod in snapshot.pods if pod["metadata"].get("labels", {}).get(label) == name]
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from . import naming
-from .api import SecureModel
+from . import names
+from .api import Player, SecureModel
 
 TIMEOUT_S = 1.5
 
@@ -24,15 +24,13 @@ class Players:
 
     async def reports(self, sm: SecureModel) -> dict[str, dict[str, Any]]:
         """By player's name; a player that does not answer is left out."""
-        names = [player.name for player in sm.players]
-        answers = await asyncio.gather(*(self._report(sm, name) for name in names))
-        return {
-            name: answer for name, answer in zip(names, answers, strict=True) if answer is not None
-        }
+        answers = await asyncio.gather(*(self._report(sm, player) for player in sm.players))
+        found = zip(sm.players, answers, strict=True)
+        return {player.name: answer for player, answer in found if answer is not None}
 
-    async def _report(self, sm: SecureModel, player: str) -> dict[str, Any] | None:
-        host = naming.player_host(sm.name, player, sm.namespace)
-        url = f"http://{host}:{naming.HEALTH_PORT}/status"
+    async def _report(self, sm: SecureModel, player: Player) -> dict[str, Any] | None:
+        host = sm.names.seat_host(player.seat)
+        url = f"http://{host}:{names.HEALTH_PORT}/status"
         try:
             answer = await self.http.get(url)
             answer.raise_for_status()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from . import builders, naming, pki
+from . import builders, names, pki
 from .api import InvalidSpecError, SecureModel, parse
 from .conditions import State, changes, merge
 from .kube import Kube, KubeError
@@ -28,6 +28,7 @@ from .planner import (
     refuse,
     secret_values,
     stale_certificates,
+    subjects,
     wanted_keys,
 )
 from .players import Players
@@ -68,16 +69,16 @@ class Reconciler:
             return REFUSED_S
         snapshot = await self._snapshot(sm, (body.get("status") or {}).get("digest"))
         if foreign := conflicts(sm, snapshot):
-            names = ", ".join(f"{kind} {n}" for kind, n in foreign)
+            taken = ", ".join(f"{kind} {n}" for kind, n in foreign)
             if all(previous(sm, snapshot.live[k]) for k in foreign):
                 message = (
-                    f"{names} belongs to the SecureModel {name} that was deleted before; "
+                    f"{taken} belongs to the SecureModel {name} that was deleted before; "
                     "waiting until it is collected"
                 )
                 await self._report(body, refuse(Reason.PREVIOUS_STILL_DELETING, message), {}, now)
                 return DELETING_S
             message = (
-                f"{names} exists in namespace {namespace} and does not belong to this SecureModel; "
+                f"{taken} exists in namespace {namespace} and does not belong to this SecureModel; "
                 "delete or rename it, or choose another name"
             )
             await self._report(body, refuse(Reason.NAME_CONFLICT, message), {}, now)
@@ -90,11 +91,10 @@ class Reconciler:
             {
                 "player": p.name,
                 "role": p.role,
-                "url": "https://"
-                f"{naming.client_host(sm.name, p.name, sm.namespace)}:{naming.TLS_PORT}",
+                "url": f"https://{sm.names.client_host(p.name)}:{names.TLS_PORT}",
             }
             for p in sm.players
-            if p.role in naming.DATA_ROLES
+            if p.role in names.DATA_ROLES
         ]
         status: dict[str, Any] = {
             "ca": certificates.ca,
@@ -176,24 +176,19 @@ class Reconciler:
         if not stale:
             return snapshot
         live = dict(snapshot.live)
-        ca_key = ("Secret", naming.ca_secret(sm.name))
+        ca_key = ("Secret", sm.names.ca_secret())
         if "ca" in stale:
-            live[ca_key] = builders.ca_secret(sm, pki.make_ca(sm.namespace, sm.name, now))
+            live[ca_key] = builders.ca_secret(sm, pki.make_ca(sm.names.authority(), now))
             await self.kube.apply(live[ca_key])
         values = secret_values(live[ca_key])
         ca = pki.Issued(values["tls.crt"], values["tls.key"])
-        for player in (*sm.players, None):
-            holder = player.name if player else "share"
+        for holder, subject in subjects(sm).items():
             if holder not in stale:
                 continue
-            issued = (
-                pki.issue_player(ca, sm.namespace, sm.name, player.name, player.role, now)
-                if player
-                else pki.issue_share(ca, sm.namespace, sm.name, now)
-            )
+            issued = pki.issue(ca, subject, now)
             secret = builders.leaf_secret(sm, holder, issued, ca.certificate)
             await self.kube.apply(secret)
-            live["Secret", naming.tls_secret(sm.name, holder)] = secret
+            live["Secret", sm.names.tls_secret(holder)] = secret
         log.info("%s/%s: issued certificates for %s", sm.namespace, sm.name, ", ".join(stale))
         return replace(snapshot, live=live)
 
@@ -249,10 +244,9 @@ def _certificates(sm: SecureModel, snapshot: Snapshot) -> Certificates:
     def certificate(name: str) -> str:
         return secret_values(snapshot.live["Secret", name])["tls.crt"]
 
-    holders = [*(player.name for player in sm.players), "share"]
     return Certificates(
-        certificate(naming.ca_secret(sm.name)),
-        {holder: certificate(naming.tls_secret(sm.name, holder)) for holder in holders},
+        certificate(sm.names.ca_secret()),
+        {holder: certificate(sm.names.tls_secret(holder)) for holder in subjects(sm)},
     )
 
 
@@ -290,7 +284,7 @@ def _event(body: dict[str, Any], condition: dict[str, Any], now: datetime) -> di
         "type": "Warning" if bad else "Normal",
         "reason": condition["reason"],
         "message": f"{condition['type']}={condition['status']}: {condition['message']}"[:1000],
-        "source": {"component": naming.MANAGER},
+        "source": {"component": names.MANAGER},
         "firstTimestamp": stamp,
         "lastTimestamp": stamp,
         "count": 1,

@@ -62,7 +62,7 @@ class FakePlayer:
 
 @pytest.fixture
 def model() -> securemodel.Model:
-    ca = pki.make_ca("default", "m", dt.datetime.now(dt.UTC)).certificate
+    ca = pki.make_ca("default/m CA", dt.datetime.now(dt.UTC)).certificate
     made = securemodel.Model(
         {role: Endpoint(role, role, role, socket.socket) for role in ("alice", "bob")}, ca, "m"
     )

@@ -7,6 +7,7 @@ from cryptography import x509
 
 from securemodel_operator import builders, pki
 from securemodel_operator.api import parse
+from securemodel_operator.names import Seat
 from securemodel_operator.planner import Snapshot, key, stale_certificates
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -19,14 +20,16 @@ SM = parse(
 
 
 def issued_all(now: datetime = NOW) -> dict:
-    ca = pki.make_ca("ns", "digits", now)
+    ca = pki.make_ca(SM.names.authority(), now)
     secrets = [
         builders.ca_secret(SM, ca),
-        builders.leaf_secret(SM, "share", pki.issue_share(ca, "ns", "digits", now), ca.certificate),
+        builders.leaf_secret(
+            SM, "share", pki.issue(ca, SM.names.share_subject(), now), ca.certificate
+        ),
     ]
     secrets += [
         builders.leaf_secret(
-            SM, p.name, pki.issue_player(ca, "ns", "digits", p.name, p.role, now), ca.certificate
+            SM, p.name, pki.issue(ca, SM.names.seat_subject(p.seat, p.role), now), ca.certificate
         )
         for p in SM.players
     ]
@@ -34,9 +37,9 @@ def issued_all(now: datetime = NOW) -> dict:
 
 
 def test_a_players_certificate_says_who_it_is_and_where() -> None:
-    ca = pki.make_ca("ns", "digits", NOW)
+    ca = pki.make_ca(SM.names.authority(), NOW)
     certificate = x509.load_pem_x509_certificate(
-        pki.issue_player(ca, "ns", "digits", "p1", "bob", NOW).certificate.encode()
+        pki.issue(ca, SM.names.seat_subject(Seat("p1"), "bob"), NOW).certificate.encode()
     )
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.UniformResourceIdentifier) == [
@@ -47,9 +50,9 @@ def test_a_players_certificate_says_who_it_is_and_where() -> None:
 
 
 def test_the_share_certificate_cannot_serve() -> None:
-    ca = pki.make_ca("ns", "digits", NOW)
+    ca = pki.make_ca(SM.names.authority(), NOW)
     certificate = x509.load_pem_x509_certificate(
-        pki.issue_share(ca, "ns", "digits", NOW).certificate.encode()
+        pki.issue(ca, SM.names.share_subject(), NOW).certificate.encode()
     )
     usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert (

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 import yaml
 
-from securemodel_operator import naming, planner
+from securemodel_operator import planner
 from securemodel_operator.api import Batching, parse
 from securemodel_operator.conditions import merge
 from securemodel_operator.drift import covers
+from securemodel_operator.names import DATA_ROLES
 from securemodel_operator.planner import Certificates, Snapshot, plan
 from securemodel_operator.reasons import Reason
 from securemodel_operator.settings import Settings
@@ -82,10 +83,10 @@ def whole_status(sm: Any, snapshot: Snapshot) -> dict[str, Any]:
             {
                 "player": p.name,
                 "role": p.role,
-                "url": f"https://{naming.client_host(sm.name, p.name, sm.namespace)}:8443",
+                "url": f"https://{sm.names.client_host(p.name)}:8443",
             }
             for p in sm.players
-            if p.role in naming.DATA_ROLES
+            if p.role in DATA_ROLES
         ]
         fields = {
             "ca": CERTIFICATES.ca,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from securemodel_operator import builders, naming, pki, planner
+from securemodel_operator import builders, names, pki, planner
 from securemodel_operator.api import parse
 from securemodel_operator.drift import covers
 from securemodel_operator.planner import (
@@ -39,14 +39,16 @@ HELD = {"digest": "d" * 64, "generation": "g", "ready": True}
 
 
 def secrets() -> dict:
-    ca = pki.make_ca("ns", "digits", NOW)
+    ca = pki.make_ca(SM.names.authority(), NOW)
     made = [
         builders.ca_secret(SM, ca),
-        builders.leaf_secret(SM, "share", pki.issue_share(ca, "ns", "digits", NOW), ca.certificate),
+        builders.leaf_secret(
+            SM, "share", pki.issue(ca, SM.names.share_subject(), NOW), ca.certificate
+        ),
     ]
     made += [
         builders.leaf_secret(
-            SM, p.name, pki.issue_player(ca, "ns", "digits", p.name, p.role, NOW), ca.certificate
+            SM, p.name, pki.issue(ca, SM.names.seat_subject(p.seat, p.role), NOW), ca.certificate
         )
         for p in SM.players
     ]
@@ -67,7 +69,7 @@ def applied(live: dict, settings: Settings = SETTINGS) -> dict:
 
 
 def claim(**metadata: object) -> dict:
-    labels = {naming.MODEL_LABEL: "digits", naming.PLAYER_LABEL: "alice"}
+    labels = {names.MODEL_LABEL: "digits", names.PLAYER_LABEL: "alice"}
     spec = {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": "1Gi"}},
@@ -94,7 +96,7 @@ def test_a_claim_that_the_stateful_set_made_anew_gets_its_owner() -> None:
 def test_another_ones_claim_is_not_taken_over() -> None:
     for foreign in (
         claim(labels={}),
-        claim(labels={naming.MODEL_LABEL: "digits", naming.PLAYER_LABEL: "bob"}),
+        claim(labels={names.MODEL_LABEL: "digits", names.PLAYER_LABEL: "bob"}),
         claim(ownerReferences=[{"uid": "x", "controller": True}]),
     ):
         live = {("PersistentVolumeClaim", "data-digits-alice-0"): foreign}
@@ -180,4 +182,4 @@ def test_the_longest_names_fit_a_label() -> None:
     )
     assert len(builders.share_job(longest, 1, SETTINGS)["metadata"]["name"]) <= 63
     for player in longest.players:
-        assert len(naming.stateful_set(longest.name, player.name)) + len("-0123456789") <= 63
+        assert len(longest.names.stateful_set(player.name)) + len("-0123456789") <= 63
