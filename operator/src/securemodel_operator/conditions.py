@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .reasons import Condition, Reason
+from .reasons import Condition
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class State:
 
     type: Condition
     status: bool
-    reason: Reason
+    reason: str
     message: str
 
 

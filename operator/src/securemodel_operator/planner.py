@@ -15,7 +15,7 @@ from .api import SecureModel
 from .builders import Object
 from .conditions import State
 from .drift import covers
-from .reasons import Condition, Reason, from_player, from_share_step
+from .reasons import Condition, Reason, final, reported
 from .settings import Settings
 
 FIRST_RETRY_S = 10
@@ -282,7 +282,7 @@ class Outcome:
 
     succeeded: bool
     at: datetime
-    reason: Reason
+    reason: str
     message: str
     retryable: bool
 
@@ -300,13 +300,10 @@ def job_outcome(job: Object, snapshot: Snapshot) -> Outcome | None:
             said = condition.get("message", condition.get("reason", ""))
             why = f"the share Job {job['metadata']['name']} failed without a result: {said}"
             return Outcome(False, at, Reason.SHARE_JOB_FAILED, why, retryable=True)
-        return Outcome(
-            False,
-            at,
-            from_share_step(result.get("reason")),
-            str(result.get("message", ""))[:1000],
-            bool(result.get("retryable")),
-        )
+        said = str(result.get("message", ""))[:1000]
+        reason, message = reported(result.get("reason"), said, "share", Reason.SHARE_JOB_FAILED)
+        retryable = bool(result.get("retryable")) and not final(reason)
+        return Outcome(False, at, reason, message, retryable=retryable)
     return None
 
 
@@ -471,12 +468,9 @@ def _serving(sm: SecureModel, snapshot: Snapshot) -> State:
     for player in sm.players:
         report = snapshot.players[player.name]
         if not report.get("ready"):
-            return State(
-                Condition.SERVING,
-                False,
-                from_player(report.get("reason")),
-                f"{player.name}: {report.get('message', 'not ready')}",
-            )
+            said = f"{player.name}: {report.get('message', 'not ready')}"
+            told = reported(report.get("reason"), said, "player", Reason.NOT_REACHABLE)
+            return State(Condition.SERVING, False, *told)
     return State(
         Condition.SERVING,
         True,

@@ -1,8 +1,14 @@
-"""Every condition type and reason; docs/operations.md explains them."""
+"""Every condition type and every reason: a row a reason.
+
+Players and the share step say reasons of their own (their words stand here too); docs/operations.md
+explains all of them to users.
+"""
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from typing import Self
 
 
 class Condition(StrEnum):
@@ -13,53 +19,94 @@ class Condition(StrEnum):
     READY = "Ready"
 
 
+class Kind(StrEnum):
+    """What a reason means for what comes next."""
+
+    GOOD = "good"  # the condition holds
+    PROGRESS = "progress"  # something is under way: looked at every second, no warning
+    TROUBLE = "trouble"  # someone has to act, or it heals by a later try
+    FINAL = "final"  # a further try would end alike, so there is none
+
+
+SPEC, PLAYERS, MODEL, SERVICE, WHOLE = Condition
+GOOD, PROGRESS, TROUBLE, FINAL = Kind
+
+
 class Reason(StrEnum):
-    ACCEPTED = "Accepted"
-    INVALID_SPEC = "InvalidSpec"
-    NAME_CONFLICT = "NameConflict"
-    PREVIOUS_STILL_DELETING = "PreviousStillDeleting"
+    """A row: the word, the condition that it is first said for, its kind and what it means."""
 
-    PLAYERS_READY = "PlayersReady"
-    PLAYERS_STARTING = "PlayersStarting"
-    APPLY_FAILED = "ApplyFailed"
+    condition: Condition
+    kind: Kind
+    meaning: str
 
-    SHARED = "Shared"
-    SHARING = "Sharing"
-    ARTIFACT_NOT_FOUND = "ArtifactNotFound"
-    REFERENCE_NOT_FOUND = "ReferenceNotFound"
-    FETCH_FAILED = "FetchFailed"
-    HASH_MISMATCH = "HashMismatch"
-    INVALID_MODEL = "InvalidModel"
-    UNSUPPORTED_LAYER = "UnsupportedLayer"
-    WEIGHTS_OUT_OF_RANGE = "WeightsOutOfRange"
-    RANGE_OVERFLOW = "RangeOverflow"
-    PLAYERS_UNREACHABLE = "PlayersUnreachable"
-    SHARES_REFUSED = "SharesRefused"
-    INTERNAL_ERROR = "InternalError"
-    SHARE_JOB_FAILED = "ShareJobFailed"
+    def __new__(cls, word: str, condition: Condition, kind: Kind, meaning: str) -> Self:
+        reason = str.__new__(cls, word)
+        reason._value_ = word
+        reason.condition, reason.kind, reason.meaning = condition, kind, meaning
+        return reason
 
-    SERVING = "Serving"
-    NOT_REACHABLE = "PlayersNotReachable"
-    NO_SHARES = "NoShares"
-    PEERS_MISSING = "PeersMissing"
-    GENERATION_MISMATCH = "GenerationMismatch"
-    DIGEST_MISMATCH = "DigestMismatch"
-    PROTOCOL_MISMATCH = "ProtocolMismatch"
+    # fmt: off
+    ACCEPTED = "Accepted", SPEC, GOOD, "the spec is valid"
+    INVALID_SPEC = "InvalidSpec", SPEC, TROUBLE, "an old CRD let something through"
+    NAME_CONFLICT = "NameConflict", SPEC, TROUBLE, "an object that is not ours has a name of ours"
+    PREVIOUS_STILL_DELETING = "PreviousStillDeleting", SPEC, PROGRESS, "a deleted namesake is left"
 
-    READY = "Ready"
+    PLAYERS_READY = "PlayersReady", PLAYERS, GOOD, "all three players are running"
+    PLAYERS_STARTING = "PlayersStarting", PLAYERS, PROGRESS, "a pod waits for image, volume or node"
+    APPLY_FAILED = "ApplyFailed", PLAYERS, TROUBLE, "the API server refuses an object of this model"
+
+    SHARED = "Shared", MODEL, GOOD, "all three players hold shares of one program"
+    SHARING = "Sharing", MODEL, PROGRESS, "the share Job is at work"
+    ARTIFACT_NOT_FOUND = "ArtifactNotFound", MODEL, TROUBLE, "there is no ConfigMap, key or file"
+    REFERENCE_NOT_FOUND = "ReferenceNotFound", MODEL, TROUBLE, "CA bundle or login is missing"
+    FETCH_FAILED = "FetchFailed", MODEL, TROUBLE, "its server does not give it out"
+    HASH_MISMATCH = "HashMismatch", MODEL, FINAL, "the artifact is not the one that sha256 names"
+    INVALID_MODEL = "InvalidModel", MODEL, FINAL, "the artifact is damaged, or no model file"
+    UNSUPPORTED_LAYER = "UnsupportedLayer", MODEL, FINAL, "it has a layer that is not supported"
+    WEIGHTS_OUT_OF_RANGE = "WeightsOutOfRange", MODEL, FINAL, "a weight does not fit"
+    RANGE_OVERFLOW = "RangeOverflow", MODEL, FINAL, "a value of a layer could leave the range"
+    PLAYERS_UNREACHABLE = "PlayersUnreachable", MODEL, TROUBLE, "a player did not take its shares"
+    SHARES_REFUSED = "SharesRefused", MODEL, TROUBLE, "a player refused its shares"
+    INTERNAL_ERROR = "InternalError", MODEL, TROUBLE, "the share step has a fault"
+    SHARE_JOB_FAILED = "ShareJobFailed", MODEL, TROUBLE, "the share Job ended without a result"
+
+    SERVING = "Serving", SERVICE, GOOD, "the players are linked and hold the same shares"
+    NOT_REACHABLE = "PlayersNotReachable", SERVICE, PROGRESS, "a health port does not answer"
+    NO_SHARES = "NoShares", SERVICE, PROGRESS, "a player has no shares yet"
+    PEERS_MISSING = "PeersMissing", SERVICE, PROGRESS, "a player has no link to a peer yet"
+    GENERATION_MISMATCH = "GenerationMismatch", SERVICE, TROUBLE, "shares of two deliveries"
+    DIGEST_MISMATCH = "DigestMismatch", SERVICE, TROUBLE, "shares of two programs"
+    PROTOCOL_MISMATCH = "ProtocolMismatch", SERVICE, TROUBLE, "shares for two protocols"
+
+    READY = "Ready", WHOLE, GOOD, "private predictions are answered"
+    # fmt: on
 
 
-def from_share_step(text: object) -> Reason:
-    """The reason in a termination message; one that this release does not know is a failed Job."""
-    try:
-        return Reason(str(text))
-    except ValueError:
-        return Reason.SHARE_JOB_FAILED
+BY_WORD = {reason.value: reason for reason in Reason}
+# what Kubernetes takes for a reason, and what fits a line
+WORD = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
 
 
-def from_player(text: object) -> Reason:
-    """The reason in a player's /status."""
-    try:
-        return Reason(str(text))
-    except ValueError:
-        return Reason.NOT_REACHABLE
+def under_way(word: str) -> bool:
+    """Whether the reason says that something is under way; nobody knows that of an unknown one."""
+    return word in BY_WORD and BY_WORD[word].kind is PROGRESS
+
+
+def final(word: str) -> bool:
+    """Whether a further try would end alike."""
+    return word in BY_WORD and BY_WORD[word].kind is FINAL
+
+
+def reported(word: object, message: str, image: str, otherwise: Reason) -> tuple[str, str]:
+    """The reason and message to show for what a player or the share Job said.
+
+    A word that has no row here comes from an image of another version: it is shown as it was said.
+    `otherwise` is shown for what is no word at all.
+    """
+    if word is None or word in BY_WORD:
+        return BY_WORD.get(str(word), otherwise), message
+
+    said = str(word)
+    shown = said if WORD.fullmatch(said) else otherwise
+    unknown = f"this operator does not know the reason {said[:64]}"
+    return shown, f"{message} ({unknown}: the {image} image is of another version)"

@@ -32,7 +32,7 @@ from .planner import (
     wanted_keys,
 )
 from .players import Players
-from .reasons import Condition, Reason
+from .reasons import Condition, Reason, under_way
 from .settings import Settings
 
 log = logging.getLogger("securemodel")
@@ -257,23 +257,13 @@ def _busy(states: list[State], conditions: list[dict[str, Any]], now: datetime) 
         for condition in conditions
         if condition["type"] == Condition.READY
     )
-    moving = not states[-1].status and states[-1].reason in STILL_STARTING
+    moving = not states[-1].status and under_way(states[-1].reason)
     return moving and now - datetime.fromisoformat(since) < BUSY_FOR
-
-
-STILL_STARTING = (
-    Reason.PREVIOUS_STILL_DELETING,
-    Reason.SHARING,
-    Reason.PLAYERS_STARTING,
-    Reason.NOT_REACHABLE,
-    Reason.NO_SHARES,
-    Reason.PEERS_MISSING,
-)
 
 
 def _event(body: dict[str, Any], condition: dict[str, Any], now: datetime) -> dict[str, Any]:
     metadata = body["metadata"]
-    bad = condition["status"] == "False" and condition["reason"] not in STILL_STARTING
+    bad = condition["status"] == "False" and not under_way(condition["reason"])
     stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "apiVersion": "v1",

@@ -7,7 +7,8 @@ import yaml
 
 from securemodel_operator.api import BATCHING_BOUNDS, PROTOCOLS, Batching, InvalidSpecError, parse
 from securemodel_operator.conditions import State, changes, merge
-from securemodel_operator.reasons import Condition, Reason, from_player, from_share_step
+from securemodel_operator.planner import Snapshot, assess
+from securemodel_operator.reasons import Condition, Reason, final, reported, under_way
 from securemodel_operator.settings import SettingsError, load
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -31,9 +32,63 @@ def test_only_new_statuses_and_reasons_become_events() -> None:
 
 
 def test_an_unknown_reason_from_outside_is_not_copied() -> None:
-    assert from_share_step("<script>") is Reason.SHARE_JOB_FAILED
-    assert from_share_step("HashMismatch") is Reason.HASH_MISMATCH
-    assert from_player(None) is Reason.NOT_REACHABLE
+    for otherwise in (Reason.SHARE_JOB_FAILED, Reason.NOT_REACHABLE):
+        reason, message = reported("<script>", "said", "share", otherwise)
+        assert reason is otherwise
+        assert message.startswith("said (this operator does not know the reason <script>")
+        assert reported("HashMismatch", "said", "share", otherwise) == ("HashMismatch", "said")
+        assert reported(None, "said", "player", otherwise) == (otherwise, "said")
+
+
+def test_a_final_reason_is_not_tried_again_and_only_progress_is_under_way() -> None:
+    assert final("HashMismatch")
+    assert not final("FetchFailed")
+    assert not final("ModelTooDeep"), "an unknown one is as the share step says"
+    assert under_way("Sharing")
+    assert not under_way("HashMismatch")
+    assert not under_way("ModelTooDeep")
+
+
+READY_PODS = [
+    {
+        "metadata": {"name": f"digits-{role}-0", "labels": {"securemodel.dev/player": role}},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+    }
+    for role in ("alice", "bob", "carol")
+]
+
+
+def test_a_players_reason_without_a_row_here_is_shown_as_it_was_said() -> None:
+    report = {"ready": False, "reason": "KeysRotating", "message": "new keys"}
+    players = dict.fromkeys(("alice", "bob", "carol"), report)
+    states = {s.type: s for s in assess(parse(body()), Snapshot(pods=READY_PODS, players=players))}
+    serving = states[Condition.SERVING]
+    assert (serving.status, serving.reason) == (False, "KeysRotating")
+    assert serving.message == (
+        "alice: new keys (this operator does not know the reason KeysRotating: "
+        "the player image is of another version)"
+    )
+
+
+def test_a_share_jobs_reason_without_a_row_here_is_shown_as_it_was_said() -> None:
+    result = '{"reason": "ModelTooDeep", "message": "90 layers", "retryable": false}'
+    pod = {
+        "metadata": {"name": "x", "labels": {"batch.kubernetes.io/job-name": "digits-share-1"}},
+        "status": {"containerStatuses": [{"state": {"terminated": {"message": result}}}]},
+    }
+    failed = {"type": "Failed", "status": "True", "lastTransitionTime": "2026-01-02T11:59:30Z"}
+    job = {
+        "kind": "Job",
+        "metadata": {"name": "digits-share-1"},
+        "status": {"conditions": [failed]},
+    }
+    states = assess(parse(body()), Snapshot(pods=[*READY_PODS, pod], jobs=[job]))
+    shared = next(state for state in states if state.type == Condition.MODEL_SHARED)
+    assert (shared.status, shared.reason) == (False, "ModelTooDeep")
+    assert shared.message.startswith(
+        "90 layers (this operator does not know the reason ModelTooDeep: "
+        "the share image is of another version)"
+    )
 
 
 def body(**spec: object) -> dict:
