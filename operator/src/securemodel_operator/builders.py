@@ -8,9 +8,10 @@ import json
 from typing import Any
 
 from . import names
-from .api import Player, SecureModel
 from .pki import Issued
 from .settings import Settings
+from .spec.model import Player, SecureModel
+from .spec.sources import MODEL_DIR
 
 Object = dict[str, Any]
 USER = 65532
@@ -72,7 +73,7 @@ def client_config(sm: SecureModel, ca: str, digest: str | None) -> Object:
             "port": names.TLS_PORT,
         }
         for p in sm.players
-        if p.role in names.DATA_ROLES
+        if p.serves_clients
     }
     client = {
         "model": sm.name,
@@ -294,20 +295,11 @@ def share_job(sm: SecureModel, attempt: int, settings: Settings) -> Object:
         _mount("tls", TLS_DIR),
         _mount("tmp", "/tmp", read_only=False),  # noqa: S108 - the pod's own
     ]
-    if source := sm.model.config_map:
-        args += ["--model", f"/model/{source.key}"]
-        volumes.append(
-            {
-                "name": "model",
-                "configMap": {
-                    "name": source.name,
-                    "items": [{"key": source.key, "path": source.key}],
-                },
-            }
-        )
-        mounts.append(_mount("model", "/model"))
-    else:
-        args += ["--model", sm.model.uri]
+    artifact = sm.model.artifact
+    args += ["--model", artifact.location]
+    if artifact.volume:
+        volumes.append({"name": "model", **artifact.volume})
+        mounts.append(_mount("model", MODEL_DIR))
     if bundle := sm.model.ca_bundle:
         args += ["--ca-bundle", "/etc/securemodel/ca/ca.crt"]
         volumes.append(

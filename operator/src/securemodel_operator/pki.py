@@ -30,7 +30,7 @@ RENEWAL = timedelta(days=30)
 _UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Issued:
     """A certificate and its key, PEM."""
 
@@ -163,10 +163,9 @@ def _key_usage(*, ca: bool) -> x509.KeyUsage:
 
 
 def _pem(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Issued:
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return Issued(certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode())
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    return Issued(certificate=certificate.public_bytes(pem).decode(), key=private.decode())
 
 
 def main(argv: list[str] | None = None) -> None:

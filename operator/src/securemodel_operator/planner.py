@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from . import builders, names, pki
-from .api import SecureModel
 from .builders import Object
 from .conditions import State
 from .drift import covers
 from .reasons import Condition, Reason, final, reported
 from .settings import Settings
+from .spec.model import SecureModel
 
 FIRST_RETRY_S = 10
 LAST_RETRY_S = 300
@@ -82,11 +82,7 @@ def wanted_keys(sm: SecureModel) -> list[Key]:
             ("StatefulSet", sm.names.stateful_set(player.name)),
         ]
         keys += [("PersistentVolumeClaim", sm.names.claim(player.seat))]
-        keys += (
-            [("Service", sm.names.client_service(player.name))]
-            if player.role in names.DATA_ROLES
-            else []
-        )
+        keys += [("Service", sm.names.client_service(player.name))] if player.serves_clients else []
     return sorted(keys)
 
 
@@ -165,7 +161,7 @@ def stale_certificates(sm: SecureModel, snapshot: Snapshot, now: datetime) -> li
         return secret_values(snapshot.live.get(("Secret", name)))
 
     def issued(own: dict[str, str]) -> pki.Issued:
-        return pki.Issued(own.get("tls.crt", ""), own.get("tls.key", ""))
+        return pki.Issued(certificate=own.get("tls.crt", ""), key=own.get("tls.key", ""))
 
     ca = issued(values(sm.names.ca_secret()))
     if pki.ca_problem(ca, now):
@@ -201,7 +197,7 @@ def plan(
         builders.headless_service(sm),
     ]
     for player in sm.players:
-        if player.role in names.DATA_ROLES:
+        if player.serves_clients:
             wanted.append(builders.client_service(sm, player))
         wanted.append(_as_made(snapshot, builders.claim(sm, player, settings), CLAIM_FIELDS))
         wanted.append(

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from . import names
-from .api import Player, SecureModel
+from .spec.model import Player, SecureModel
 
 TIMEOUT_S = 1.5
 

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from . import builders, names, pki
-from .api import InvalidSpecError, SecureModel, parse
 from .conditions import State, changes, merge
 from .kube import Kube, KubeError
 from .planner import (
@@ -34,6 +33,8 @@ from .planner import (
 from .players import Players
 from .reasons import Condition, Reason, under_way
 from .settings import Settings
+from .spec.model import SecureModel
+from .spec.parse import InvalidSpecError, parse
 
 log = logging.getLogger("securemodel")
 BUSY_S = 1.0
@@ -94,7 +95,7 @@ class Reconciler:
                 "url": f"https://{sm.names.client_host(p.name)}:{names.TLS_PORT}",
             }
             for p in sm.players
-            if p.role in names.DATA_ROLES
+            if p.serves_clients
         ]
         status: dict[str, Any] = {
             "ca": certificates.ca,
@@ -128,7 +129,7 @@ class Reconciler:
         It is looked for again in every pass.
         """
         for reference, reason, what in (
-            (sm.model.config_map, Reason.ARTIFACT_NOT_FOUND, "spec.model.uri"),
+            (sm.model.artifact.config_map, Reason.ARTIFACT_NOT_FOUND, "spec.model.uri"),
             (sm.model.ca_bundle, Reason.REFERENCE_NOT_FOUND, "spec.model.caBundle"),
         ):
             if reference is None:
@@ -181,7 +182,7 @@ class Reconciler:
             live[ca_key] = builders.ca_secret(sm, pki.make_ca(sm.names.authority(), now))
             await self.kube.apply(live[ca_key])
         values = secret_values(live[ca_key])
-        ca = pki.Issued(values["tls.crt"], values["tls.key"])
+        ca = pki.Issued(certificate=values["tls.crt"], key=values["tls.key"])
         for holder, subject in subjects(sm).items():
             if holder not in stale:
                 continue

@@ -18,7 +18,7 @@ DEFAULT_SHARE_RESOURCES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     player_image: str
     share_image: str
@@ -53,12 +53,12 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
             raise SettingsError(f"the environment variable {name} is not JSON: {error}") from None
 
     return Settings(
-        environment["PLAYER_IMAGE"],
-        environment["SHARE_IMAGE"],
-        environment.get("IMAGE_PULL_POLICY", "IfNotPresent"),
-        tuple(from_json("IMAGE_PULL_SECRETS", [])),
-        from_json("PLAYER_RESOURCES", DEFAULT_PLAYER_RESOURCES),
-        from_json("SHARE_RESOURCES", DEFAULT_SHARE_RESOURCES),
-        environment.get("VOLUME_SIZE") or "1Gi",
-        environment.get("STORAGE_CLASS") or None,
+        player_image=environment["PLAYER_IMAGE"],
+        share_image=environment["SHARE_IMAGE"],
+        pull_policy=environment.get("IMAGE_PULL_POLICY", Settings.pull_policy),
+        pull_secrets=tuple(from_json("IMAGE_PULL_SECRETS", [])),
+        player_resources=from_json("PLAYER_RESOURCES", DEFAULT_PLAYER_RESOURCES),
+        share_resources=from_json("SHARE_RESOURCES", DEFAULT_SHARE_RESOURCES),
+        volume_size=environment.get("VOLUME_SIZE") or Settings.volume_size,
+        storage_class=environment.get("STORAGE_CLASS") or Settings.storage_class,
     )

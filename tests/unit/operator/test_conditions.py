@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
-from securemodel_operator.api import BATCHING_BOUNDS, PROTOCOLS, Batching, InvalidSpecError, parse
 from securemodel_operator.conditions import State, changes, merge
 from securemodel_operator.planner import Snapshot, assess
 from securemodel_operator.reasons import Condition, Reason, final, reported, under_way
 from securemodel_operator.settings import SettingsError, load
+from securemodel_operator.spec.model import Batching
+from securemodel_operator.spec.parse import BATCHING_BOUNDS, InvalidSpecError, parse
+from securemodel_operator.spec.protocols import PROTOCOLS
+from securemodel_operator.spec.sources import SOURCES
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -106,30 +110,31 @@ def test_defaults_are_those_of_the_crd() -> None:
         ("bob", "bob"),
         ("carol", "carol"),
     ]
-    assert (sm.protocol, sm.model.input_bound, sm.batching) == ("SecureNN", "1.0", Batching(256, 0))
+    assert (sm.protocol, sm.model.input_bound, sm.batching) == (
+        "SecureNN",
+        "1.0",
+        Batching(max_rows=256, max_delay_ms=0),
+    )
 
 
 def test_what_is_checked_again_is_what_the_crd_says() -> None:
     crd = yaml.safe_load((ROOT / "crds/securemodels.securemodel.dev.yaml").read_text())
-    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"][
-        "properties"
-    ]
-    batching = spec["serving"]["properties"]["batching"]["properties"]
-    assert (tuple(spec["protocol"]["enum"]), spec["protocol"]["default"]) == (
-        PROTOCOLS,
-        PROTOCOLS[0],
-    )
-    assert {
-        name: (field["minimum"], field["maximum"]) for name, field in batching.items()
-    } == BATCHING_BOUNDS
-    assert [spec["serving"]["default"], spec["serving"]["properties"]["batching"]["default"]] == [
-        {},
-        {},
-    ]
-    assert (batching["maxRows"]["default"], batching["maxDelayMs"]["default"]) == (
-        Batching().max_rows,
-        Batching().max_delay_ms,
-    )
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    spec = schema["spec"]["properties"]
+
+    protocol = spec["protocol"]
+    assert (tuple(protocol["enum"]), protocol["default"]) == (PROTOCOLS, PROTOCOLS[0])
+
+    rule = spec["model"]["properties"]["uri"]["x-kubernetes-validations"][0]["rule"]
+    assert re.findall(r"\^([a-z0-9]+)://", rule) == [row.scheme for row in SOURCES]
+
+    serving = spec["serving"]
+    batching = serving["properties"]["batching"]
+    bounds = {n: (f["minimum"], f["maximum"]) for n, f in batching["properties"].items()}
+    defaults = {name: field["default"] for name, field in batching["properties"].items()}
+    assert bounds == BATCHING_BOUNDS
+    assert [serving["default"], batching["default"]] == [{}, {}]
+    assert Batching(max_rows=defaults["maxRows"], max_delay_ms=defaults["maxDelayMs"]) == Batching()
 
 
 @pytest.mark.parametrize("protocol", ["ASTRA", "SecureNN"])
@@ -138,11 +143,13 @@ def test_a_stored_protocol_stays(protocol: str) -> None:
 
 
 def test_batching_is_given_in_part_or_whole() -> None:
-    assert parse(body(serving={})).batching == Batching(256, 0)
-    assert parse(body(serving={"batching": {"maxRows": 65536}})).batching == Batching(65536, 0)
+    assert parse(body(serving={})).batching == Batching(max_rows=256, max_delay_ms=0)
+    assert parse(body(serving={"batching": {"maxRows": 65536}})).batching == Batching(
+        max_rows=65536, max_delay_ms=0
+    )
     assert parse(
         body(serving={"batching": {"maxRows": 1, "maxDelayMs": 1000}})
-    ).batching == Batching(1, 1000)
+    ).batching == Batching(max_rows=1, max_delay_ms=1000)
 
 
 @pytest.mark.parametrize(

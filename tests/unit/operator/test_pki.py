@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 
 from securemodel_operator import builders, pki
-from securemodel_operator.api import parse
 from securemodel_operator.names import Seat
 from securemodel_operator.planner import Snapshot, key, stale_certificates
+from securemodel_operator.spec.parse import parse
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SM = parse(

@@ -16,17 +16,19 @@ import pytest
 import yaml
 
 from securemodel_operator import planner
-from securemodel_operator.api import Batching, parse
 from securemodel_operator.conditions import merge
 from securemodel_operator.drift import covers
-from securemodel_operator.names import DATA_ROLES
 from securemodel_operator.planner import Certificates, Snapshot, plan
 from securemodel_operator.reasons import Reason
 from securemodel_operator.settings import Settings
+from securemodel_operator.spec.model import Batching
+from securemodel_operator.spec.parse import parse
 
 CASES = sorted(path.name for path in (Path(__file__).parent / "cases").iterdir())
 NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
-SETTINGS = Settings("registry/player:1", "registry/share:1", pull_secrets=("pull",))
+SETTINGS = Settings(
+    player_image="registry/player:1", share_image="registry/share:1", pull_secrets=("pull",)
+)
 CERTIFICATES = Certificates(
     "CA", {"alice": "ALICE", "bob": "BOB", "carol": "CAROL", "share": "SHARE"}
 )
@@ -86,7 +88,7 @@ def whole_status(sm: Any, snapshot: Snapshot) -> dict[str, Any]:
                 "url": f"https://{sm.names.client_host(p.name)}:8443",
             }
             for p in sm.players
-            if p.role in DATA_ROLES
+            if p.serves_clients
         ]
         fields = {
             "ca": CERTIFICATES.ca,
@@ -129,7 +131,7 @@ def test_changed_batching_changes_the_players_and_nothing_else() -> None:
     sm, snapshot = read("fresh")
     first = plan(sm, snapshot, CERTIFICATES, SETTINGS, NOW)
     live = {planner.key(obj): obj for obj in first.apply}
-    changed = replace(sm, batching=Batching(32, 5))
+    changed = replace(sm, batching=Batching(max_rows=32, max_delay_ms=5))
     todo = plan(changed, Snapshot(live, first.create), CERTIFICATES, SETTINGS, NOW)
     assert [(obj["kind"], obj["metadata"]["name"]) for obj in todo.apply] == [
         ("StatefulSet", f"digits-{role}") for role in ("alice", "bob", "carol")

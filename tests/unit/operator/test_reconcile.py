@@ -16,7 +16,7 @@ BODY = {
     "metadata": {"name": "digits", "namespace": "ns", "uid": "u", "generation": 1},
     "spec": {"model": {"uri": "https://host/m.h5", "sha256": "0" * 64}},
 }
-SETTINGS = Settings("player:1", "share:1")
+SETTINGS = Settings(player_image="player:1", share_image="share:1")
 
 
 class FakeKube:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 import pytest
 
 from securemodel_operator import builders, names, pki, planner
-from securemodel_operator.api import parse
 from securemodel_operator.drift import covers
 from securemodel_operator.planner import (
     Certificates,
@@ -24,6 +23,7 @@ from securemodel_operator.planner import (
 )
 from securemodel_operator.reasons import Condition, Reason
 from securemodel_operator.settings import Settings
+from securemodel_operator.spec.parse import parse
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 BODY = {
@@ -33,7 +33,7 @@ BODY = {
     "spec": {"model": {"uri": "https://host/m.h5", "sha256": "0" * 64}},
 }
 SM = parse(BODY)
-SETTINGS = Settings("player:1", "share:1")
+SETTINGS = Settings(player_image="player:1", share_image="share:1")
 CERTIFICATES = Certificates("CA", {"alice": "A", "bob": "B", "carol": "C", "share": "S"})
 HELD = {"digest": "d" * 64, "generation": "g", "ready": True}
 

@@ -1,0 +1,1 @@
+"""What a SecureModel asks for, as typed values."""

@@ -1,0 +1,78 @@
+"""A SecureModel: what the user asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from securemodel_operator.names import DATA_ROLES, GROUP, KIND, VERSION, Names, Seat
+
+from .sources import Artifact, ConfigMapKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSource:
+    """spec.model; `artifact` is how the share Job comes by what `uri` names."""
+
+    uri: str
+    sha256: str
+    artifact: Artifact
+    input_bound: str = "1.0"
+    ca_bundle: ConfigMapKey | None = None
+    credentials_secret: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batching:
+    """spec.serving.batching: how players join waiting requests into one batch."""
+
+    max_rows: int = 256
+    max_delay_ms: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Player:
+    """One of the three; all of them are run by us so far."""
+
+    name: str
+    role: str
+
+    @property
+    def seat(self) -> Seat:
+        """Where this player sits; replicas will be further seats."""
+        return Seat(self.name)
+
+    @property
+    def serves_clients(self) -> bool:
+        return self.role in DATA_ROLES
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecureModel:
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    model: ModelSource
+    protocol: str
+    players: tuple[Player, ...]
+    batching: Batching = Batching()
+
+    @property
+    def names(self) -> Names:
+        return Names(namespace=self.namespace, model=self.name)
+
+    @property
+    def owner(self) -> dict[str, Any]:
+        """The owner reference of every child.
+
+        It does not block: deleting works with the operator stopped.
+        """
+        return {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": KIND,
+            "name": self.name,
+            "uid": self.uid,
+            "controller": True,
+            "blockOwnerDeletion": False,
+        }
