@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from typing import Any
 
 from . import names
+from .objects import Object
 from .pki import Issued
 from .settings import Settings
 from .spec.model import Player, SecureModel
 from .spec.sources import MODEL_DIR
 
-Object = dict[str, Any]
 USER = 65532
 GRACE_S = 5
 SHARE_DEADLINE_S = 600

@@ -12,29 +12,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from . import builders, names, pki
-from .conditions import State, changes, merge
+from .certificates import Certificates, stale_certificates, subjects
+from .conditions import assess, refuse
+from .conditions.state import State
+from .events import changes, event
 from .kube import Kube, KubeError
-from .planner import (
-    Certificates,
-    Plan,
-    Snapshot,
-    assess,
-    conflicts,
-    digest,
-    plan,
-    player_statuses,
-    previous,
-    refuse,
-    secret_values,
-    stale_certificates,
-    subjects,
-    wanted_keys,
-)
+from .objects import secret_values
+from .ownership import conflicts, previous, wanted_keys
+from .plan import Plan, plan
 from .players import Players
 from .reasons import Condition, Reason, under_way
+from .seen import Snapshot, digest
 from .settings import Settings
 from .spec.model import SecureModel
 from .spec.parse import InvalidSpecError, parse
+from .status import merge, player_statuses
 
 log = logging.getLogger("securemodel")
 BUSY_S = 1.0
@@ -237,7 +229,7 @@ class Reconciler:
                 condition["reason"],
                 condition["message"],
             )
-            await self.kube.create(_event(body, condition, now))
+            await self.kube.create(event(body, condition, now))
         return conditions
 
 
@@ -260,23 +252,3 @@ def _busy(states: list[State], conditions: list[dict[str, Any]], now: datetime) 
     )
     moving = not states[-1].status and under_way(states[-1].reason)
     return moving and now - datetime.fromisoformat(since) < BUSY_FOR
-
-
-def _event(body: dict[str, Any], condition: dict[str, Any], now: datetime) -> dict[str, Any]:
-    metadata = body["metadata"]
-    bad = condition["status"] == "False" and not under_way(condition["reason"])
-    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"generateName": f"{metadata['name']}-", "namespace": metadata["namespace"]},
-        "involvedObject": {key: body[key] for key in ("apiVersion", "kind")}
-        | {key: metadata[key] for key in ("name", "namespace", "uid")},
-        "type": "Warning" if bad else "Normal",
-        "reason": condition["reason"],
-        "message": f"{condition['type']}={condition['status']}: {condition['message']}"[:1000],
-        "source": {"component": names.MANAGER},
-        "firstTimestamp": stamp,
-        "lastTimestamp": stamp,
-        "count": 1,
-    }

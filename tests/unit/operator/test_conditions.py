@@ -6,14 +6,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from securemodel_operator.conditions import State, changes, merge
-from securemodel_operator.planner import Snapshot, assess
+from securemodel_operator.conditions import assess
+from securemodel_operator.conditions.state import State
+from securemodel_operator.events import changes
 from securemodel_operator.reasons import Condition, Reason, final, reported, under_way
+from securemodel_operator.seen import Snapshot
 from securemodel_operator.settings import SettingsError, load
 from securemodel_operator.spec.model import Batching
 from securemodel_operator.spec.parse import BATCHING_BOUNDS, InvalidSpecError, parse
 from securemodel_operator.spec.protocols import PROTOCOLS
 from securemodel_operator.spec.sources import SOURCES
+from securemodel_operator.status import merge
 
 ROOT = Path(__file__).resolve().parents[3]
 

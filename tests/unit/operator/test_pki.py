@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 
 from securemodel_operator import builders, pki
+from securemodel_operator.certificates import stale_certificates
 from securemodel_operator.names import Seat
-from securemodel_operator.planner import Snapshot, key, stale_certificates
+from securemodel_operator.objects import key
+from securemodel_operator.seen import Snapshot
 from securemodel_operator.spec.parse import parse
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

@@ -15,14 +15,18 @@ from typing import Any
 import pytest
 import yaml
 
-from securemodel_operator import planner
-from securemodel_operator.conditions import merge
+from securemodel_operator.certificates import Certificates
+from securemodel_operator.conditions import assess, refuse
 from securemodel_operator.drift import covers
-from securemodel_operator.planner import Certificates, Snapshot, plan
+from securemodel_operator.objects import key
+from securemodel_operator.ownership import conflicts
+from securemodel_operator.plan import plan
 from securemodel_operator.reasons import Reason
+from securemodel_operator.seen import Snapshot, digest
 from securemodel_operator.settings import Settings
 from securemodel_operator.spec.model import Batching
 from securemodel_operator.spec.parse import parse
+from securemodel_operator.status import merge, player_statuses
 
 CASES = sorted(path.name for path in (Path(__file__).parent / "cases").iterdir())
 NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
@@ -39,7 +43,7 @@ def read(case: str) -> tuple[Any, Snapshot]:
     sm = parse(given["securemodel"])
     seen = given.get("seen") or {}
     missing = seen.get("missing_reference")
-    live = {planner.key(obj): obj for obj in seen.get("live", [])}
+    live = {key(obj): obj for obj in seen.get("live", [])}
     reference = (Reason(missing[0]), missing[1]) if missing else None
     return sm, Snapshot(
         live,
@@ -55,13 +59,13 @@ def read(case: str) -> tuple[Any, Snapshot]:
 def test_the_plan_and_the_conditions_are_as_written(case: str, renew_golden: bool) -> None:
     sm, snapshot = read(case)
     todo = plan(sm, snapshot, CERTIFICATES, SETTINGS, NOW)
-    states = planner.assess(sm, snapshot)
+    states = assess(sm, snapshot)
     result = {
         "apply": todo.apply,
         "create": todo.create,
         "delete": [list(key) for key in todo.delete],
         "conditions": [f"{s.type}={s.status} {s.reason}: {s.message}" for s in states],
-        "conflicts": [list(key) for key in planner.conflicts(sm, snapshot)],
+        "conflicts": [list(key) for key in conflicts(sm, snapshot)],
     }
     path = Path(__file__).parent / "cases" / case / "expected.yaml"
     if renew_golden:
@@ -71,15 +75,15 @@ def test_the_plan_and_the_conditions_are_as_written(case: str, renew_golden: boo
 
 def whole_status(sm: Any, snapshot: Snapshot) -> dict[str, Any]:
     """The status that the pass writes for a SecureModel that had none."""
-    foreign = planner.conflicts(sm, snapshot)
-    states, fields = planner.assess(sm, snapshot), {}
+    foreign = conflicts(sm, snapshot)
+    states, fields = assess(sm, snapshot), {}
     if foreign:
         names = ", ".join(f"{kind} {name}" for kind, name in foreign)
         why = (
             f"{names} exists in namespace {sm.namespace} and does not belong to this SecureModel; "
             "delete or rename it, or choose another name"
         )
-        states = planner.refuse(Reason.NAME_CONFLICT, why)
+        states = refuse(Reason.NAME_CONFLICT, why)
     else:
         endpoints = [
             {
@@ -93,8 +97,8 @@ def whole_status(sm: Any, snapshot: Snapshot) -> dict[str, Any]:
         fields = {
             "ca": CERTIFICATES.ca,
             "endpoints": endpoints,
-            "players": planner.player_statuses(sm, snapshot),
-            "digest": planner.digest(sm, snapshot),
+            "players": player_statuses(sm, snapshot),
+            "digest": digest(sm, snapshot),
         }
     conditions = merge([], states, sm.generation, "2026-01-02T12:00:00Z")
     return {**fields, "observedGeneration": sm.generation, "conditions": conditions}
@@ -112,7 +116,7 @@ def test_the_status_is_as_written(case: str, renew_golden: bool) -> None:
 def test_applying_the_plan_leaves_nothing_to_apply() -> None:
     sm, snapshot = read("fresh")
     todo = plan(sm, snapshot, CERTIFICATES, SETTINGS, NOW)
-    live = {planner.key(obj): obj for obj in todo.apply}
+    live = {key(obj): obj for obj in todo.apply}
     again = plan(sm, Snapshot(live, todo.create), CERTIFICATES, SETTINGS, NOW)
     assert (again.apply, again.create, again.delete) == ([], [], [])
 
@@ -130,7 +134,7 @@ def test_a_changed_field_is_drift_and_an_added_one_is_not() -> None:
 def test_changed_batching_changes_the_players_and_nothing_else() -> None:
     sm, snapshot = read("fresh")
     first = plan(sm, snapshot, CERTIFICATES, SETTINGS, NOW)
-    live = {planner.key(obj): obj for obj in first.apply}
+    live = {key(obj): obj for obj in first.apply}
     changed = replace(sm, batching=Batching(max_rows=32, max_delay_ms=5))
     todo = plan(changed, Snapshot(live, first.create), CERTIFICATES, SETTINGS, NOW)
     assert [(obj["kind"], obj["metadata"]["name"]) for obj in todo.apply] == [

@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from securemodel_operator.kube import KubeError
-from securemodel_operator.planner import key
+from securemodel_operator.objects import key
 from securemodel_operator.reconcile import BUSY_FOR, BUSY_S, SETTLED_S, Reconciler
 from securemodel_operator.settings import Settings
 

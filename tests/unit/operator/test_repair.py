@@ -8,20 +8,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from securemodel_operator import builders, names, pki, planner
+from securemodel_operator import builders, names, pki
+from securemodel_operator.attempts import next_attempt
+from securemodel_operator.certificates import Certificates, stale_certificates
+from securemodel_operator.conditions import assess
 from securemodel_operator.drift import covers
-from securemodel_operator.planner import (
-    Certificates,
-    Snapshot,
-    assess,
-    conflicts,
-    key,
-    next_attempt,
-    plan,
-    previous,
-    stale_certificates,
-)
+from securemodel_operator.objects import key
+from securemodel_operator.ownership import conflicts, previous
+from securemodel_operator.plan import plan
 from securemodel_operator.reasons import Condition, Reason
+from securemodel_operator.seen import Snapshot, digest
 from securemodel_operator.settings import Settings
 from securemodel_operator.spec.parse import parse
 
@@ -158,7 +154,7 @@ def test_a_restart_neither_shares_again_nor_unshares() -> None:
     assert next_attempt(SM, restarting, NOW) is None, "also without the Job that shared it"
     shared = next(state for state in assess(SM, restarting) if state.type == Condition.MODEL_SHARED)
     assert (shared.status, shared.reason) == (True, Reason.SHARED)
-    assert planner.digest(SM, restarting) == HELD["digest"]
+    assert digest(SM, restarting) == HELD["digest"]
 
 
 def test_only_players_that_answer_can_say_that_shares_are_lost() -> None:

@@ -1,21 +1,13 @@
-"""Conditions: what is true of a SecureModel, since when, and why."""
+"""What is written to a SecureModel's status."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from .reasons import Condition
-
-
-@dataclass(frozen=True)
-class State:
-    """A condition without its time."""
-
-    type: Condition
-    status: bool
-    reason: str
-    message: str
+from .conditions.state import State
+from .objects import Object
+from .seen import Snapshot
+from .spec.model import SecureModel
 
 
 def merge(
@@ -41,11 +33,17 @@ def merge(
     return merged
 
 
-def changes(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The conditions whose status or reason is new: these become events."""
-    old = {condition["type"]: (condition["status"], condition["reason"]) for condition in before}
-    return [
-        condition
-        for condition in after
-        if old.get(condition["type"]) != (condition["status"], condition["reason"])
-    ]
+def player_statuses(sm: SecureModel, snapshot: Snapshot) -> list[Object]:
+    """What goes to status.players; an unanswered question leaves fields out."""
+    statuses = []
+    for player in sm.players:
+        report = snapshot.players.get(player.name) or {}
+        shown = {
+            name: report[name]
+            for name in ("reason", "digest", "generation", "epoch")
+            if report.get(name)
+        }
+        statuses.append(
+            {"name": player.name, "role": player.role, "ready": bool(report.get("ready")), **shown}
+        )
+    return statuses

@@ -1,0 +1,26 @@
+"""What a pod waits for."""
+
+from __future__ import annotations
+
+from securemodel_operator.objects import Object
+
+
+def waits_for(pods: list[Object]) -> str | None:
+    """Why a player's pod is not ready, in one line; None if it is."""
+    if not pods:
+        return "no pod yet"
+    status = pods[0].get("status", {})
+    conditions = {c["type"]: c for c in status.get("conditions", [])}
+    if (
+        conditions.get("Ready", {}).get("status") == "True"
+        and "deletionTimestamp" not in pods[0]["metadata"]
+    ):
+        return None
+    for container in status.get("containerStatuses", []):
+        waiting = container.get("state", {}).get("waiting")
+        if waiting and waiting.get("reason") != "ContainerCreating":
+            return f"{waiting.get('reason')}: {waiting.get('message', '')}".strip(": ")
+    unscheduled = conditions.get("PodScheduled", {})
+    if unscheduled.get("status") == "False":
+        return f"{unscheduled.get('reason', 'Unschedulable')}: {unscheduled.get('message', '')}"
+    return "starting"
