@@ -8,6 +8,7 @@ import kopf
 
 from . import names
 from .kube import Kube
+from .objects import KINDS
 from .players import Players
 from .reconcile import Reconciler
 from .settings import load
@@ -15,13 +16,7 @@ from .worker import Workers
 
 STALLED_S = 120.0
 WATCH_S = 300
-# Pods and Secrets are not watched: the resync looks at those of its own model by name or label
-CHILDREN = (
-    ("apps", "v1", "statefulsets"),
-    ("batch", "v1", "jobs"),
-    ("", "v1", "configmaps"),
-    ("", "v1", "services"),
-)
+CHILDREN = tuple((*kind.group_and_version, kind.plural) for kind in KINDS.values() if kind.watched)
 
 
 class Operator:

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 
-from .names import GROUP, MANAGER, MODEL_LABEL, PLURAL, VERSION
+from .names import KIND, MANAGER, MODEL_LABEL
+from .objects import KINDS, Object
 
-Object = dict[str, Any]
 TIMEOUT_S = 10
 NOT_FOUND = 404
 CONFLICT = 409
 HTTP_ERROR = 400
-
-PATHS = {
-    "ConfigMap": ("/api/v1", "configmaps"),
-    "Event": ("/api/v1", "events"),
-    "Job": ("/apis/batch/v1", "jobs"),
-    "PersistentVolumeClaim": ("/api/v1", "persistentvolumeclaims"),
-    "Pod": ("/api/v1", "pods"),
-    "Secret": ("/api/v1", "secrets"),
-    "SecureModel": (f"/apis/{GROUP}/{VERSION}", PLURAL),
-    "Service": ("/api/v1", "services"),
-    "StatefulSet": ("/apis/apps/v1", "statefulsets"),
-}
 
 
 class KubeError(Exception):
@@ -116,7 +103,7 @@ class Kube:
         body = {"status": status}
         await self._request(
             "PATCH",
-            "SecureModel",
+            KIND,
             namespace,
             name + "/status",
             body=body,
@@ -134,11 +121,11 @@ class Kube:
         query: list[tuple[str, str]] | None = None,
         content: str = "application/json",
     ) -> Object:
-        prefix, plural = PATHS[kind]
+        known = KINDS[kind]
         what = f"{method} {kind} {namespace}/{name}"
         if self.api is None:
             raise KubeError(what, 0, "not connected")
-        path = f"{prefix}/namespaces/{namespace}/{plural}" + (f"/{name}" if name else "")
+        path = f"{known.path}/namespaces/{namespace}/{known.plural}" + (f"/{name}" if name else "")
         headers = {"Accept": "application/json", "Content-Type": content}
         try:
             serialized = await self.api.param_serialize(

@@ -1,25 +1,23 @@
-"""Snapshot in, plan out. Pure: no clock, no randomness, no client."""
+"""What was seen in, what to change out. Pure: no clock, no randomness, no client."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from . import builders
 from .attempts import attempt_of, next_attempt
 from .certificates import Certificates
+from .children import children
+from .children.child import Materials
+from .children.share_job import share_job
 from .drift import covers
 from .objects import Key, Object, key
 from .seen import Snapshot, digest
 from .settings import Settings
 from .spec.model import SecureModel
 
-# what the API server refuses to change
-CLAIM_FIELDS = ("accessModes", "resources", "storageClassName")
-SET_FIELDS = ("podManagementPolicy", "selector", "serviceName", "volumeClaimTemplates")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """Objects to apply (server-side), then to create once, then to delete."""
 
@@ -36,44 +34,33 @@ def plan(
     now: datetime,
 ) -> Plan:
     """What to change so that the cluster is as the spec says."""
-    wanted = [
-        builders.cluster_config(sm),
-        builders.client_config(sm, certificates.ca, digest(sm, snapshot)),
-        builders.headless_service(sm),
-    ]
-    for player in sm.players:
-        if player.serves_clients:
-            wanted.append(builders.client_service(sm, player))
-        wanted.append(_as_made(snapshot, builders.claim(sm, player, settings), CLAIM_FIELDS))
-        wanted.append(
-            _as_made(
-                snapshot,
-                builders.stateful_set(sm, player, certificates.leaves[player.name], settings),
-                SET_FIELDS,
-            )
-        )
-    apply = [obj for obj in wanted if not covers(snapshot.live.get(key(obj)), obj)]
-    jobs = sorted(snapshot.jobs, key=attempt_of)
-    create = []
-    if (
-        snapshot.missing_reference is None
-        and (attempt := next_attempt(sm, snapshot, now)) is not None
-    ):
-        create.append(builders.share_job(sm, attempt, settings))
-    return Plan(apply, create, [key(job) for job in jobs[:-1]])
+    materials = Materials(settings=settings, certificates=certificates, digest=digest(sm, snapshot))
+    return Plan(
+        apply=_drifted(sm, snapshot, materials),
+        create=_next_job(sm, snapshot, materials, now),
+        delete=_old_jobs(snapshot),
+    )
 
 
-def _as_made(snapshot: Snapshot, wanted: Object, fields: tuple[str, ...]) -> Object:
-    """With the fields that cannot be changed as they were made.
+def _drifted(sm: SecureModel, snapshot: Snapshot, materials: Materials) -> list[Object]:
+    drifted = []
+    for child in children(sm):
+        live = snapshot.live.get(child.key)
+        wanted = child.manifest(sm, materials, live)
+        if not covers(live, wanted):
+            drifted.append(wanted)
+    return drifted
 
-    Other settings are for new objects.
-    """
-    live = snapshot.live.get(key(wanted))
-    if live is None:
-        return wanted
-    spec = {name: value for name, value in wanted["spec"].items() if name not in fields}
-    return {
-        **wanted,
-        "spec": spec
-        | {name: live["spec"][name] for name in fields if name in live.get("spec", {})},
-    }
+
+def _next_job(
+    sm: SecureModel, snapshot: Snapshot, materials: Materials, now: datetime
+) -> list[Object]:
+    if snapshot.missing_reference is not None:
+        return []
+    attempt = next_attempt(sm, snapshot, now)
+    return [] if attempt is None else [share_job(sm, attempt, materials)]
+
+
+def _old_jobs(snapshot: Snapshot) -> list[Key]:
+    """All but the last."""
+    return [key(job) for job in sorted(snapshot.jobs, key=attempt_of)[:-1]]

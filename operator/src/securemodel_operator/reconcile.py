@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from . import builders, names, pki
-from .certificates import Certificates, stale_certificates, subjects
+from . import names
+from .certificates import renewed
+from .children import children
 from .conditions import assess, refuse
 from .conditions.state import State
 from .events import changes, event
 from .kube import Kube, KubeError
-from .objects import secret_values
-from .ownership import conflicts, previous, wanted_keys
+from .ownership import conflicts, owned, previous
 from .plan import Plan, plan
 from .players import Players
 from .reasons import Condition, Reason, under_way
@@ -61,7 +61,7 @@ class Reconciler:
             await self._report(body, refuse(Reason.INVALID_SPEC, str(error)), {}, now)
             return REFUSED_S
         snapshot = await self._snapshot(sm, (body.get("status") or {}).get("digest"))
-        if foreign := conflicts(sm, snapshot):
+        if foreign := conflicts(sm, snapshot.live):
             taken = ", ".join(f"{kind} {n}" for kind, n in foreign)
             if all(previous(sm, snapshot.live[k]) for k in foreign):
                 message = (
@@ -76,9 +76,12 @@ class Reconciler:
             )
             await self._report(body, refuse(Reason.NAME_CONFLICT, message), {}, now)
             return REFUSED_S
-        snapshot = await self._issue(sm, snapshot, now)
-        certificates = _certificates(sm, snapshot)
-        refused = await self._carry_out(sm, plan(sm, snapshot, certificates, self.settings, now))
+        certificates = renewed(sm, snapshot.live, now)
+        todo = plan(sm, snapshot, certificates, self.settings, now)
+        refused = await self._carry_out(sm, todo)
+        if certificates.issued:
+            issued = ", ".join(certificates.issued)
+            log.info("%s/%s: issued certificates for %s", namespace, name, issued)
         states = assess(sm, snapshot, refused)
         endpoints = [
             {
@@ -90,7 +93,7 @@ class Reconciler:
             if p.serves_clients
         ]
         status: dict[str, Any] = {
-            "ca": certificates.ca,
+            "ca": certificates.ca.certificate,
             "endpoints": endpoints,
             "players": player_statuses(sm, snapshot),
         }
@@ -99,7 +102,7 @@ class Reconciler:
         return BUSY_S if _busy(states, conditions, now) else SETTLED_S
 
     async def _snapshot(self, sm: SecureModel, known_digest: str | None) -> Snapshot:
-        keys = wanted_keys(sm)
+        keys = [child.key for child in children(sm)]
         objects, jobs, pods, reports, missing = await asyncio.gather(
             asyncio.gather(*(self.kube.get(kind, sm.namespace, name) for kind, name in keys)),
             self.kube.children("Job", sm.namespace, sm.name),
@@ -108,11 +111,7 @@ class Reconciler:
             self._missing_reference(sm),
         )
         live = {k: obj for k, obj in zip(keys, objects, strict=True) if obj is not None}
-        mine = [
-            job
-            for job in jobs
-            if any(r.get("uid") == sm.uid for r in job["metadata"].get("ownerReferences", []))
-        ]
+        mine = [job for job in jobs if owned(sm, job)]
         return Snapshot(live, mine, pods, reports, missing, known_digest)
 
     async def _missing_reference(self, sm: SecureModel) -> tuple[Reason, str] | None:
@@ -160,31 +159,6 @@ class Reconciler:
             )
         return None
 
-    async def _issue(self, sm: SecureModel, snapshot: Snapshot, now: datetime) -> Snapshot:
-        """Issues the certificates that are missing or end soon.
-
-        The result is the snapshot with the new Secrets.
-        """
-        stale = stale_certificates(sm, snapshot, now)
-        if not stale:
-            return snapshot
-        live = dict(snapshot.live)
-        ca_key = ("Secret", sm.names.ca_secret())
-        if "ca" in stale:
-            live[ca_key] = builders.ca_secret(sm, pki.make_ca(sm.names.authority(), now))
-            await self.kube.apply(live[ca_key])
-        values = secret_values(live[ca_key])
-        ca = pki.Issued(certificate=values["tls.crt"], key=values["tls.key"])
-        for holder, subject in subjects(sm).items():
-            if holder not in stale:
-                continue
-            issued = pki.issue(ca, subject, now)
-            secret = builders.leaf_secret(sm, holder, issued, ca.certificate)
-            await self.kube.apply(secret)
-            live["Secret", sm.names.tls_secret(holder)] = secret
-        log.info("%s/%s: issued certificates for %s", sm.namespace, sm.name, ", ".join(stale))
-        return replace(snapshot, live=live)
-
     async def _carry_out(self, sm: SecureModel, todo: Plan) -> str | None:
         """What the API server said, if it refused an object.
 
@@ -196,8 +170,8 @@ class Reconciler:
                 try:
                     await send(obj)
                 except KubeError as error:
-                    if error.status not in REFUSALS:
-                        raise
+                    if error.status not in REFUSALS or obj["kind"] == "Secret":
+                        raise  # with a certificate that is not kept nothing is started
                     refusal = refusal or str(error)
         for kind, name in todo.delete:
             await self.kube.delete(kind, sm.namespace, name)
@@ -231,16 +205,6 @@ class Reconciler:
             )
             await self.kube.create(event(body, condition, now))
         return conditions
-
-
-def _certificates(sm: SecureModel, snapshot: Snapshot) -> Certificates:
-    def certificate(name: str) -> str:
-        return secret_values(snapshot.live["Secret", name])["tls.crt"]
-
-    return Certificates(
-        certificate(sm.names.ca_secret()),
-        {holder: certificate(sm.names.tls_secret(holder)) for holder in subjects(sm)},
-    )
 
 
 def _busy(states: list[State], conditions: list[dict[str, Any]], now: datetime) -> bool:

@@ -4,12 +4,14 @@ import base64
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from securemodel_operator import builders, pki
-from securemodel_operator.certificates import stale_certificates
+from securemodel_operator import pki
+from securemodel_operator.certificates import renewed
+from securemodel_operator.children import children
+from securemodel_operator.children.child import Materials
 from securemodel_operator.names import Seat
-from securemodel_operator.objects import key
-from securemodel_operator.seen import Snapshot
+from securemodel_operator.settings import Settings
 from securemodel_operator.spec.parse import parse
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -21,21 +23,13 @@ SM = parse(
 )
 
 
+SETTINGS = Settings(player_image="player:1", share_image="share:1")
+
+
 def issued_all(now: datetime = NOW) -> dict:
-    ca = pki.make_ca(SM.names.authority(), now)
-    secrets = [
-        builders.ca_secret(SM, ca),
-        builders.leaf_secret(
-            SM, "share", pki.issue(ca, SM.names.share_subject(), now), ca.certificate
-        ),
-    ]
-    secrets += [
-        builders.leaf_secret(
-            SM, p.name, pki.issue(ca, SM.names.seat_subject(p.seat, p.role), now), ca.certificate
-        )
-        for p in SM.players
-    ]
-    return {key(secret): secret for secret in secrets}
+    materials = Materials(settings=SETTINGS, certificates=renewed(SM, {}, now), digest=None)
+    found = [child for child in children(SM) if child.kind == "Secret"]
+    return {child.key: child.manifest(SM, materials, None) for child in found}
 
 
 def test_a_players_certificate_says_who_it_is_and_where() -> None:
@@ -57,27 +51,23 @@ def test_the_share_certificate_cannot_serve() -> None:
         pki.issue(ca, SM.names.share_subject(), NOW).certificate.encode()
     )
     usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    assert (
-        list(usage) == [x509.ExtendedKeyUsageOID.CLIENT_AUTH]
-        if hasattr(x509, "ExtendedKeyUsageOID")
-        else len(list(usage)) == 1
-    )
+    assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
 
 
 def test_good_certificates_are_left_alone() -> None:
-    assert stale_certificates(SM, Snapshot(issued_all()), NOW) == []
+    assert list(renewed(SM, issued_all(), NOW).issued) == []
 
 
 def test_a_deleted_certificate_is_issued_again_alone() -> None:
     live = issued_all()
     del live["Secret", "digits-bob-tls"]
-    assert stale_certificates(SM, Snapshot(live), NOW) == ["bob"]
+    assert list(renewed(SM, live, NOW).issued) == ["bob"]
 
 
 def test_certificates_are_renewed_a_month_before_they_end() -> None:
     live = issued_all()
-    assert stale_certificates(SM, Snapshot(live), NOW + timedelta(days=334)) == []
-    assert stale_certificates(SM, Snapshot(live), NOW + timedelta(days=336)) == [
+    assert list(renewed(SM, live, NOW + timedelta(days=334)).issued) == []
+    assert list(renewed(SM, live, NOW + timedelta(days=336)).issued) == [
         "ca",
         "alice",
         "bob",
@@ -91,4 +81,4 @@ def test_another_cas_certificate_and_garbage_are_stale() -> None:
     live["Secret", "digits-carol-tls"] = issued_all()["Secret", "digits-carol-tls"]
     live["Secret", "digits-alice-tls"]["data"]["tls.crt"] = base64.b64encode(b"garbage").decode()
     live["Secret", "digits-bob-tls"]["data"]["tls.crt"] = "%%%"
-    assert stale_certificates(SM, Snapshot(live), NOW) == ["alice", "bob", "carol"]
+    assert list(renewed(SM, live, NOW).issued) == ["alice", "bob", "carol"]

@@ -16,10 +16,13 @@ import pytest
 import yaml
 
 from securemodel_operator.certificates import Certificates
+from securemodel_operator.children import children
+from securemodel_operator.children.child import Materials
 from securemodel_operator.conditions import assess, refuse
 from securemodel_operator.drift import covers
-from securemodel_operator.objects import key
+from securemodel_operator.objects import Key, Object, key, secret_values
 from securemodel_operator.ownership import conflicts
+from securemodel_operator.pki import Issued
 from securemodel_operator.plan import plan
 from securemodel_operator.reasons import Reason
 from securemodel_operator.seen import Snapshot, digest
@@ -33,8 +36,10 @@ NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 SETTINGS = Settings(
     player_image="registry/player:1", share_image="registry/share:1", pull_secrets=("pull",)
 )
+HOLDERS = ("alice", "bob", "carol", "share")
 CERTIFICATES = Certificates(
-    "CA", {"alice": "ALICE", "bob": "BOB", "carol": "CAROL", "share": "SHARE"}
+    ca=Issued(certificate="CA", key="key"),
+    leaves={holder: Issued(certificate=holder.upper(), key="key") for holder in HOLDERS},
 )
 
 
@@ -55,17 +60,25 @@ def read(case: str) -> tuple[Any, Snapshot]:
     )
 
 
+def secrets(sm: Any) -> dict[Key, Object]:
+    """The certificates, stored: what `expected.yaml` shows is applied after them."""
+    materials = Materials(settings=SETTINGS, certificates=CERTIFICATES, digest=None)
+    found = [child for child in children(sm) if child.kind == "Secret"]
+    return {child.key: child.manifest(sm, materials, None) for child in found}
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_plan_and_the_conditions_are_as_written(case: str, renew_golden: bool) -> None:
     sm, snapshot = read(case)
-    todo = plan(sm, snapshot, CERTIFICATES, SETTINGS, NOW)
+    stored = replace(snapshot, live=snapshot.live | secrets(sm))
+    todo = plan(sm, stored, CERTIFICATES, SETTINGS, NOW)
     states = assess(sm, snapshot)
     result = {
         "apply": todo.apply,
         "create": todo.create,
         "delete": [list(key) for key in todo.delete],
         "conditions": [f"{s.type}={s.status} {s.reason}: {s.message}" for s in states],
-        "conflicts": [list(key) for key in conflicts(sm, snapshot)],
+        "conflicts": [list(key) for key in conflicts(sm, snapshot.live)],
     }
     path = Path(__file__).parent / "cases" / case / "expected.yaml"
     if renew_golden:
@@ -75,7 +88,7 @@ def test_the_plan_and_the_conditions_are_as_written(case: str, renew_golden: boo
 
 def whole_status(sm: Any, snapshot: Snapshot) -> dict[str, Any]:
     """The status that the pass writes for a SecureModel that had none."""
-    foreign = conflicts(sm, snapshot)
+    foreign = conflicts(sm, snapshot.live)
     states, fields = assess(sm, snapshot), {}
     if foreign:
         names = ", ".join(f"{kind} {name}" for kind, name in foreign)
@@ -95,7 +108,7 @@ def whole_status(sm: Any, snapshot: Snapshot) -> dict[str, Any]:
             if p.serves_clients
         ]
         fields = {
-            "ca": CERTIFICATES.ca,
+            "ca": CERTIFICATES.ca.certificate,
             "endpoints": endpoints,
             "players": player_statuses(sm, snapshot),
             "digest": digest(sm, snapshot),
@@ -119,6 +132,18 @@ def test_applying_the_plan_leaves_nothing_to_apply() -> None:
     live = {key(obj): obj for obj in todo.apply}
     again = plan(sm, Snapshot(live, todo.create), CERTIFICATES, SETTINGS, NOW)
     assert (again.apply, again.create, again.delete) == ([], [], [])
+
+
+def test_certificates_are_applied_first_and_hold_what_a_player_mounts() -> None:
+    sm, snapshot = read("fresh")
+    todo = plan(sm, snapshot, CERTIFICATES, SETTINGS, NOW)
+    kinds = [obj["kind"] for obj in todo.apply]
+    assert kinds[:5] == ["Secret"] * 5
+    assert "Secret" not in kinds[5:]
+    alice = next(obj for obj in todo.apply if obj["metadata"]["name"] == "digits-alice-tls")
+    assert alice["type"] == "kubernetes.io/tls"
+    mounted = {"ca.crt": "CA", "tls.crt": "ALICE", "tls.key": "key"}
+    assert secret_values(alice) == mounted
 
 
 def test_a_changed_field_is_drift_and_an_added_one_is_not() -> None:

@@ -8,13 +8,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from securemodel_operator import builders, names, pki
+from securemodel_operator import names
 from securemodel_operator.attempts import next_attempt
-from securemodel_operator.certificates import Certificates, stale_certificates
+from securemodel_operator.certificates import Certificates, renewed
+from securemodel_operator.children import children
+from securemodel_operator.children.child import Materials
+from securemodel_operator.children.share_job import share_job
 from securemodel_operator.conditions import assess
 from securemodel_operator.drift import covers
 from securemodel_operator.objects import key
 from securemodel_operator.ownership import conflicts, previous
+from securemodel_operator.pki import Issued
 from securemodel_operator.plan import plan
 from securemodel_operator.reasons import Condition, Reason
 from securemodel_operator.seen import Snapshot, digest
@@ -30,25 +34,20 @@ BODY = {
 }
 SM = parse(BODY)
 SETTINGS = Settings(player_image="player:1", share_image="share:1")
-CERTIFICATES = Certificates("CA", {"alice": "A", "bob": "B", "carol": "C", "share": "S"})
+CERTIFICATES = Certificates(
+    ca=Issued(certificate="CA", key="key"),
+    leaves={
+        holder: Issued(certificate=holder, key="key")
+        for holder in ("alice", "bob", "carol", "share")
+    },
+)
 HELD = {"digest": "d" * 64, "generation": "g", "ready": True}
 
 
 def secrets() -> dict:
-    ca = pki.make_ca(SM.names.authority(), NOW)
-    made = [
-        builders.ca_secret(SM, ca),
-        builders.leaf_secret(
-            SM, "share", pki.issue(ca, SM.names.share_subject(), NOW), ca.certificate
-        ),
-    ]
-    made += [
-        builders.leaf_secret(
-            SM, p.name, pki.issue(ca, SM.names.seat_subject(p.seat, p.role), NOW), ca.certificate
-        )
-        for p in SM.players
-    ]
-    return {key(secret): secret for secret in made}
+    materials = Materials(settings=SETTINGS, certificates=renewed(SM, {}, NOW), digest=None)
+    found = [child for child in children(SM) if child.kind == "Secret"]
+    return {child.key: child.manifest(SM, materials, None) for child in found}
 
 
 def applied(live: dict, settings: Settings = SETTINGS) -> dict:
@@ -81,7 +80,7 @@ def claim(**metadata: object) -> dict:
 
 def test_a_claim_that_the_stateful_set_made_anew_gets_its_owner() -> None:
     live = {("PersistentVolumeClaim", "data-digits-alice-0"): claim()}
-    assert conflicts(SM, Snapshot(live)) == []
+    assert conflicts(SM, live) == []
     made = applied(live)["PersistentVolumeClaim", "data-digits-alice-0"]
     assert made["metadata"]["ownerReferences"] == [SM.owner]
     assert made["spec"]["storageClassName"] == "standard", (
@@ -96,7 +95,7 @@ def test_another_ones_claim_is_not_taken_over() -> None:
         claim(ownerReferences=[{"uid": "x", "controller": True}]),
     ):
         live = {("PersistentVolumeClaim", "data-digits-alice-0"): foreign}
-        assert conflicts(SM, Snapshot(live)) == [("PersistentVolumeClaim", "data-digits-alice-0")]
+        assert conflicts(SM, live) == [("PersistentVolumeClaim", "data-digits-alice-0")]
 
 
 def test_what_a_deleted_namesake_left_is_told_from_a_conflict() -> None:
@@ -140,13 +139,13 @@ def test_a_changed_key_or_anothers_certificate_is_issued_again(change: str) -> N
         **live["Secret", "digits-alice-tls"]["data"],
         **data,
     }
-    assert stale_certificates(SM, Snapshot(live), NOW) == ["alice"]
+    assert list(renewed(SM, live, NOW).issued) == ["alice"]
 
 
 def test_a_ca_whose_key_is_lost_is_made_anew_with_all_that_it_signed() -> None:
     live = secrets()
     live["Secret", "digits-ca"]["data"]["tls.key"] = base64.b64encode(b"junk").decode()
-    assert stale_certificates(SM, Snapshot(live), NOW) == ["ca", "alice", "bob", "carol", "share"]
+    assert list(renewed(SM, live, NOW).issued) == ["ca", "alice", "bob", "carol", "share"]
 
 
 def test_a_restart_neither_shares_again_nor_unshares() -> None:
@@ -176,6 +175,7 @@ def test_the_longest_names_fit_a_label() -> None:
             "spec": {**BODY["spec"], "players": [{"name": n} for n in "abc"]},
         }
     )
-    assert len(builders.share_job(longest, 1, SETTINGS)["metadata"]["name"]) <= 63
+    materials = Materials(settings=SETTINGS, certificates=CERTIFICATES, digest=None)
+    assert len(share_job(longest, 1, materials)["metadata"]["name"]) <= 63
     for player in longest.players:
         assert len(longest.names.stateful_set(player.name)) + len("-0123456789") <= 63
