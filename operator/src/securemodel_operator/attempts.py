@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from . import names
+from .names import ATTEMPT_ANNOTATION
 from .objects import Object
 from .reasons import Reason, final, reported
-from .seen import Snapshot, agreed, pods_of
+from .seen import Seen, agreed, everybody_answers, pods_of_job
 from .spec.model import SecureModel
+from .state import State, fails, holds
 
 FIRST_RETRY_S = 10
 LAST_RETRY_S = 300
@@ -18,65 +19,86 @@ LAST_RETRY_S = 300
 SHARES_GRACE_S = 20
 
 
-def attempt_of(job: Object) -> int:
-    text = job["metadata"].get("annotations", {}).get(names.ATTEMPT_ANNOTATION, "0")
-    return int(text) if text.isdigit() else 0
-
-
-def next_attempt(sm: SecureModel, snapshot: Snapshot, now: datetime) -> int | None:
-    """The number of the share Job to make now; None: no new one."""
-    if agreed(sm, snapshot, "generation"):
-        return None
-    everybody = all(snapshot.players.get(player.name) for player in sm.players)
-    if not snapshot.jobs:
-        # with the Job gone too, only the players can say that a model that was shared is so no more
-        return 1 if everybody or not snapshot.known_digest else None
-    job = max(snapshot.jobs, key=attempt_of)
-    attempt = attempt_of(job)
-    outcome = job_outcome(job, snapshot)
-    if outcome is None:
-        return None
-    ended = (now - outcome.at).total_seconds()
-    if outcome.succeeded:
-        # shared, and a player that answers has nothing, or something else: its volume was lost
-        return attempt + 1 if everybody and ended > SHARES_GRACE_S else None
-    wait = min(FIRST_RETRY_S * 2 ** (attempt - 1), LAST_RETRY_S)
-    return attempt + 1 if outcome.retryable and ended > wait else None
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a share Job ended."""
+    """How a share Job ended, and whether a further attempt can end otherwise."""
 
-    succeeded: bool
     at: datetime
-    reason: str
-    message: str
+    state: State
     retryable: bool
 
 
-def job_outcome(job: Object, snapshot: Snapshot) -> Outcome | None:
+def attempt_of(job: Object) -> int:
+    text = job["metadata"].get("annotations", {}).get(ATTEMPT_ANNOTATION, "0")
+    return int(text) if text.isdigit() else 0
+
+
+def last_job(seen: Seen) -> Object | None:
+    return max(seen.jobs, key=attempt_of, default=None)
+
+
+def retry_after_s(attempt: int) -> int:
+    """Seconds from the end of a failed attempt to the next."""
+    return int(min(FIRST_RETRY_S * 2 ** (attempt - 1), LAST_RETRY_S))
+
+
+def next_attempt(sm: SecureModel, seen: Seen, now: datetime) -> int | None:
+    """The number of the share Job to make now; None: no new one."""
+    if agreed(sm, seen, "generation"):
+        return None
+
+    job = last_job(seen)
+    if job is None:
+        # with the Job gone too, only the players can say that a model that was shared is so no more
+        return 1 if everybody_answers(sm, seen) or not seen.known_digest else None
+
+    outcome = outcome_of(job, seen)
+    if outcome is None:
+        return None
+
+    attempt, ended_s = attempt_of(job), (now - outcome.at).total_seconds()
+    if outcome.state.holds:
+        # shared, and a player that answers has nothing, or something else: its volume was lost
+        due = everybody_answers(sm, seen) and ended_s > SHARES_GRACE_S
+    else:
+        due = outcome.retryable and ended_s > retry_after_s(attempt)
+    return attempt + 1 if due else None
+
+
+def outcome_of(job: Object, seen: Seen) -> Outcome | None:
     """None while it runs."""
     for condition in job.get("status", {}).get("conditions", []):
-        if condition["status"] != "True" or condition["type"] not in ("Complete", "Failed"):
+        if condition["status"] != "True":
             continue
         at = datetime.fromisoformat(condition["lastTransitionTime"])
         if condition["type"] == "Complete":
-            return Outcome(True, at, Reason.SHARED, "the shares were delivered", retryable=False)
-        result = _termination_message(job, snapshot)
-        if result is None:
-            said = condition.get("message", condition.get("reason", ""))
-            why = f"the share Job {job['metadata']['name']} failed without a result: {said}"
-            return Outcome(False, at, Reason.SHARE_JOB_FAILED, why, retryable=True)
-        said = str(result.get("message", ""))[:1000]
-        reason, message = reported(result.get("reason"), said, "share", Reason.SHARE_JOB_FAILED)
-        retryable = bool(result.get("retryable")) and not final(reason)
-        return Outcome(False, at, reason, message, retryable=retryable)
+            delivered = holds(Reason.SHARED, "the shares were delivered")
+            return Outcome(at=at, state=delivered, retryable=False)
+        if condition["type"] == "Failed":
+            return _failure(job, seen, condition, at)
     return None
 
 
-def _termination_message(job: Object, snapshot: Snapshot) -> Object | None:
-    for pod in pods_of(snapshot, "share", job["metadata"]["name"]):
+def _failure(job: Object, seen: Seen, condition: Object, at: datetime) -> Outcome:
+    result = _result(job, seen)
+    if result is None:
+        said = condition.get("message", condition.get("reason", ""))
+        why = f"the share Job {job['metadata']['name']} failed without a result: {said}"
+        return Outcome(at=at, state=fails(Reason.SHARE_JOB_FAILED, why), retryable=True)
+
+    reason, message = reported(
+        result.get("reason"),
+        str(result.get("message", ""))[:1000],
+        image="share",
+        otherwise=Reason.SHARE_JOB_FAILED,
+    )
+    retryable = bool(result.get("retryable")) and not final(reason)
+    return Outcome(at=at, state=fails(reason, message), retryable=retryable)
+
+
+def _result(job: Object, seen: Seen) -> Object | None:
+    """What the share step said at its end, in its pod's termination message."""
+    for pod in pods_of_job(seen, job):
         for status in pod.get("status", {}).get("containerStatuses", []):
             text = status.get("state", {}).get("terminated", {}).get("message")
             try:

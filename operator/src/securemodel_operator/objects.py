@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from .names import GROUP, KIND, PLURAL, VERSION
@@ -49,6 +50,11 @@ KINDS = {
 
 def key(obj: Object) -> Key:
     return obj["kind"], obj["metadata"]["name"]
+
+
+def stamp(now: datetime) -> str:
+    """A time as Kubernetes writes it."""
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def secret_values(obj: Object | None) -> dict[str, str]:

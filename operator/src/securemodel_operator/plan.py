@@ -12,7 +12,7 @@ from .children.child import Materials
 from .children.share_job import share_job
 from .drift import covers
 from .objects import Key, Object, key
-from .seen import Snapshot, digest
+from .seen import Seen, digest
 from .settings import Settings
 from .spec.model import SecureModel
 
@@ -28,39 +28,37 @@ class Plan:
 
 def plan(
     sm: SecureModel,
-    snapshot: Snapshot,
+    seen: Seen,
     certificates: Certificates,
     settings: Settings,
     now: datetime,
 ) -> Plan:
     """What to change so that the cluster is as the spec says."""
-    materials = Materials(settings=settings, certificates=certificates, digest=digest(sm, snapshot))
+    materials = Materials(settings=settings, certificates=certificates, digest=digest(sm, seen))
     return Plan(
-        apply=_drifted(sm, snapshot, materials),
-        create=_next_job(sm, snapshot, materials, now),
-        delete=_old_jobs(snapshot),
+        apply=_drifted(sm, seen, materials),
+        create=_next_job(sm, seen, materials, now),
+        delete=_old_jobs(seen),
     )
 
 
-def _drifted(sm: SecureModel, snapshot: Snapshot, materials: Materials) -> list[Object]:
+def _drifted(sm: SecureModel, seen: Seen, materials: Materials) -> list[Object]:
     drifted = []
     for child in children(sm):
-        live = snapshot.live.get(child.key)
+        live = seen.live.get(child.key)
         wanted = child.manifest(sm, materials, live)
         if not covers(live, wanted):
             drifted.append(wanted)
     return drifted
 
 
-def _next_job(
-    sm: SecureModel, snapshot: Snapshot, materials: Materials, now: datetime
-) -> list[Object]:
-    if snapshot.missing_reference is not None:
+def _next_job(sm: SecureModel, seen: Seen, materials: Materials, now: datetime) -> list[Object]:
+    if seen.missing:
         return []
-    attempt = next_attempt(sm, snapshot, now)
+    attempt = next_attempt(sm, seen, now)
     return [] if attempt is None else [share_job(sm, attempt, materials)]
 
 
-def _old_jobs(snapshot: Snapshot) -> list[Key]:
+def _old_jobs(seen: Seen) -> list[Key]:
     """All but the last."""
-    return [key(job) for job in sorted(snapshot.jobs, key=attempt_of)[:-1]]
+    return [key(job) for job in sorted(seen.jobs, key=attempt_of)[:-1]]

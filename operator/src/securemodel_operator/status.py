@@ -1,49 +1,79 @@
-"""What is written to a SecureModel's status."""
+"""The whole status of a SecureModel."""
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
 
-from .conditions.state import State
-from .objects import Object
-from .seen import Snapshot
-from .spec.model import SecureModel
+from .conditions import assess, refused
+from .names import TLS_PORT
+from .objects import Object, stamp
+from .seen import Seen, digest
+from .spec.model import Player, SecureModel
+from .state import State, States
+
+# of what a player reports, what the status shows
+SHOWN = ("reason", "digest", "generation", "epoch")
 
 
-def merge(
-    before: list[dict[str, Any]], states: list[State], generation: int, now: str
-) -> list[dict[str, Any]]:
+def status_of(sm: SecureModel, seen: Seen, ca: str, body: Object, now: datetime) -> Object:
+    """The status of a SecureModel that is served, or on its way there; `ca`: PEM."""
+    return {
+        "ca": ca,
+        "endpoints": [_endpoint(sm, player) for player in sm.players if player.serves_clients],
+        "players": [_player(player, seen) for player in sm.players],
+        "digest": digest(sm, seen),
+        **_conditions(body, assess(sm, seen), now),
+    }
+
+
+def status_of_refused(why: State, body: Object, now: datetime) -> Object:
+    """The status of one that nothing is made for. What was written before stays beside it."""
+    return _conditions(body, refused(why), now)
+
+
+def conditions_of(body: Object) -> list[Object]:
+    """The conditions that were written last."""
+    conditions: list[Object] = (body.get("status") or {}).get("conditions", [])
+    return conditions
+
+
+def _endpoint(sm: SecureModel, player: Player) -> Object:
+    url = f"https://{sm.names.client_host(player.name)}:{TLS_PORT}"
+    return {"player": player.name, "role": player.role, "url": url}
+
+
+def _player(player: Player, seen: Seen) -> Object:
+    """A player that does not answer leaves fields out."""
+    report = seen.reports.get(player.name) or {}
+    shown = {name: report[name] for name in SHOWN if report.get(name)}
+    ready = bool(report.get("ready"))
+    return {"name": player.name, "role": player.role, "ready": ready, **shown}
+
+
+def _conditions(body: Object, states: States, now: datetime) -> Object:
+    generation = body["metadata"]["generation"]
+    conditions = merge(conditions_of(body), states, generation, stamp(now))
+    return {"observedGeneration": generation, "conditions": conditions}
+
+
+def merge(before: list[Object], states: States, generation: int, now: str) -> list[Object]:
     """The conditions to write: the time moves only when the status flips."""
     old = {condition["type"]: condition for condition in before}
-    merged = []
-    for state in states:
-        status = "True" if state.status else "False"
-        previous = old.get(state.type)
-        since = previous["lastTransitionTime"] if previous and previous["status"] == status else now
-        merged.append(
-            {
-                "type": str(state.type),
-                "status": status,
-                "reason": str(state.reason),
-                "message": state.message,
-                "lastTransitionTime": since,
-                "observedGeneration": generation,
-            }
-        )
-    return merged
 
+    def since(condition: str, status: str) -> str:
+        previous = old.get(condition, {})
+        same = previous.get("status") == status
+        return str(previous["lastTransitionTime"]) if same else now
 
-def player_statuses(sm: SecureModel, snapshot: Snapshot) -> list[Object]:
-    """What goes to status.players; an unanswered question leaves fields out."""
-    statuses = []
-    for player in sm.players:
-        report = snapshot.players.get(player.name) or {}
-        shown = {
-            name: report[name]
-            for name in ("reason", "digest", "generation", "epoch")
-            if report.get(name)
+    def merged(condition: str, state: State) -> Object:
+        status = "True" if state.holds else "False"
+        return {
+            "type": condition,
+            "status": status,
+            "reason": str(state.reason),
+            "message": state.message,
+            "lastTransitionTime": since(condition, status),
+            "observedGeneration": generation,
         }
-        statuses.append(
-            {"name": player.name, "role": player.role, "ready": bool(report.get("ready")), **shown}
-        )
-    return statuses
+
+    return [merged(str(condition), state) for condition, state in states.items()]

@@ -7,44 +7,47 @@ import pytest
 import yaml
 
 from securemodel_operator.conditions import assess
-from securemodel_operator.conditions.state import State
 from securemodel_operator.events import changes
 from securemodel_operator.reasons import Condition, Reason, final, reported, under_way
-from securemodel_operator.seen import Snapshot
+from securemodel_operator.seen import Seen
 from securemodel_operator.settings import SettingsError, load
 from securemodel_operator.spec.model import Batching
 from securemodel_operator.spec.parse import BATCHING_BOUNDS, InvalidSpecError, parse
 from securemodel_operator.spec.protocols import PROTOCOLS
 from securemodel_operator.spec.sources import SOURCES
+from securemodel_operator.state import States, fails, holds
 from securemodel_operator.status import merge
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def state(status: bool, message: str = "") -> State:
-    return State(Condition.SERVING, status, Reason.SERVING if status else Reason.NO_SHARES, message)
+def serving(status: bool, message: str = "") -> States:
+    state = holds(Reason.SERVING, message) if status else fails(Reason.NO_SHARES, message)
+    return {Condition.SERVING: state}
 
 
 def test_the_time_moves_only_when_the_status_flips() -> None:
-    first = merge([], [state(False)], 1, "t1")
-    assert merge(first, [state(False, "new message")], 1, "t2")[0]["lastTransitionTime"] == "t1"
-    assert merge(first, [state(True)], 1, "t2")[0]["lastTransitionTime"] == "t2"
+    first = merge([], serving(False), 1, "t1")
+    assert merge(first, serving(False, "new message"), 1, "t2")[0]["lastTransitionTime"] == "t1"
+    assert merge(first, serving(True), 1, "t2")[0]["lastTransitionTime"] == "t2"
 
 
 def test_only_new_statuses_and_reasons_become_events() -> None:
-    first = merge([], [state(False)], 1, "t1")
-    assert changes(first, merge(first, [state(False, "other words")], 1, "t2")) == []
-    assert len(changes(first, merge(first, [state(True)], 1, "t2"))) == 1
+    first = merge([], serving(False), 1, "t1")
+    assert changes(first, merge(first, serving(False, "other words"), 1, "t2")) == []
+    assert len(changes(first, merge(first, serving(True), 1, "t2"))) == 1
     assert len(changes([], first)) == 1
 
 
 def test_an_unknown_reason_from_outside_is_not_copied() -> None:
     for otherwise in (Reason.SHARE_JOB_FAILED, Reason.NOT_REACHABLE):
-        reason, message = reported("<script>", "said", "share", otherwise)
+        reason, message = reported("<script>", "said", image="share", otherwise=otherwise)
         assert reason is otherwise
         assert message.startswith("said (this operator does not know the reason <script>")
-        assert reported("HashMismatch", "said", "share", otherwise) == ("HashMismatch", "said")
-        assert reported(None, "said", "player", otherwise) == (otherwise, "said")
+        known = reported("HashMismatch", "said", image="share", otherwise=otherwise)
+        assert known == (Reason.HASH_MISMATCH, "said")
+        assert reported(None, "said", image="player", otherwise=otherwise) == (otherwise, "said")
+        assert reported(["a"], "said", image="player", otherwise=otherwise)[0] is otherwise
 
 
 def test_a_final_reason_is_not_tried_again_and_only_progress_is_under_way() -> None:
@@ -68,9 +71,9 @@ READY_PODS = [
 def test_a_players_reason_without_a_row_here_is_shown_as_it_was_said() -> None:
     report = {"ready": False, "reason": "KeysRotating", "message": "new keys"}
     players = dict.fromkeys(("alice", "bob", "carol"), report)
-    states = {s.type: s for s in assess(parse(body()), Snapshot(pods=READY_PODS, players=players))}
-    serving = states[Condition.SERVING]
-    assert (serving.status, serving.reason) == (False, "KeysRotating")
+    seen = Seen(pods=READY_PODS, reports=players)
+    serving = assess(parse(body()), seen)[Condition.SERVING]
+    assert (serving.holds, serving.reason) == (False, "KeysRotating")
     assert serving.message == (
         "alice: new keys (this operator does not know the reason KeysRotating: "
         "the player image is of another version)"
@@ -89,9 +92,9 @@ def test_a_share_jobs_reason_without_a_row_here_is_shown_as_it_was_said() -> Non
         "metadata": {"name": "digits-share-1"},
         "status": {"conditions": [failed]},
     }
-    states = assess(parse(body()), Snapshot(pods=[*READY_PODS, pod], jobs=[job]))
-    shared = next(state for state in states if state.type == Condition.MODEL_SHARED)
-    assert (shared.status, shared.reason) == (False, "ModelTooDeep")
+    seen = Seen(pods=[*READY_PODS, pod], jobs=[job])
+    shared = assess(parse(body()), seen)[Condition.MODEL_SHARED]
+    assert (shared.holds, shared.reason) == (False, "ModelTooDeep")
     assert shared.message.startswith(
         "90 layers (this operator does not know the reason ModelTooDeep: "
         "the share image is of another version)"

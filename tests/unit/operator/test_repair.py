@@ -21,7 +21,7 @@ from securemodel_operator.ownership import conflicts, previous
 from securemodel_operator.pki import Issued
 from securemodel_operator.plan import plan
 from securemodel_operator.reasons import Condition, Reason
-from securemodel_operator.seen import Snapshot, digest
+from securemodel_operator.seen import Seen, digest
 from securemodel_operator.settings import Settings
 from securemodel_operator.spec.parse import parse
 
@@ -55,7 +55,7 @@ def applied(live: dict, settings: Settings = SETTINGS) -> dict:
         key(obj): obj
         for obj in plan(
             SM,
-            Snapshot(live, [{"kind": "Job", "metadata": {"name": "j"}}]),
+            Seen(live=live, jobs=[{"kind": "Job", "metadata": {"name": "j"}}]),
             CERTIFICATES,
             settings,
             NOW,
@@ -149,22 +149,20 @@ def test_a_ca_whose_key_is_lost_is_made_anew_with_all_that_it_signed() -> None:
 
 
 def test_a_restart_neither_shares_again_nor_unshares() -> None:
-    restarting = Snapshot(players={"alice": HELD, "bob": HELD}, known_digest=HELD["digest"])
+    restarting = Seen(reports={"alice": HELD, "bob": HELD}, known_digest=HELD["digest"])
     assert next_attempt(SM, restarting, NOW) is None, "also without the Job that shared it"
-    shared = next(state for state in assess(SM, restarting) if state.type == Condition.MODEL_SHARED)
-    assert (shared.status, shared.reason) == (True, Reason.SHARED)
+    shared = assess(SM, restarting)[Condition.MODEL_SHARED]
+    assert (shared.holds, shared.reason) == (True, Reason.SHARED)
     assert digest(SM, restarting) == HELD["digest"]
 
 
 def test_only_players_that_answer_can_say_that_shares_are_lost() -> None:
-    lost = Snapshot(
-        players={"alice": HELD, "bob": HELD, "carol": {"reason": "NoShares"}},
+    lost = Seen(
+        reports={"alice": HELD, "bob": HELD, "carol": {"reason": "NoShares"}},
         known_digest=HELD["digest"],
     )
     assert next_attempt(SM, lost, NOW) == 1
-    assert not next(
-        state for state in assess(SM, lost) if state.type == Condition.MODEL_SHARED
-    ).status
+    assert not assess(SM, lost)[Condition.MODEL_SHARED].holds
 
 
 def test_the_longest_names_fit_a_label() -> None:

@@ -2,67 +2,52 @@
 
 from __future__ import annotations
 
-from securemodel_operator.attempts import FIRST_RETRY_S, LAST_RETRY_S, attempt_of, job_outcome
-from securemodel_operator.reasons import Condition, Reason
-from securemodel_operator.seen import Snapshot, agreed, digest, pods_of
+from securemodel_operator.attempts import attempt_of, last_job, outcome_of, retry_after_s
+from securemodel_operator.objects import Object
+from securemodel_operator.reasons import Reason
+from securemodel_operator.seen import Seen, agreed, digest, pods_of_job
 from securemodel_operator.spec.model import SecureModel
+from securemodel_operator.state import State, fails, holds
 
 from .pods import waits_for
-from .state import State
 
 
-def model_shared(sm: SecureModel, snapshot: Snapshot) -> State:
-    known = digest(sm, snapshot)
-    if known and agreed(sm, snapshot, "generation"):
-        return State(
-            Condition.MODEL_SHARED,
-            True,
-            Reason.SHARED,
-            f"all three players hold shares of program {known[:12]}",
-        )
-    if known and _silent_ones_may_have_theirs(sm, snapshot, known):
-        return State(
-            Condition.MODEL_SHARED,
-            True,
-            Reason.SHARED,
-            f"the players were given shares of program {known[:12]}; not all answer now",
-        )
-    if snapshot.missing_reference:
-        return State(Condition.MODEL_SHARED, False, *snapshot.missing_reference)
-    if snapshot.jobs:
-        job = max(snapshot.jobs, key=attempt_of)
-        outcome = job_outcome(job, snapshot)
-        if outcome is None:
-            pods = pods_of(snapshot, "share", job["metadata"]["name"])
-            why = (waits_for(pods) if pods else None) or "running"
-            return State(
-                Condition.MODEL_SHARED,
-                False,
-                Reason.SHARING,
-                f"the share Job {job['metadata']['name']} is at work ({why})",
-            )
-        if not outcome.succeeded:
-            wait = min(FIRST_RETRY_S * 2 ** (attempt_of(job) - 1), LAST_RETRY_S)
-            then = (
-                f" (tried again {wait} s after the failure)"
-                if outcome.retryable
-                else " (not tried again: delete this SecureModel, correct it and create it anew)"
-            )
-            return State(Condition.MODEL_SHARED, False, outcome.reason, outcome.message + then)
-    return State(
-        Condition.MODEL_SHARED,
-        False,
-        Reason.SHARING,
-        "waiting for the players to report their shares",
-    )
+def assess(sm: SecureModel, seen: Seen) -> State:
+    known = digest(sm, seen)
+    if known and agreed(sm, seen, "generation"):
+        return holds(Reason.SHARED, f"all three players hold shares of program {known[:12]}")
+    if known and _silent_ones_may_have_theirs(sm, seen, known):
+        given = f"the players were given shares of program {known[:12]}; not all answer now"
+        return holds(Reason.SHARED, given)
+    if seen.missing:
+        return seen.missing
+
+    job = last_job(seen)
+    unfinished = _of_job(job, seen) if job else None
+    waiting = "waiting for the players to report their shares"
+    return unfinished or fails(Reason.SHARING, waiting)
 
 
-def _silent_ones_may_have_theirs(sm: SecureModel, snapshot: Snapshot, known: str) -> bool:
+def _silent_ones_may_have_theirs(sm: SecureModel, seen: Seen, known: str) -> bool:
     """Shares are on the players' volumes: a restart does not lose them."""
-    reports = [report for player in sm.players if (report := snapshot.players.get(player.name))]
-    same = len({report.get("generation") for report in reports}) <= 1
-    return (
-        len(reports) < len(sm.players)
-        and same
-        and all(report.get("digest") == known for report in reports)
-    )
+    reports = [report for player in sm.players if (report := seen.reports.get(player.name))]
+    same_generation = len({report.get("generation") for report in reports}) <= 1
+    same_program = all(report.get("digest") == known for report in reports)
+    return len(reports) < len(sm.players) and same_generation and same_program
+
+
+def _of_job(job: Object, seen: Seen) -> State | None:
+    """What the share Job is at, or why it failed; None if it delivered."""
+    outcome = outcome_of(job, seen)
+    if outcome is None:
+        pods = pods_of_job(seen, job)
+        why = (waits_for(pods) if pods else None) or "running"
+        at_work = f"the share Job {job['metadata']['name']} is at work ({why})"
+        return fails(Reason.SHARING, at_work)
+    if outcome.state.holds:
+        return None
+
+    then = "not tried again: delete this SecureModel, correct it and create it anew"
+    if outcome.retryable:
+        then = f"tried again {retry_after_s(attempt_of(job))} s after the failure"
+    return fails(outcome.state.reason, f"{outcome.state.message} ({then})")

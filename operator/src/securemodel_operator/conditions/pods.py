@@ -6,15 +6,14 @@ from securemodel_operator.objects import Object
 
 
 def waits_for(pods: list[Object]) -> str | None:
-    """Why a player's pod is not ready, in one line; None if it is."""
+    """Why the pod of a player or a Job is not ready, in one line; None if it is."""
     if not pods:
         return "no pod yet"
-    status = pods[0].get("status", {})
-    conditions = {c["type"]: c for c in status.get("conditions", [])}
-    if (
-        conditions.get("Ready", {}).get("status") == "True"
-        and "deletionTimestamp" not in pods[0]["metadata"]
-    ):
+    pod, status = pods[0], pods[0].get("status", {})
+    conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
+
+    ready = conditions.get("Ready", {}).get("status") == "True"
+    if ready and "deletionTimestamp" not in pod["metadata"]:
         return None
     for container in status.get("containerStatuses", []):
         waiting = container.get("state", {}).get("waiting")

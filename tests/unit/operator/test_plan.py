@@ -1,4 +1,4 @@
-"""The planner as pairs of YAML in cases/<name>.
+"""Plan and status as YAML in cases/<name>.
 
 input.yaml is a SecureModel and what was seen, expected.yaml what to do and to say, status.yaml the
 whole status.
@@ -18,18 +18,20 @@ import yaml
 from securemodel_operator.certificates import Certificates
 from securemodel_operator.children import children
 from securemodel_operator.children.child import Materials
-from securemodel_operator.conditions import assess, refuse
+from securemodel_operator.conditions import assess
+from securemodel_operator.conditions.accepted import refusal
 from securemodel_operator.drift import covers
 from securemodel_operator.objects import Key, Object, key, secret_values
 from securemodel_operator.ownership import conflicts
 from securemodel_operator.pki import Issued
 from securemodel_operator.plan import plan
 from securemodel_operator.reasons import Reason
-from securemodel_operator.seen import Snapshot, digest
+from securemodel_operator.seen import Seen
 from securemodel_operator.settings import Settings
 from securemodel_operator.spec.model import Batching
 from securemodel_operator.spec.parse import parse
-from securemodel_operator.status import merge, player_statuses
+from securemodel_operator.state import fails
+from securemodel_operator.status import status_of, status_of_refused
 
 CASES = sorted(path.name for path in (Path(__file__).parent / "cases").iterdir())
 NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
@@ -43,20 +45,18 @@ CERTIFICATES = Certificates(
 )
 
 
-def read(case: str) -> tuple[Any, Snapshot]:
+def read(case: str) -> tuple[Any, Seen]:
     given = yaml.safe_load((Path(__file__).parent / "cases" / case / "input.yaml").read_text())
     sm = parse(given["securemodel"])
-    seen = given.get("seen") or {}
-    missing = seen.get("missing_reference")
-    live = {key(obj): obj for obj in seen.get("live", [])}
-    reference = (Reason(missing[0]), missing[1]) if missing else None
-    return sm, Snapshot(
-        live,
-        seen.get("jobs", []),
-        seen.get("pods", []),
-        seen.get("players", {}),
-        reference,
-        seen.get("known_digest"),
+    there = given.get("seen") or {}
+    missing = there.get("missing_reference")
+    return sm, Seen(
+        live={key(obj): obj for obj in there.get("live", [])},
+        jobs=there.get("jobs", []),
+        pods=there.get("pods", []),
+        reports=there.get("players", {}),
+        missing=fails(Reason(missing[0]), missing[1]) if missing else None,
+        known_digest=there.get("known_digest"),
     )
 
 
@@ -69,16 +69,16 @@ def secrets(sm: Any) -> dict[Key, Object]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_plan_and_the_conditions_are_as_written(case: str, renew_golden: bool) -> None:
-    sm, snapshot = read(case)
-    stored = replace(snapshot, live=snapshot.live | secrets(sm))
+    sm, seen = read(case)
+    stored = replace(seen, live=seen.live | secrets(sm))
     todo = plan(sm, stored, CERTIFICATES, SETTINGS, NOW)
-    states = assess(sm, snapshot)
+    states = assess(sm, seen)
     result = {
         "apply": todo.apply,
         "create": todo.create,
         "delete": [list(key) for key in todo.delete],
-        "conditions": [f"{s.type}={s.status} {s.reason}: {s.message}" for s in states],
-        "conflicts": [list(key) for key in conflicts(sm, snapshot.live)],
+        "conditions": [f"{of}={s.holds} {s.reason}: {s.message}" for of, s in states.items()],
+        "conflicts": [list(key) for key in conflicts(sm, seen.live)],
     }
     path = Path(__file__).parent / "cases" / case / "expected.yaml"
     if renew_golden:
@@ -86,35 +86,12 @@ def test_the_plan_and_the_conditions_are_as_written(case: str, renew_golden: boo
     assert yaml.safe_load(path.read_text()) == result
 
 
-def whole_status(sm: Any, snapshot: Snapshot) -> dict[str, Any]:
+def whole_status(sm: Any, seen: Seen) -> dict[str, Any]:
     """The status that the pass writes for a SecureModel that had none."""
-    foreign = conflicts(sm, snapshot.live)
-    states, fields = assess(sm, snapshot), {}
-    if foreign:
-        names = ", ".join(f"{kind} {name}" for kind, name in foreign)
-        why = (
-            f"{names} exists in namespace {sm.namespace} and does not belong to this SecureModel; "
-            "delete or rename it, or choose another name"
-        )
-        states = refuse(Reason.NAME_CONFLICT, why)
-    else:
-        endpoints = [
-            {
-                "player": p.name,
-                "role": p.role,
-                "url": f"https://{sm.names.client_host(p.name)}:8443",
-            }
-            for p in sm.players
-            if p.serves_clients
-        ]
-        fields = {
-            "ca": CERTIFICATES.ca.certificate,
-            "endpoints": endpoints,
-            "players": player_statuses(sm, snapshot),
-            "digest": digest(sm, snapshot),
-        }
-    conditions = merge([], states, sm.generation, "2026-01-02T12:00:00Z")
-    return {**fields, "observedGeneration": sm.generation, "conditions": conditions}
+    body = {"metadata": {"generation": sm.generation}}
+    if why := refusal(sm, seen):
+        return status_of_refused(why, body, NOW)
+    return status_of(sm, seen, CERTIFICATES.ca.certificate, body, NOW)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -127,16 +104,16 @@ def test_the_status_is_as_written(case: str, renew_golden: bool) -> None:
 
 
 def test_applying_the_plan_leaves_nothing_to_apply() -> None:
-    sm, snapshot = read("fresh")
-    todo = plan(sm, snapshot, CERTIFICATES, SETTINGS, NOW)
+    sm, seen = read("fresh")
+    todo = plan(sm, seen, CERTIFICATES, SETTINGS, NOW)
     live = {key(obj): obj for obj in todo.apply}
-    again = plan(sm, Snapshot(live, todo.create), CERTIFICATES, SETTINGS, NOW)
+    again = plan(sm, Seen(live=live, jobs=todo.create), CERTIFICATES, SETTINGS, NOW)
     assert (again.apply, again.create, again.delete) == ([], [], [])
 
 
 def test_certificates_are_applied_first_and_hold_what_a_player_mounts() -> None:
-    sm, snapshot = read("fresh")
-    todo = plan(sm, snapshot, CERTIFICATES, SETTINGS, NOW)
+    sm, seen = read("fresh")
+    todo = plan(sm, seen, CERTIFICATES, SETTINGS, NOW)
     kinds = [obj["kind"] for obj in todo.apply]
     assert kinds[:5] == ["Secret"] * 5
     assert "Secret" not in kinds[5:]
@@ -157,11 +134,11 @@ def test_a_changed_field_is_drift_and_an_added_one_is_not() -> None:
 
 
 def test_changed_batching_changes_the_players_and_nothing_else() -> None:
-    sm, snapshot = read("fresh")
-    first = plan(sm, snapshot, CERTIFICATES, SETTINGS, NOW)
+    sm, seen = read("fresh")
+    first = plan(sm, seen, CERTIFICATES, SETTINGS, NOW)
     live = {key(obj): obj for obj in first.apply}
     changed = replace(sm, batching=Batching(max_rows=32, max_delay_ms=5))
-    todo = plan(changed, Snapshot(live, first.create), CERTIFICATES, SETTINGS, NOW)
+    todo = plan(changed, Seen(live=live, jobs=first.create), CERTIFICATES, SETTINGS, NOW)
     assert [(obj["kind"], obj["metadata"]["name"]) for obj in todo.apply] == [
         ("StatefulSet", f"digits-{role}") for role in ("alice", "bob", "carol")
     ]
@@ -177,8 +154,8 @@ def test_changed_batching_changes_the_players_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("protocol", ["SecureNN", "ASTRA"])
 def test_the_share_job_and_the_clients_are_told_the_protocol(protocol: str) -> None:
-    sm, snapshot = read("fresh")
-    todo = plan(replace(sm, protocol=protocol), snapshot, CERTIFICATES, SETTINGS, NOW)
+    sm, seen = read("fresh")
+    todo = plan(replace(sm, protocol=protocol), seen, CERTIFICATES, SETTINGS, NOW)
     args = next(obj for obj in todo.create if obj["kind"] == "Job")["spec"]["template"]["spec"][
         "containers"
     ][0]["args"]
@@ -188,8 +165,8 @@ def test_the_share_job_and_the_clients_are_told_the_protocol(protocol: str) -> N
 
 
 def test_every_object_has_its_owner_and_the_models_label() -> None:
-    sm, snapshot = read("fresh")
-    todo = plan(sm, snapshot, CERTIFICATES, SETTINGS, NOW)
+    sm, seen = read("fresh")
+    todo = plan(sm, seen, CERTIFICATES, SETTINGS, NOW)
     for obj in (*todo.apply, *todo.create):
         assert obj["metadata"]["ownerReferences"] == [sm.owner]
         assert obj["metadata"]["labels"]["securemodel.dev/model"] == sm.name
