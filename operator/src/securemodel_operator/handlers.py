@@ -33,7 +33,21 @@ class Operator:
         await self.kube.close()
 
 
-def build() -> kopf.OperatorRegistry:  # noqa: C901 - a list of handlers, each of a line or two
+def configure(settings: kopf.OperatorSettings) -> None:
+    settings.posting.enabled = False  # events are the reconciler's
+    settings.peering.standalone = True
+    settings.scanning.disabled = True
+    settings.persistence.finalizer = f"{names.GROUP}/unused"
+
+    # a stream can go quiet without an end
+    settings.watching.server_timeout = WATCH_S
+    settings.watching.client_timeout = WATCH_S + 10
+    # the API server filters by them
+    for child in CHILDREN:
+        settings.watching.label_selectors[child] = names.MODEL_LABEL
+
+
+def build() -> kopf.OperatorRegistry:
     """All handlers, in a registry of their own."""
     registry = kopf.OperatorRegistry()
 
@@ -43,16 +57,7 @@ def build() -> kopf.OperatorRegistry:  # noqa: C901 - a list of handlers, each o
 
     @kopf.on.startup(registry=registry)
     async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:
-        settings.posting.enabled = False  # events are the reconciler's
-        settings.peering.standalone = True
-        settings.scanning.disabled = True
-        settings.watching.server_timeout = WATCH_S  # a stream can go quiet without an end
-        settings.watching.client_timeout = WATCH_S + 10
-        settings.persistence.finalizer = f"{names.GROUP}/unused"
-        for child in CHILDREN:
-            settings.watching.label_selectors[child] = (
-                names.MODEL_LABEL
-            )  # filtered by the API server
+        configure(settings)
         memo.operator = Operator()
         await memo.operator.kube.connect()
 
@@ -63,9 +68,8 @@ def build() -> kopf.OperatorRegistry:  # noqa: C901 - a list of handlers, each o
     @kopf.on.probe(id="passes", registry=registry)
     def alive(memo: kopf.Memo, **_: Any) -> str:
         if memo.operator.workers.stalled(STALLED_S):
-            raise kopf.PermanentError(
-                f"no pass has ended for {STALLED_S:g} s"
-            )  # the probe fails at once
+            # of its errors this one makes the probe fail at once
+            raise kopf.PermanentError(f"no pass has ended for {STALLED_S:g} s")
         return "ok"
 
     @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)

@@ -14,6 +14,8 @@ TIMEOUT_S = 10
 NOT_FOUND = 404
 CONFLICT = 409
 HTTP_ERROR = 400
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
 
 
 class KubeError(Exception):
@@ -53,9 +55,8 @@ class Kube:
 
     async def children(self, kind: str, namespace: str, model: str) -> list[Object]:
         """Objects of a kind that carry the model's label."""
-        found = await self._request(
-            "GET", kind, namespace, query=[("labelSelector", f"{MODEL_LABEL}={model}")]
-        )
+        query = [("labelSelector", f"{MODEL_LABEL}={model}")]
+        found = await self._request("GET", kind, namespace, query=query)
         items: list[Object] = found.get("items", [])
         for item in items:  # lists leave the kind out
             item.setdefault("kind", kind)
@@ -63,52 +64,33 @@ class Kube:
 
     async def apply(self, obj: Object) -> None:
         """Server-side, as the one manager of its fields."""
+        namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
         query = [("fieldManager", MANAGER), ("force", "true")]
-        metadata = obj["metadata"]
         await self._request(
-            "PATCH",
-            obj["kind"],
-            metadata["namespace"],
-            metadata["name"],
-            body=obj,
-            query=query,
-            content="application/apply-patch+yaml",
+            "PATCH", obj["kind"], namespace, name, body=obj, query=query, content=APPLY
         )
 
     async def create(self, obj: Object) -> None:
         """Creates what is then left alone; that it exists already is fine."""
+        namespace, query = obj["metadata"]["namespace"], [("fieldManager", MANAGER)]
         try:
-            await self._request(
-                "POST",
-                obj["kind"],
-                obj["metadata"]["namespace"],
-                body=obj,
-                query=[("fieldManager", MANAGER)],
-            )
+            await self._request("POST", obj["kind"], namespace, body=obj, query=query)
         except KubeError as error:
             if error.status != CONFLICT:
                 raise
 
     async def delete(self, kind: str, namespace: str, name: str) -> None:
         """With its dependents, in the background; that it is gone already is fine."""
+        options = {"propagationPolicy": "Background"}
         try:
-            await self._request(
-                "DELETE", kind, namespace, name, body={"propagationPolicy": "Background"}
-            )
+            await self._request("DELETE", kind, namespace, name, body=options)
         except KubeError as error:
             if error.status != NOT_FOUND:
                 raise
 
     async def write_status(self, namespace: str, name: str, status: Object) -> None:
-        body = {"status": status}
-        await self._request(
-            "PATCH",
-            KIND,
-            namespace,
-            name + "/status",
-            body=body,
-            content="application/merge-patch+json",
-        )
+        path, body = f"{name}/status", {"status": status}
+        await self._request("PATCH", KIND, namespace, path, body=body, content=MERGE)
 
     async def _request(
         self,
@@ -121,31 +103,44 @@ class Kube:
         query: list[tuple[str, str]] | None = None,
         content: str = "application/json",
     ) -> Object:
-        known = KINDS[kind]
-        what = f"{method} {kind} {namespace}/{name}"
+        known, what = KINDS[kind], f"{method} {kind} {namespace}/{name}"
         if self.api is None:
             raise KubeError(what, 0, "not connected")
         path = f"{known.path}/namespaces/{namespace}/{known.plural}" + (f"/{name}" if name else "")
         headers = {"Accept": "application/json", "Content-Type": content}
+
         try:
-            serialized = await self.api.param_serialize(
-                method,
-                path,
-                query_params=query or [],
-                header_params=headers,
-                body=body,
-                auth_settings=["BearerToken"],
-            )
-            response = await self.api.call_api(*serialized, _request_timeout=TIMEOUT_S)
-            data = await response.read()
+            status, data = await _send(self.api, method, path, headers, body, query or [])
         except ApiException as error:
             raise KubeError(what, error.status or 0, str(error.reason)) from None
         except (OSError, TimeoutError) as error:
             raise KubeError(what, 0, type(error).__name__) from error
-        if response.status >= HTTP_ERROR:
-            raise KubeError(what, response.status, _message(data))
+
+        if status >= HTTP_ERROR:
+            raise KubeError(what, status, _message(data))
         loaded: Object = json.loads(data)
         return loaded
+
+
+async def _send(
+    api: client.ApiClient,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    body: Object | None,
+    query: list[tuple[str, str]],
+) -> tuple[int, bytes]:
+    """The answer's HTTP status and body."""
+    serialized = await api.param_serialize(
+        method,
+        path,
+        query_params=query,
+        header_params=headers,
+        body=body,
+        auth_settings=["BearerToken"],
+    )
+    response = await api.call_api(*serialized, _request_timeout=TIMEOUT_S)
+    return response.status, await response.read()
 
 
 def _message(data: bytes) -> str:

@@ -169,6 +169,20 @@ def _pem(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Issu
 
 
 def main(argv: list[str] | None = None) -> None:
+    args = _parser().parse_args(argv)
+    names, now = Names(namespace=args.namespace, model=args.model), datetime.now(UTC)
+    players = zip(args.players.split(","), ROLES, strict=True)
+    subjects = {player: names.seat_subject(Seat(player), role) for player, role in players}
+    subjects[SHARE] = names.share_subject()
+
+    ca = make_ca(names.authority(), now)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "ca.crt").write_text(ca.certificate)
+    for holder, subject in subjects.items():
+        _write(args.out / holder, issue(ca, subject, now), ca.certificate)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m securemodel_operator.pki",
         description="Certificates for three players and a share step on one machine.",
@@ -183,25 +197,15 @@ def main(argv: list[str] | None = None) -> None:
         default=",".join(ROLES),
         help="three names, in the order of the roles alice, bob, carol",
     )
-    args = parser.parse_args(argv)
-    names, now = Names(namespace=args.namespace, model=args.model), datetime.now(UTC)
-    ca = make_ca(names.authority(), now)
-    subjects = {
-        player: names.seat_subject(Seat(player), role)
-        for player, role in zip(args.players.split(","), ROLES, strict=True)
-    }
-    subjects[SHARE] = names.share_subject()
+    return parser
 
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "ca.crt").write_text(ca.certificate)
-    for holder, subject in subjects.items():
-        issued = issue(ca, subject, now)
-        folder = args.out / holder
-        folder.mkdir(exist_ok=True)
-        (folder / "ca.crt").write_text(ca.certificate)
-        (folder / "tls.crt").write_text(issued.certificate)
-        (folder / "tls.key").touch(mode=0o600)
-        (folder / "tls.key").write_text(issued.key)
+
+def _write(folder: Path, issued: Issued, ca: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "ca.crt").write_text(ca)
+    (folder / "tls.crt").write_text(issued.certificate)
+    (folder / "tls.key").touch(mode=0o600)
+    (folder / "tls.key").write_text(issued.key)
 
 
 if __name__ == "__main__":

@@ -42,23 +42,23 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     """
     for name in ("PLAYER_IMAGE", "SHARE_IMAGE"):
         if not environment.get(name):
-            raise SettingsError(
-                f"the environment variable {name} is not set; the Helm chart sets it"
-            )
-
-    def from_json(name: str, default: Any) -> Any:
-        try:
-            return json.loads(environment[name]) if environment.get(name) else default
-        except json.JSONDecodeError as error:
-            raise SettingsError(f"the environment variable {name} is not JSON: {error}") from None
+            what = f"the environment variable {name} is not set; the Helm chart sets it"
+            raise SettingsError(what)
 
     return Settings(
         player_image=environment["PLAYER_IMAGE"],
         share_image=environment["SHARE_IMAGE"],
         pull_policy=environment.get("IMAGE_PULL_POLICY", Settings.pull_policy),
-        pull_secrets=tuple(from_json("IMAGE_PULL_SECRETS", [])),
-        player_resources=from_json("PLAYER_RESOURCES", DEFAULT_PLAYER_RESOURCES),
-        share_resources=from_json("SHARE_RESOURCES", DEFAULT_SHARE_RESOURCES),
+        pull_secrets=tuple(_from_json(environment, "IMAGE_PULL_SECRETS", [])),
+        player_resources=_from_json(environment, "PLAYER_RESOURCES", DEFAULT_PLAYER_RESOURCES),
+        share_resources=_from_json(environment, "SHARE_RESOURCES", DEFAULT_SHARE_RESOURCES),
         volume_size=environment.get("VOLUME_SIZE") or Settings.volume_size,
         storage_class=environment.get("STORAGE_CLASS") or Settings.storage_class,
     )
+
+
+def _from_json(environment: Mapping[str, str], name: str, default: Any) -> Any:
+    try:
+        return json.loads(environment[name]) if environment.get(name) else default
+    except json.JSONDecodeError as error:
+        raise SettingsError(f"the environment variable {name} is not JSON: {error}") from None

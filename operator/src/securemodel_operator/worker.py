@@ -58,33 +58,33 @@ class Workers:
         return bool(self.tasks) and time.monotonic() - self.last_pass > seconds
 
     async def _work(self, namespace: str, name: str, uid: str) -> None:
-        woken = self.woken[uid]
-        backoff = FIRST_BACKOFF_S
         try:
+            backoff = FIRST_BACKOFF_S
             while True:
-                woken.clear()
+                self.woken[uid].clear()
                 try:
                     due = await self.run(namespace, name, uid)
                     backoff = FIRST_BACKOFF_S
-                except asyncio.CancelledError:
-                    raise
                 except Exception as error:  # noqa: BLE001 - the next pass begins anew
-                    log.warning(
-                        "%s/%s: %s; trying again in %g s",
-                        namespace,
-                        name,
-                        error or type(error).__name__,
-                        backoff,
-                    )
+                    _log_failure(namespace, name, error, backoff)
                     due, backoff = backoff, min(2 * backoff, LAST_BACKOFF_S)
                 self.last_pass = time.monotonic()
                 if due is None:
                     return
-                try:
-                    await asyncio.wait_for(woken.wait(), due)
-                    await asyncio.sleep(SETTLE_S)
-                except TimeoutError:
-                    continue
+                await _woken_or_due(self.woken[uid], due)
         finally:
             self.tasks.pop(uid, None)
             self.woken.pop(uid, None)
+
+
+async def _woken_or_due(woken: asyncio.Event, due: float) -> None:
+    try:
+        await asyncio.wait_for(woken.wait(), due)
+    except TimeoutError:
+        return
+    await asyncio.sleep(SETTLE_S)
+
+
+def _log_failure(namespace: str, name: str, error: Exception, backoff: float) -> None:
+    why = error or type(error).__name__
+    log.warning("%s/%s: %s; trying again in %g s", namespace, name, why, backoff)
