@@ -23,9 +23,7 @@ class Certificates:
 
 def subjects(sm: SecureModel) -> dict[str, names.Subject]:
     """Whom certificates are issued to, by holder."""
-    players = {
-        player.name: sm.names.seat_subject(player.seat, player.role) for player in sm.players
-    }
+    players = {player.name: sm.names.seat_subject(player.seat, player.role) for player in sm.hosted}
     return players | {names.SHARE: sm.names.share_subject()}
 
 

@@ -7,7 +7,7 @@ explains all of them to users.
 from __future__ import annotations
 
 import re
-from enum import StrEnum
+from enum import StrEnum, unique
 from typing import NewType, Self
 
 
@@ -36,6 +36,7 @@ SPEC, PLAYERS, MODEL, SERVICE, WHOLE = Condition
 GOOD, PROGRESS, TROUBLE, FINAL = Outlook
 
 
+@unique
 class Reason(StrEnum):
     """A row: the word, the condition that it is said of, the outlook and the meaning."""
 

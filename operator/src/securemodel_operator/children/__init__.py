@@ -24,7 +24,7 @@ def children(sm: SecureModel) -> list[Child]:
         config.cluster(sm),
         config.client(sm),
         service.headless(sm),
-        *(child for one in sm.players for child in _of_player(sm, one)),
+        *(child for one in sm.hosted for child in _of_player(sm, one)),
     ]
 
 

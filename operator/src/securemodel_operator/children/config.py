@@ -15,7 +15,7 @@ def cluster(sm: SecureModel) -> Child:
     """TF Encrypted's RemoteConfig form: player -> host:port, in the order of the roles."""
 
     def content(_: Materials) -> Object:
-        hosts = {p.name: f"{sm.names.seat_host(p.seat)}:{names.TLS_PORT}" for p in sm.players}
+        hosts = {player.name: sm.address(player) for player in sm.players}
         return {"data": {"cluster.json": _json(hosts)}}
 
     name = sm.names.cluster_config()

@@ -15,7 +15,7 @@ def assess(sm: SecureModel, seen: Seen) -> State:
         told = f"the API server refuses an object of this model: {seen.refused}"
         return fails(Reason.APPLY_FAILED, told)
 
-    pods = {player.name: pods_of_player(seen, player.name) for player in sm.players}
+    pods = {player.name: pods_of_player(seen, player.name) for player in sm.hosted}
     waiting = [f"{name}: {why}" for name, own in pods.items() if (why := waits_for(own))]
     if waiting:
         return fails(Reason.PLAYERS_STARTING, "; ".join(waiting))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from securemodel_operator.names import DATA_ROLES, GROUP, KIND, VERSION, Names, Seat
+from securemodel_operator.names import DATA_ROLES, GROUP, KIND, TLS_PORT, VERSION, Names, Seat
 
 from .sources import Artifact, ConfigMapKey
 
@@ -32,7 +32,7 @@ class Batching:
 
 @dataclass(frozen=True, kw_only=True)
 class Player:
-    """One of the three; all of them are run by us so far."""
+    """One of the three."""
 
     name: str
     role: str
@@ -61,6 +61,15 @@ class SecureModel:
     @property
     def names(self) -> Names:
         return Names(namespace=self.namespace, model=self.name)
+
+    @property
+    def hosted(self) -> tuple[Player, ...]:
+        """The players that are run here, and so have children and a pod: all of them so far."""
+        return self.players
+
+    def address(self, player: Player) -> str:
+        """host:port where the other players and the share step reach a player."""
+        return f"{self.names.seat_host(player.seat)}:{TLS_PORT}"
 
     @property
     def owner(self) -> dict[str, Any]:
