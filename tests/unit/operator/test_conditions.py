@@ -53,10 +53,10 @@ def test_an_unknown_reason_from_outside_is_not_copied() -> None:
 def test_a_final_reason_is_not_tried_again_and_only_progress_is_under_way() -> None:
     assert final("HashMismatch")
     assert not final("FetchFailed")
-    assert not final("ModelTooDeep"), "an unknown one is as the share step says"
+    assert not final("FromALaterShareStep"), "an unknown one is as the share step says"
     assert under_way("Sharing")
     assert not under_way("HashMismatch")
-    assert not under_way("ModelTooDeep")
+    assert not under_way("FromALaterShareStep")
 
 
 READY_PODS = [
@@ -69,19 +69,19 @@ READY_PODS = [
 
 
 def test_a_players_reason_without_a_row_here_is_shown_as_it_was_said() -> None:
-    report = {"ready": False, "reason": "KeysRotating", "message": "new keys"}
+    report = {"ready": False, "reason": "FromALaterVersion", "message": "new keys"}
     players = dict.fromkeys(("alice", "bob", "carol"), report)
     seen = Seen(pods=READY_PODS, reports=players)
     serving = assess(parse(body()), seen)[Condition.SERVING]
-    assert (serving.holds, serving.reason) == (False, "KeysRotating")
+    assert (serving.holds, serving.reason) == (False, "FromALaterVersion")
     assert serving.message == (
-        "alice: new keys (this operator does not know the reason KeysRotating: "
+        "alice: new keys (this operator does not know the reason FromALaterVersion: "
         "the player image is of another version)"
     )
 
 
 def test_a_share_jobs_reason_without_a_row_here_is_shown_as_it_was_said() -> None:
-    result = '{"reason": "ModelTooDeep", "message": "90 layers", "retryable": false}'
+    result = '{"reason": "FromALaterShareStep", "message": "90 layers", "retryable": false}'
     pod = {
         "metadata": {"name": "x", "labels": {"batch.kubernetes.io/job-name": "digits-share-1"}},
         "status": {"containerStatuses": [{"state": {"terminated": {"message": result}}}]},
@@ -94,9 +94,9 @@ def test_a_share_jobs_reason_without_a_row_here_is_shown_as_it_was_said() -> Non
     }
     seen = Seen(pods=[*READY_PODS, pod], jobs=[job])
     shared = assess(parse(body()), seen)[Condition.MODEL_SHARED]
-    assert (shared.holds, shared.reason) == (False, "ModelTooDeep")
+    assert (shared.holds, shared.reason) == (False, "FromALaterShareStep")
     assert shared.message.startswith(
-        "90 layers (this operator does not know the reason ModelTooDeep: "
+        "90 layers (this operator does not know the reason FromALaterShareStep: "
         "the share image is of another version)"
     )
 
