@@ -1,9 +1,9 @@
 //! The process of one player: `engine` runs batches, `serve` answers clients, the share step and probes.
 
+pub mod batch;
 pub mod config;
 pub mod counters;
-pub mod engine;
-pub mod loaded;
+pub mod model;
 pub mod player;
 pub mod serve;
 pub mod store;

@@ -6,7 +6,7 @@ use clap::Parser;
 use securemodel_mpc::role::Role;
 use securemodel_player::config::{Args, ConfigError};
 use securemodel_player::player::Player;
-use securemodel_player::{engine, serve};
+use securemodel_player::{batch, serve};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{signal, SignalKind};
 use tracing::{error, info};
@@ -52,9 +52,9 @@ async fn serve(args: &Args) -> Result<(), ConfigError> {
     let engine = player.engine();
     if player.role == Role::Bob {
         let engine = engine.clone();
-        std::thread::spawn(move || engine::send_masked(&engine));
+        std::thread::spawn(move || batch::send_masked(&engine));
     }
-    std::thread::spawn(move || engine::run(&engine));
+    std::thread::spawn(move || batch::run(&engine));
     player.mesh.start();
     tokio::select! {
         _ = serve::listener::secure(Arc::clone(&player), secure) => {}

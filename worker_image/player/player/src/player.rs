@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tracing::{error, info};
 
+use crate::batch::request::MaskedShare;
+use crate::batch::requests::Requests;
+use crate::batch::Engine;
 use crate::config::{Args, ConfigError};
 use crate::counters::Counters;
-use crate::engine::Engine;
-use crate::loaded::Loaded;
-use crate::serve::request::MaskedShare;
-use crate::serve::requests::Requests;
+use crate::model::Loaded;
 use crate::store::{Store, StoreError};
 use securemodel_link::announce::{parse_waiting, Entry};
 use securemodel_link::cluster::Cluster;

@@ -11,7 +11,7 @@ use securemodel_link::mesh::Epoch;
 use securemodel_mpc::role::Role;
 use securemodel_mpc::shares::Shares;
 use securemodel_mpc::{BatchKeys, Channel, ChannelError, Input, Workspace};
-use securemodel_player::loaded::Loaded;
+use securemodel_player::model::Loaded;
 use support::peer::Peer;
 use support::{model, Trio};
 

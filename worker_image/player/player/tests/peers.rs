@@ -9,7 +9,7 @@ use securemodel_link::announce::{announcement, parse_waiting, waiting, Entry};
 use securemodel_link::frame::{Header, Kind};
 use securemodel_link::mesh::Epoch;
 use securemodel_mpc::role::Role;
-use securemodel_player::loaded::Loaded;
+use securemodel_player::model::Loaded;
 use serde_json::{json, Value};
 use support::peer::Peer;
 use support::{model, Response, Trio, NAMES};

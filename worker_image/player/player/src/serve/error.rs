@@ -1,6 +1,6 @@
 //! Refusals as clients see them: a stable code, a status, and whether to try again.
 
-use super::refusal::Code;
+use crate::batch::refusal::Code;
 
 /// Status, name, retryable: the table in docs/wire.md.
 pub fn row(code: Code) -> (u16, &'static str, bool) {

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
 
-use super::refusal::{Code, Refusal};
-use super::request::{Answer, Inference};
-use crate::loaded::Loaded;
+use crate::batch::refusal::{Code, Refusal};
+use crate::batch::request::{Answer, Inference};
+use crate::model::Loaded;
 use securemodel_link::announce::RequestId;
 use securemodel_link::offer::Offer;
 

@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use super::health;
-use super::http::Api;
+use super::router::Api;
 use crate::player::Player;
 use securemodel_link::lock::locked;
 use securemodel_link::tls::{Identity, ALPN_PEER};

@@ -7,7 +7,7 @@ use hyper::{HeaderMap, Response, StatusCode};
 use serde_json::{json, Value};
 
 use super::error::row;
-use super::refusal::{Code, Refusal};
+use crate::batch::refusal::{Code, Refusal};
 
 pub type Reply = Response<Full<Bytes>>;
 

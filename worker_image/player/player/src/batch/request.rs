@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::refusal::Refusal;
-use crate::loaded::Loaded;
+use crate::model::Loaded;
 use securemodel_link::announce::RequestId;
 use securemodel_link::epoch::EpochId;
 

@@ -1,15 +1,21 @@
 //! Runs batches, one after the other, on one thread. alice forms and announces them; bob and carol follow.
 
+mod kept;
+pub mod queue;
+pub mod refusal;
+pub mod request;
+pub mod requests;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::debug;
 
 use crate::counters::Counters;
-use crate::loaded::Loaded;
-use crate::serve::refusal::Refusal;
-use crate::serve::request::{Answer, MaskedShare, Request, Sent};
-use crate::serve::requests::{Next, Requests};
+use crate::model::Loaded;
+use refusal::Refusal;
+use request::{Answer, MaskedShare, Request, Sent};
+use requests::{Next, Requests};
 use securemodel_link::announce::{announcement, parse_announcement, waiting, Entry};
 use securemodel_link::epoch::{KeyChain, RequestKeys};
 use securemodel_link::frame::{Frame, Header, Kind};

@@ -12,8 +12,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Mutex;
 use tracing::info;
 
-use super::refusal::{Code, Refusal};
 use super::reply::{declared, json, Reply};
+use crate::batch::refusal::{Code, Refusal};
 use crate::player::Player;
 use crate::store::StoreError;
 use securemodel_link::offer::Offer;

@@ -13,13 +13,13 @@ use tokio::sync::Semaphore;
 use tokio::time::{timeout, timeout_at, Instant};
 use tracing::{debug, warn};
 
+use super::deliver;
 use super::error::row;
 use super::inference;
-use super::queue::ClientId;
-use super::refusal::{Code, Refusal};
 use super::reply::{declared, error, json, too_large, Reply};
-use super::requests::COUNTERPART;
-use super::shares;
+use crate::batch::queue::ClientId;
+use crate::batch::refusal::{Code, Refusal};
+use crate::batch::requests::COUNTERPART;
 use crate::counters::Counters;
 use crate::player::Player;
 use securemodel_link::mesh::Readiness;
@@ -76,7 +76,7 @@ impl Api {
         match (&head.method, &parts[..]) {
             (&Method::GET, ["v2", "health", "live"]) => Ok(json(StatusCode::OK, &json!({"live": true}))),
             (&Method::GET, ["v2", "health", "ready"]) => self.ready(),
-            (&Method::PUT, ["v1", "shares"]) => shares::deliver(player, &self.deliveries, holder, &head.headers, body).await,
+            (&Method::PUT, ["v1", "shares"]) => deliver::deliver(player, &self.deliveries, holder, &head.headers, body).await,
             (method, ["v2", "models", model, rest @ ..]) => {
                 if !player.role.holds_data() || *model != player.model() {
                     let why = format!("{} does not answer for a model {model:?}; alice and bob answer for {:?}", player.role, player.model());
