@@ -2,7 +2,8 @@
 
 pub mod batch;
 pub mod config;
-pub mod counters;
+pub mod metrics;
+
 pub mod model;
 pub mod player;
 pub mod serve;

@@ -10,7 +10,7 @@ use crate::batch::request::MaskedShare;
 use crate::batch::requests::Requests;
 use crate::batch::Engine;
 use crate::config::{Args, ConfigError};
-use crate::counters::Counters;
+use crate::metrics::Counters;
 use crate::model::Loaded;
 use crate::store::{Store, StoreError};
 use securemodel_link::announce::{parse_waiting, Entry};

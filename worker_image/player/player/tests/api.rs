@@ -4,7 +4,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use securemodel_player::batch::requests::MAX_WAITING;
+use securemodel_player::batch::MAX_WAITING;
 use serde_json::{json, Value};
 use support::{model, Response, Trio};
 

@@ -59,12 +59,6 @@ impl<V> Kept<V> {
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
-
-    pub(super) fn clear(&mut self) {
-        self.values.clear();
-        self.order.clear();
-        self.bytes = 0;
-    }
 }
 
 #[cfg(test)]

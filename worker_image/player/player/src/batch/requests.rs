@@ -1,35 +1,28 @@
-//! Requests that wait for a batch. Each is one client's share of some rows; the other data player has its own share under the same id.
+//! Requests that wait for a batch. Each is one client's share of some rows; the other data player
+//! has its own share under the same id.
 //!
-//! bob masks his share and sends it to alice as soon as he has it (`engine::send_masked`), so alice has both parts of a request before she announces it. From then on
-//! the batch needs nothing of bob's client any more: if that has left, the batch runs all the same, and only nobody gets bob's output.
+//! bob masks his share and sends it to alice as soon as he has it (`masking`), so alice has both
+//! parts of a request before she announces it. From then on the batch needs nothing of bob's client
+//! any more: if that client has left, the batch runs all the same, and bob's output goes to nobody.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
-use super::kept::Kept;
-use super::queue::{ClientId, Queue};
-use super::refusal::{Code, Refusal};
-use super::request::{Inference, MaskedShare, Reply, Request, Sent};
 use securemodel_link::announce::{Entry, RequestId};
-use securemodel_link::epoch::{frozen, EpochId, MAX_SKIPPED};
+use securemodel_link::epoch::EpochId;
 use securemodel_link::lock::locked;
 use securemodel_link::waker::Waker;
 use securemodel_mpc::role::Role;
+use tokio::sync::oneshot;
 
-/// What waits at once: requests, and bytes of their shares. The largest request that a program can have fits twice.
-pub const MAX_WAITING: usize = 512;
-const MAX_BYTES: usize = 256 << 20;
-/// What bob has sent and alice may still announce, requests whose client has given up among it. carol keeps the keys of as many.
-const MAX_SENT: usize = MAX_SKIPPED;
-/// Ids remembered as used.
-const MAX_SEEN: usize = 1 << 16;
-/// How long a share waits for its counterpart: at both, so that neither counts on a share that the other has given up.
-pub const COUNTERPART: Duration = Duration::from_secs(5);
-/// How long bob keeps what he sent to alice: she announces it within twice COUNTERPART, and the announcement may wait for the batch before it.
-const SENT: Duration = Duration::from_secs(20);
+use super::limits::{MAX_BYTES, MAX_WAITING};
+use super::outbox::Outbox;
+use super::pairing::Pairing;
+use super::queue::ClientId;
+use super::refusal::{Code, Refusal};
+use super::request::{Inference, MaskedShare, Reply, Request, Sent};
+use super::seen::Seen;
 
 /// What alice does next.
 pub enum Next {
@@ -39,66 +32,51 @@ pub enum Next {
     Wait(Option<Instant>),
 }
 
+/// A request that no batch has, and the connection that it came over.
+struct Waiting {
+    request: Request,
+    client: ClientId,
+}
+
 struct State {
     /// Requests live and die with the epoch that accepted them.
     epoch: Option<EpochId>,
     waiting: HashMap<RequestId, Waiting>,
     /// Of the shares that wait.
     bytes: usize,
-    /// alice: what bob has sent for requests of which she has no share yet; and his next number.
-    held: Kept<MaskedShare>,
-    number: u64,
-    /// alice: requests that have both parts.
-    queue: Queue,
-    /// bob: ids that alice has not been told of yet; what she has been.
-    untold: Vec<RequestId>,
-    sent: Kept<Sent>,
-    seen: HashSet<RequestId>,
-    seen_order: VecDeque<RequestId>,
-}
-
-struct Waiting {
-    request: Request,
-    client: ClientId,
-    /// alice: bob's part.
-    masked: Option<MaskedShare>,
+    pairing: Pairing,
+    outbox: Outbox,
+    seen: Seen,
 }
 
 impl State {
     /// alice: both parts of a request are there; it can be served, or fails alone.
     fn complete(&mut self, id: RequestId, masked: MaskedShare, now: Instant) {
-        let Some(waiting) = self.waiting.get_mut(&id) else { return };
-        let (own, theirs) = (&waiting.request, &masked);
-        if (own.rows, own.share.len()) == (theirs.rows, theirs.share.len()) {
-            self.queue.push(waiting.client, id, own.rows, now);
-            waiting.masked = Some(masked);
-        } else {
-            let why = format!("the two shares of this request have {} and {} rows", own.rows, theirs.rows);
-            if let Some(waiting) = self.remove(&id) {
-                let _ = waiting.request.reply.send(Err(Refusal::new(Code::WrongShape, why)));
-            }
+        let Some(Waiting { request, client }) = self.waiting.get(&id) else { return };
+        if (request.rows, request.share.len()) == (masked.rows, masked.share.len()) {
+            return self.pairing.pair(*client, id, masked, now);
+        }
+        let (own, theirs) = (request.rows, masked.rows);
+        let why = format!("the two shares of this request have {own} and {theirs} rows");
+        if let Some(request) = self.remove(&id) {
+            let _ = request.reply.send(Err(Refusal::new(Code::WrongShape, why)));
         }
     }
 
-    fn remove(&mut self, id: &RequestId) -> Option<Waiting> {
-        let waiting = self.waiting.remove(id)?;
-        self.bytes -= 8 * waiting.request.share.len();
-        if waiting.masked.is_some() {
-            self.queue.remove(id);
-        }
-        self.untold.retain(|other| other != id);
-        Some(waiting)
+    /// Takes a request out of everything but what bob has sent.
+    fn remove(&mut self, id: &RequestId) -> Option<Request> {
+        let Waiting { request, .. } = self.waiting.remove(id)?;
+        self.bytes -= 8 * request.share.len();
+        self.pairing.remove(id);
+        self.outbox.withdraw(id);
+        Some(request)
     }
 
-    /// What bob may have sent since bounds what alice holds, so that she never has to forget a share that he still counts on.
-    fn tidy(&mut self, now: Instant) {
-        self.sent.tidy(now, MAX_SENT, MAX_BYTES);
-        self.held.tidy(now, MAX_SENT, MAX_BYTES);
-    }
-
-    /// Whether a share of so many bytes has no place: too much waits or, at bob, may still be announced.
+    /// Whether a share of so many bytes has no place: too much waits or, at bob, may still be
+    /// announced.
     fn is_full(&self, more: usize) -> bool {
-        self.waiting.len() >= MAX_WAITING || self.sent.count() >= MAX_SENT || self.bytes + self.sent.bytes() + more > MAX_BYTES
+        let bytes = self.bytes + self.outbox.bytes() + more;
+        self.waiting.len() >= MAX_WAITING || self.outbox.is_full() || bytes > MAX_BYTES
     }
 }
 
@@ -112,18 +90,7 @@ pub struct Requests {
 
 impl Requests {
     pub fn new(role: Role, arrival: Waker) -> Requests {
-        let state = State {
-            epoch: None,
-            waiting: HashMap::new(),
-            bytes: 0,
-            held: Kept::new(COUNTERPART),
-            number: 0,
-            queue: Queue::default(),
-            untold: Vec::new(),
-            sent: Kept::new(SENT),
-            seen: HashSet::new(),
-            seen_order: VecDeque::new(),
-        };
+        let state = State { epoch: None, waiting: HashMap::new(), bytes: 0, pairing: Pairing::new(), outbox: Outbox::new(), seen: Seen::default() };
         Requests { role, state: Mutex::new(state), changed: Condvar::new(), arrival }
     }
 
@@ -132,58 +99,59 @@ impl Requests {
         locked(&self.state).epoch = Some(epoch);
     }
 
-    /// The epoch is over: all that wait fail and hear why, and the client tries again with fresh shares.
+    /// The epoch is over: all that wait fail and hear why, and the client tries again with fresh
+    /// shares.
     pub fn close(&self, why: &Refusal) {
         let mut state = locked(&self.state);
-        let State { epoch, waiting, bytes, held, number, queue, untold, sent, .. } = &mut *state;
-        (*epoch, *bytes, *number) = (None, 0, 0);
-        for (_, waiting) in waiting.drain() {
-            let _ = waiting.request.reply.send(Err(why.clone()));
+        (state.epoch, state.bytes) = (None, 0);
+        for (_, Waiting { request, .. }) in state.waiting.drain() {
+            let _ = request.reply.send(Err(why.clone()));
         }
-        held.clear();
-        queue.clear();
-        untold.clear();
-        sent.clear();
+        state.pairing.clear();
+        state.outbox.clear();
     }
 
-    /// Queues a request that was checked against what this epoch serves; the answer comes through the receiver.
+    /// Queues a request that was checked against what this epoch serves; the answer comes through
+    /// the receiver.
     pub fn add(&self, epoch: &EpochId, client: ClientId, inference: Inference) -> Result<oneshot::Receiver<Reply>, Refusal> {
         let Inference { id, rows, share } = inference;
         let (now, bytes) = (Instant::now(), 8 * share.len());
         let mut state = locked(&self.state);
         if state.epoch.as_ref() != Some(epoch) {
-            return Err(Refusal::new(Code::EpochEnded, "the players linked anew while this request arrived; send it again with fresh shares"));
+            let why = "the players linked anew while this request arrived; send it again with fresh shares";
+            return Err(Refusal::new(Code::EpochEnded, why));
         }
-        state.tidy(now);
+        state.pairing.tidy(now);
+        state.outbox.tidy(now);
         if state.is_full(bytes) {
-            let why = format!("{} requests are waiting already, with {} MiB; try again in a second", state.waiting.len(), state.bytes >> 20);
+            let (count, megabytes) = (state.waiting.len(), state.bytes >> 20);
+            let why = format!("{count} requests are waiting already, with {megabytes} MiB; try again in a second");
             return Err(Refusal::new(Code::Overloaded, why));
         }
         if !state.seen.insert(id) {
-            return Err(Refusal::new(Code::DuplicateId, format!("request id {} was used before; draw a fresh one", hex::encode(id))));
+            let why = format!("request id {} was used before; draw a fresh one", hex::encode(id));
+            return Err(Refusal::new(Code::DuplicateId, why));
         }
-        state.seen_order.push_back(id);
-        if state.seen_order.len() > MAX_SEEN {
-            if let Some(oldest) = state.seen_order.pop_front() {
-                state.seen.remove(&oldest);
-            }
-        }
+
         let (reply, answer) = oneshot::channel();
         state.bytes += bytes;
-        state.waiting.insert(id, Waiting { request: Request { id, rows, share, reply }, client, masked: None });
+        state.waiting.insert(id, Waiting { request: Request { id, rows, share, reply }, client });
         if self.role == Role::Bob {
-            state.untold.push(id);
+            state.outbox.push(id);
             self.changed.notify_all();
-        } else if let Some(masked) = state.held.remove(&id) {
+        } else if let Some(masked) = state.pairing.take_held(&id) {
             state.complete(id, masked, now);
             self.arrival.wake();
         }
         Ok(answer)
     }
 
-    /// Takes a request back that no batch has. Nothing if one has it; else whether, as far as this player knows, its counterpart is there.
+    /// Takes a request back that no batch has. Nothing if one has it; else whether, as far as this
+    /// player knows, its counterpart is there.
     pub fn withdraw(&self, id: &RequestId) -> Option<bool> {
-        locked(&self.state).remove(id).map(|waiting| waiting.masked.is_some())
+        let mut state = locked(&self.state);
+        let paired = state.pairing.is_paired(id);
+        state.remove(id).map(|_| paired)
     }
 
     pub fn waiting(&self) -> usize {
@@ -194,38 +162,32 @@ impl Requests {
     pub fn peer_sent(&self, id: RequestId, masked: MaskedShare) -> Result<(), String> {
         let now = Instant::now();
         let mut state = locked(&self.state);
-        if masked.number != state.number {
-            return Err(format!("a share under number {} where {} is next", masked.number, state.number));
-        }
-        state.number += u64::from(!frozen());
-        match state.waiting.get(&id) {
-            Some(waiting) if waiting.masked.is_none() => {
-                state.complete(id, masked, now);
-                self.arrival.wake();
-            }
-            None => {
-                let bytes = 8 * masked.share.len();
-                if !state.held.insert(now, id, masked, bytes) {
-                    return Err(format!("a second share for request {}", hex::encode(id)));
-                }
-                state.tidy(now);
-            }
-            Some(_) => return Err(format!("a second share for request {}", hex::encode(id))),
-        }
-        Ok(())
+        state.pairing.count(masked.number)?;
+        let fresh = if state.pairing.is_paired(&id) {
+            false
+        } else if state.waiting.contains_key(&id) {
+            state.complete(id, masked, now);
+            self.arrival.wake();
+            true
+        } else {
+            state.pairing.hold(now, id, masked)
+        };
+        fresh.then_some(()).ok_or_else(|| format!("a second share for request {}", hex::encode(id)))
     }
 
     /// bob: the shares that alice has to get, or nothing within this time.
     pub fn take_untold(&self, epoch: &EpochId, wait: Duration) -> Vec<(RequestId, usize, Vec<u64>)> {
         let mut state = locked(&self.state);
-        if state.untold.is_empty() {
-            state = self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+        if state.outbox.is_empty() {
+            let waited = self.changed.wait_timeout(state, wait);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         if state.epoch.as_ref() != Some(epoch) {
             return vec![];
         }
-        let State { untold, waiting, bytes, .. } = &mut *state;
-        let shares = untold.drain(..).filter_map(|id| {
+
+        let State { outbox, waiting, bytes, .. } = &mut *state;
+        let shares = outbox.take_untold().into_iter().filter_map(|id| {
             let request = &mut waiting.get_mut(&id)?.request;
             *bytes -= 8 * request.share.len();
             Some((id, request.rows, std::mem::take(&mut request.share)))
@@ -237,8 +199,7 @@ impl Requests {
     pub fn sending(&self, epoch: &EpochId, id: RequestId, sent: Sent) {
         let mut state = locked(&self.state);
         if state.epoch.as_ref() == Some(epoch) {
-            let bytes = 8 * sent.masked.share.len();
-            state.sent.insert(Instant::now(), id, sent, bytes);
+            state.outbox.sending(Instant::now(), id, sent);
         }
     }
 
@@ -248,35 +209,32 @@ impl Requests {
         if state.epoch.as_ref() != Some(epoch) {
             return Next::Wait(None);
         }
-        let due = state.queue.due(max_rows, delay);
+        let due = state.pairing.due(max_rows, delay);
         if due.is_none_or(|due| due > Instant::now()) {
             return Next::Wait(due);
         }
-        let ids = state.queue.take(max_rows);
-        let parts = ids.into_iter().filter_map(|id| {
-            let Waiting { request, masked, .. } = state.waiting.remove(&id)?;
-            state.bytes -= 8 * request.share.len();
-            Some((request, masked?))
-        });
-        Next::Batch(parts.collect())
+
+        let pairs = state.pairing.take(max_rows).into_iter();
+        Next::Batch(pairs.filter_map(|(id, masked)| Some((state.remove(&id)?, masked))).collect())
     }
 
-    /// bob: what he sent to alice for an announced request, and the request itself if its client still waits.
+    /// bob: what he sent to alice for an announced request, and the request itself if its client
+    /// still waits.
     pub fn take(&self, epoch: &EpochId, entry: &Entry) -> Result<(Sent, Option<Request>), String> {
         let mut state = locked(&self.state);
-        let known = state.epoch.as_ref() == Some(epoch)
-            && state.sent.get(&entry.id).is_some_and(|sent| (sent.masked.number, sent.masked.rows) == (entry.number, entry.rows));
-        let sent = if known { state.sent.remove(&entry.id) } else { None };
-        let sent = sent.ok_or_else(|| {
+        let current = state.epoch.as_ref() == Some(epoch);
+        let sent = current.then(|| state.outbox.announced(entry)).flatten().ok_or_else(|| {
             let Entry { id, rows, number } = entry;
-            format!("an announcement of request {}, {rows} rows under number {number}, which does not wait", hex::encode(id))
+            let id = hex::encode(id);
+            format!("an announcement of request {id}, {rows} rows under number {number}, which does not wait")
         })?;
-        Ok((sent, state.remove(&entry.id).map(|waiting| waiting.request)))
+        Ok((sent, state.remove(&entry.id)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::limits::MAX_SENT;
     use super::*;
 
     const NOW: Duration = Duration::ZERO;
@@ -485,6 +443,6 @@ mod tests {
         for n in 0..2 * MAX_SENT {
             requests.peer_sent(id(n), masked(n as u64, 1)).expect("taken");
         }
-        assert_eq!(locked(&requests.state).held.count(), MAX_SENT);
+        assert_eq!(locked(&requests.state).pairing.count_held(), MAX_SENT);
     }
 }

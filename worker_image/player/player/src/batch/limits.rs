@@ -1,0 +1,19 @@
+//! How much may wait, and for how long.
+
+use std::time::Duration;
+
+use securemodel_link::epoch::MAX_SKIPPED;
+
+/// Requests that wait at once.
+pub const MAX_WAITING: usize = 512;
+/// Bytes of their shares. The largest request that a program can have fits twice.
+pub(super) const MAX_BYTES: usize = 256 << 20;
+/// What bob has sent and alice may still announce, requests whose client has given up among it.
+/// carol keeps the keys of as many.
+pub(super) const MAX_SENT: usize = MAX_SKIPPED;
+/// How long a share waits for its counterpart: at both, so that neither counts on a share that the
+/// other has given up.
+pub const COUNTERPART: Duration = Duration::from_secs(5);
+/// How long bob keeps what he sent to alice: she announces it within twice COUNTERPART, and the
+/// announcement may wait for the batch before it.
+pub(super) const SENT: Duration = Duration::from_secs(20);

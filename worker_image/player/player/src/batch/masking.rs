@@ -1,0 +1,43 @@
+//! bob: masks his share of each request and sends it to alice, on a thread of its own, so that she
+//! has it while a batch runs.
+
+use securemodel_link::announce::{waiting, Entry};
+use securemodel_link::epoch::RequestKeys;
+use securemodel_link::frame::{Header, Kind};
+use securemodel_mpc::request_mask;
+use securemodel_mpc::role::Role;
+
+use super::engine::{Engine, IDLE};
+use super::request::{MaskedShare, Sent};
+
+/// The hop of bob's WAITING; the client's request is 1.
+pub(super) const WAITING_HOP: u16 = 2;
+
+/// Sends alice bob's masked shares as they come, each under a number and a mask of its own, for as
+/// long as the process lives.
+pub fn send_masked(engine: &Engine) {
+    let header = Header { hop: WAITING_HOP, ..Header::control(Kind::Waiting) };
+    loop {
+        let Some((epoch, loaded)) = engine.mesh.serving(IDLE) else { continue };
+        let links = (epoch.link(Role::Alice), epoch.link(Role::Carol));
+        let (Ok(alice), Ok(carol)) = links else { continue };
+        // a closed link stays closed, so the numbers of an epoch are never begun again
+        let mut keys = RequestKeys::new(&epoch.id, &carol.secret);
+        while !epoch.links.iter().any(|link| link.is_closed()) {
+            for (id, rows, share) in engine.requests.take_untold(&epoch.id, IDLE) {
+                let (digest, generation) = (&loaded.shares.digest, &loaded.shares.generation);
+                let (number, key) = keys.take(digest, generation);
+                let mask = request_mask(&key, share.len());
+                let masked = share.iter().zip(&mask).map(|(x, mask)| x.wrapping_add(*mask));
+                let share: Vec<u64> = masked.collect();
+
+                let payload = waiting(&Entry { id, rows, number }, &share);
+                let masked = MaskedShare { number, rows, share };
+                // first: alice may announce it before `send` returns
+                engine.requests.sending(&epoch.id, id, Sent { masked, mask });
+                // when the link is lost, the epoch ends, and with it these requests
+                let _ = alice.send(&header, &payload);
+            }
+        }
+    }
+}
