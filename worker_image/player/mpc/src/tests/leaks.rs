@@ -3,14 +3,16 @@
 use super::enumerated::Observer;
 use super::parties::Pair;
 use super::planted::{Defect, Leak};
-use super::views::{Secrets, Series};
+use super::series::{Secrets, Series};
+use super::views;
 use super::*;
 
 /// log10 of the largest p-value at which a leak counts as found.
 const FOUND: f64 = -12.0;
 
 fn is_found(protocol: ProtocolName, observer: Observer, secrets: Secrets, pair: Pair, purpose: Purpose, defect: Defect) {
-    let verdict = Series { protocol, observer, secrets, leak: Some(Leak { pair, purpose, defect }), seed: seed(99) }.verdict();
+    let leak = Some(Leak { pair, purpose, defect });
+    let verdict = views::verdict(&Series { leak, ..views::series(protocol, observer, secrets, seed(99)) });
     println!("{protocol:?} {purpose:?} of {pair:?} {defect:?}: {verdict}");
     assert!(verdict.log10() < FOUND, "{protocol:?} {purpose:?} of {pair:?} {defect:?} is not found: {verdict}");
 }

@@ -7,6 +7,7 @@ mod exact;
 mod leaks;
 mod parties;
 mod planted;
+mod series;
 mod statistics;
 mod views;
 
