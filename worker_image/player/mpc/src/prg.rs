@@ -145,7 +145,7 @@ pub(super) struct KeyTriples<'a> {
     key: &'a Key,
     tag: Tag,
     /// The word of the stream that comes after the buffer.
-    next: usize,
+    pub(super) next: usize,
     buffer: [u64; 128],
     /// Sixteen-bit numbers at the buffer's end that are still to be read.
     unread: usize,

@@ -1,5 +1,6 @@
 //! The protocols with three parties in threads: links in memory, share files made here.
 
+mod aes;
 mod buffers;
 mod correctness;
 mod enumerated;
@@ -9,6 +10,7 @@ mod parties;
 mod planted;
 mod series;
 mod statistics;
+mod streams;
 mod views;
 
 use std::collections::HashMap;

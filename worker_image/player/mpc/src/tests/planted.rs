@@ -26,6 +26,10 @@ pub(super) enum Defect {
     KeyOf(Pair),
     /// Two batches use the same.
     Twice,
+    /// The stream starts again after so many words.
+    Repeats(usize),
+    /// These bits of the instruction's number are missing: instructions share a stream.
+    Merged(u32),
 }
 
 /// A pair's key, and for the draws of one purpose a defect.
@@ -47,13 +51,35 @@ impl Planted {
             _ => &self.key,
         }
     }
+
+    /// The tag of the stream that is read.
+    fn tag(&self, tag: Tag) -> Tag {
+        match self.defect(tag) {
+            Some(Defect::Merged(missing)) => Tag { instruction: tag.instruction & !missing, ..tag },
+            _ => tag,
+        }
+    }
+
+    /// The words `first ..` of a stream that starts again after `period`.
+    fn repeating(&self, tag: Tag, period: usize, mut first: usize, mut out: &mut [u64]) {
+        while !out.is_empty() {
+            let at = first % period;
+            let (part, rest) = out.split_at_mut(out.len().min(period - at));
+            self.key.stream(tag, at, part);
+            first += part.len();
+            out = rest;
+        }
+    }
 }
 
 impl Source for Planted {
     type Triples<'a> = PlantedTriples<'a>;
 
     fn words(&self, tag: Tag, first: usize, out: &mut [u64]) {
-        self.key(tag).words(tag, first, out);
+        match self.defect(tag) {
+            Some(Defect::Repeats(period)) => self.repeating(tag, period, first, out),
+            _ => self.key(tag).words(self.tag(tag), first, out),
+        }
         match self.defect(tag) {
             Some(Defect::Zero) => out.fill(0),
             Some(Defect::ZeroAt(element)) if (first..first + out.len()).contains(&element) => out[element - first] = 0,
@@ -69,33 +95,43 @@ impl Source for Planted {
     }
 
     fn planes(&self, tag: Tag, count: usize, block: Block, out: &mut [u64]) {
-        self.key(tag).planes(tag, count, block, out);
+        match self.defect(tag) {
+            Some(Defect::Repeats(period)) => self.repeating(tag, period, block.planes(count).start, out),
+            _ => self.key(tag).planes(self.tag(tag), count, block, out),
+        }
         if let Some(Defect::Zero) = self.defect(tag) {
             out.fill(0);
         }
     }
 
     fn below(&self, tag: Tag, bound: usize, block: Block, out: &mut [u8]) {
-        self.key(tag).below(tag, bound, block, out);
+        let first = match self.defect(tag) {
+            Some(Defect::Repeats(period)) => block.first % (8 * period),
+            _ => block.first,
+        };
+        self.key(tag).below(self.tag(tag), bound, Block { first, ..block }, out);
         if let Some(Defect::Zero) = self.defect(tag) {
             out.fill(0);
         }
     }
 
     fn triples(&self, tag: Tag) -> PlantedTriples<'_> {
-        PlantedTriples { triples: self.key(tag).triples(tag), zero: matches!(self.defect(tag), Some(Defect::Zero)) }
+        PlantedTriples { triples: self.key(tag).triples(self.tag(tag)), defect: self.defect(tag) }
     }
 }
 
 pub(super) struct PlantedTriples<'a> {
     triples: KeyTriples<'a>,
-    zero: bool,
+    defect: Option<Defect>,
 }
 
 impl Triples for PlantedTriples<'_> {
     fn fill(&mut self, base: u16, block: Block, out: &mut [[u16; BLOCK]]) {
+        if let Some(Defect::Repeats(period)) = self.defect {
+            self.triples.next %= period;
+        }
         self.triples.fill(base, block, out);
-        if self.zero {
+        if let Some(Defect::Zero) = self.defect {
             out.iter_mut().for_each(|plane| plane[..block.len].fill(0));
         }
     }
