@@ -1,8 +1,10 @@
-//! Leaks planted into the randomness, each of which the statistics of `views` must find.
+//! Leaks planted into the randomness, each of which the statistics of `views` must find, or, where something comes
+//! twice, those of `repeats`.
 
 use super::enumerated::Observer;
 use super::parties::Pair;
 use super::planted::{Defect, Leak};
+use super::repeats;
 use super::series::{Secrets, Series};
 use super::views;
 use super::*;
@@ -76,4 +78,40 @@ fn a_private_compare_with_a_constant_coin_is_found() {
 #[test]
 fn an_output_share_that_is_not_masked_again_is_found() {
     is_found(ProtocolName::SecureNn, Observer::Client, Secrets::Fixed, Pair::AliceBob, Purpose::Zero, Defect::Zero);
+}
+
+/// A stream that is read twice, which `views` does not find: its tensors are small, and it compares no two elements.
+fn repeat_is_found(series: Series, pair: Pair, purpose: Purpose, defect: Defect) {
+    let leak = Some(Leak { pair, purpose, defect });
+    let name = format!("{:?} {purpose:?} of {pair:?} {defect:?}", series.protocol);
+
+    let verdict = repeats::verdict(&Series { leak, ..series });
+    println!("{name}: {verdict}");
+    assert!(verdict.log10() < FOUND, "{name} is not found: {verdict}");
+}
+
+#[test]
+fn a_mask_that_repeats_after_131072_words_is_found() {
+    let series = repeats::long_tensors(ProtocolName::Astra, Observer::Player(Role::Bob), seed(98));
+    repeat_is_found(series, Pair::AliceCarol, Purpose::Mask, Defect::Repeats(1 << 17));
+}
+
+#[test]
+fn a_coin_that_repeats_every_512_elements_is_found() {
+    // eight words of the plane
+    let series = repeats::many(ProtocolName::SecureNn, Observer::Player(Role::Carol), seed(98));
+    repeat_is_found(series, Pair::AliceBob, Purpose::Beta, Defect::Repeats(8));
+}
+
+#[test]
+fn two_bits_missing_from_the_instruction_number_are_found() {
+    let bob = Observer::Player(Role::Bob);
+    for missing in [0b011, 0b101, 0b110] {
+        let series = repeats::many(ProtocolName::SecureNn, bob, seed(98));
+        repeat_is_found(series, Pair::AliceCarol, Purpose::Sigma, Defect::Merged(missing));
+    }
+    let series = repeats::many(ProtocolName::Astra, bob, seed(98));
+    repeat_is_found(series, Pair::AliceCarol, Purpose::Leaves, Defect::Merged(0b011));
+    let series = repeats::many(ProtocolName::SecureNn, Observer::Player(Role::Carol), seed(98));
+    repeat_is_found(series, Pair::AliceBob, Purpose::Beta, Defect::Merged(0b011));
 }

@@ -8,6 +8,7 @@ mod exact;
 mod leaks;
 mod parties;
 mod planted;
+mod repeats;
 mod series;
 mod statistics;
 mod streams;

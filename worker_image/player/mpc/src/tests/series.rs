@@ -1,5 +1,5 @@
-//! A network that runs many times, and what one observer receives. Keys that the observer knows stay the same in
-//! all runs, the others change.
+//! A network that runs many times, and what one observer receives. Keys that the observer knows
+//! stay the same in all runs, the others change.
 
 use super::enumerated::Observer;
 use super::parties::{fields, three, Field, Frame, Kind, Pair};
@@ -30,10 +30,26 @@ pub(super) const SMALL: Network = Network {
     weights: &[(1, &[1, 1, 8, 4]), (6, &[16, 4])],
 };
 
+/// Instructions that compare, and their randomness, at tensors of several blocks. Of any two of the
+/// low three bits of an instruction's number there are two instructions of one form that differ in
+/// nothing else.
+pub(super) const WIDE: Network = Network {
+    program: r#"{"fraction_bits":16,"instructions":[{"bound":65536,"op":"input","shape":[20,65,1]},
+    {"factor":65536,"in":[0],"op":"scale","shape":[20,65,1]},{"in":[1],"op":"truncate_relu","shape":[20,65,1],"shift":16},
+    {"factor":65536,"in":[2],"op":"scale","shape":[20,65,1]},{"in":[3],"op":"truncate_relu","shape":[20,65,1],"shift":16},
+    {"in":[4],"op":"relu","shape":[20,65,1]},
+    {"in":[5],"op":"max_pool","shape":[19,64,1],"stride":[1,1],"window":[2,2]},
+    {"factor":65536,"in":[6],"op":"scale","shape":[19,64,1]},
+    {"in":[7],"op":"truncate_output","shape":[19,64,1],"shift":16}],"version":1}"#,
+    elements: 1300,
+    weights: &[],
+};
+
 /// What changes in the input from run to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Secrets {
-    /// Nothing; the client's share of the other data player is zero, so that his first message is his mask.
+    /// Nothing; the client's share of the other data player is zero, so that his first message is
+    /// his mask.
     Fixed,
     /// A coin chooses between two values far apart.
     Two,
@@ -55,7 +71,8 @@ pub(super) struct Series {
 /// A message as the observer got it, or what else it is given.
 pub(super) struct Seen {
     pub name: String,
-    /// The player that sent it, and the step without the level; nothing for what came with a request or a result.
+    /// The player that sent it, and the step without the level; nothing for what came with a
+    /// request or a result.
     pub sent: Option<(Role, u8)>,
     pub fields: Vec<Field>,
 }
@@ -68,7 +85,8 @@ impl Seen {
 }
 
 impl Series {
-    /// Calls `look` with each run's class of secret and with what was seen, in the same order in every run.
+    /// Calls `look` with each run's class of secret and with what was seen, in the same order in
+    /// every run.
     pub(super) fn each_run(&self, look: impl FnMut(usize, Vec<Seen>)) {
         match self.protocol {
             ProtocolName::SecureNn => self.each_run_of::<SecureNn>(look),
@@ -89,8 +107,8 @@ impl Series {
         self.rows * self.network.elements
     }
 
-    /// The key of a pair: the same in every run if the observer knows it. The client's shares must be fresh even to
-    /// someone who knows all keys but that of alice and bob.
+    /// The key of a pair: the same in every run if the observer knows it. The client's shares must
+    /// be fresh even to someone who knows all keys but that of alice and bob.
     fn key(&self, pair: Pair, run: u32) -> [u8; 16] {
         let known = match self.observer {
             Observer::Player(role) => pair.has(role),

@@ -23,6 +23,11 @@ pub(super) fn coin(ones: u64, n: u64) -> f64 {
     normal((2.0 * ones as f64 - n as f64) / (n as f64).sqrt())
 }
 
+/// A coin among `coins` fair ones that gave the same in each of `runs` runs (Boole).
+pub(super) fn constant(coins: u64, runs: u32) -> f64 {
+    ((coins as f64).ln() + (1.0 - f64::from(runs)) * std::f64::consts::LN_2).min(0.0)
+}
+
 /// Whether two series of coins, said to be fair, differ.
 pub(super) fn two_coins(ones: [u64; 2], n: [u64; 2]) -> f64 {
     let [a, b] = [0, 1].map(|i| ones[i] as f64 / n[i] as f64);
@@ -91,4 +96,5 @@ fn a_loaded_coin_is_told_from_a_fair_one() {
     assert!(coin(510_000, 1_000_000) < -150.0 && coin(500_500, 1_000_000) > -2.0);
     assert!(two_coins([400, 600], [1000, 1000]) < -30.0 && two_coins([500, 510], [1000, 1000]) > -2.0);
     assert!(die(&[100, 100, 160]) < -5.0 && die(&[100, 90, 110]) > -2.0);
+    assert!(constant(1 << 16, 100) < -50.0 && constant(1 << 16, 17) == 0.0);
 }
