@@ -3,13 +3,13 @@
 //! their difference. A mask that repeats cancels, and leaves the difference of what it hid.
 //!
 //! Elements are compared that lie blocks apart, for a counter that is cut short repeats after a
-//! power of two. Tensors have 1,216 elements and more in many runs, or 124,032 and more in one.
+//! power of two. Tensors have 1,216 elements or more in many runs, and 132,600 in one.
 
 use std::collections::BTreeMap;
 
 use super::enumerated::Observer;
 use super::parties::{Field, Kind};
-use super::series::{Secrets, Seen, Series, WIDE};
+use super::series::{Secrets, Seen, Series, LONG, WIDE};
 use super::statistics::{coin, constant, die, Verdict};
 use super::views::{chance, digits, vectors, PRIME};
 use super::*;
@@ -22,9 +22,9 @@ pub(super) fn many(protocol: ProtocolName, observer: Observer, seed: u64) -> Ser
     Series { network: &WIDE, rows: 1, runs, protocol, observer, secrets: Secrets::Fixed, leak: None, seed }
 }
 
-/// One run of tensors that are longer than 131,072 elements (but for the last two, of 124,032).
+/// One run of tensors that are longer than 131,072 elements.
 pub(super) fn long_tensors(protocol: ProtocolName, observer: Observer, seed: u64) -> Series {
-    Series { rows: 102, runs: 1, ..many(protocol, observer, seed) }
+    Series { network: &LONG, runs: 1, ..many(protocol, observer, seed) }
 }
 
 /// Whether what is seen in a series looks as if nothing came twice.
@@ -179,7 +179,7 @@ fn nothing_that_players_and_clients_receive_comes_twice() {
             for series in [many, long_tensors] {
                 let series = series(protocol, observer, seed(200 + protocol as u64));
                 let verdict = verdict(&series);
-                let what = format!("{protocol:?} {observer:?}, {} runs of {} rows: {verdict}", series.runs, series.rows);
+                let what = format!("{protocol:?} {observer:?}, runs: {}: {verdict}", series.runs);
                 println!("{what}");
                 assert!(verdict.log10() > chance(), "{what}");
             }

@@ -45,6 +45,16 @@ pub(super) const WIDE: Network = Network {
     weights: &[],
 };
 
+/// A comparison of more than 131,072 elements.
+pub(super) const LONG: Network = Network {
+    program: r#"{"fraction_bits":16,"instructions":[{"bound":65536,"op":"input","shape":[132600]},
+    {"factor":65536,"in":[0],"op":"scale","shape":[132600]},
+    {"in":[1],"op":"truncate_relu","shape":[132600],"shift":16},
+    {"in":[2],"op":"output","shape":[132600]}],"version":1}"#,
+    elements: 132_600,
+    weights: &[],
+};
+
 /// What changes in the input from run to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Secrets {
