@@ -1,5 +1,5 @@
-//! Leaks planted into the randomness, each of which the statistics of `views` must find, or, where something comes
-//! twice, those of `repeats`.
+//! Leaks planted into the randomness, each of which the statistics of `views` must find, or, where
+//! something comes twice, those of `repeats`.
 
 use super::enumerated::Observer;
 use super::parties::Pair;
@@ -80,7 +80,8 @@ fn an_output_share_that_is_not_masked_again_is_found() {
     is_found(ProtocolName::SecureNn, Observer::Client, Secrets::Fixed, Pair::AliceBob, Purpose::Zero, Defect::Zero);
 }
 
-/// A stream that is read twice, which `views` does not find: its tensors are small, and it compares no two elements.
+/// A stream that is read twice, which `views` does not find: its tensors are small, and it compares
+/// no two elements.
 fn repeat_is_found(series: Series, pair: Pair, purpose: Purpose, defect: Defect) {
     let leak = Some(Leak { pair, purpose, defect });
     let name = format!("{:?} {purpose:?} of {pair:?} {defect:?}", series.protocol);

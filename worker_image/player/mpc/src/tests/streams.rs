@@ -203,8 +203,10 @@ fn differences_with(defect: Defect) -> Vec<String> {
     differences(&source, KEY)
 }
 
-/// openssl enc -aes-128-ctr -K 000102030405060708090a0b0c0d0e0f -iv 89abcdef0123000f0000000000000000 < /dev/zero,
-/// the counter at the IV's end being half the position.
+/// openssl enc -aes-128-ctr -K 000102030405060708090a0b0c0d0e0f \
+///     -iv 89abcdef0123000f0000000000000000 < /dev/zero
+///
+/// The counter at the IV's end is half the position.
 #[test]
 fn the_definition_and_the_stream_give_the_answers_of_openssl() {
     let answers: [(usize, u128); 3] =
