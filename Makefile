@@ -40,7 +40,7 @@ unit: build ## tests that need no cluster: Rust, Python, and three real players 
 	$(CARGO_TEST) $(PLAYER) -p securemodel-player --features audit --test keys
 	$(CARGO_TEST) $(LOAD)
 	@bash $(CLUSTER)/tfe-ops.sh
-	$(PY)/pytest -q tests/unit tests/contract tests/trio tests/bench
+	$(PY)/pytest -q tests/unit tests/contract tests/trio tests/bench tests/house
 
 test-long: ## privacy tests with fresh seeds; minutes
 	SECUREMODEL_LONG=1 $(CARGO_TEST) $(PLAYER) -p securemodel-mpc --lib -- --nocapture --test-threads=1 tests::exact tests::views tests::leaks
