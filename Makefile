@@ -25,7 +25,7 @@ endif
 export SECUREMODEL_STEPS := $(if $(filter demo,$(MAKECMDGOALS)),9,$(if $(filter up,$(MAKECMDGOALS)),8))
 PYTHON_SOURCES := operator/src client/src worker_image/share/src tests examples
 
-.PHONY: help demo test test-long unit e2e flaky lint format bench fuzz sanitize up down build python clean golden
+.PHONY: help demo test test-long unit e2e flaky lint audit format bench fuzz sanitize up down build python clean golden
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -62,6 +62,9 @@ lint: python ## ruff, mypy, import contracts, clippy, rustfmt, helm lint, builds
 	$(CARGO) clippy --release --locked -q --all-targets $(PLAYER) -- -D warnings
 	$(CARGO) clippy --release --locked -q --all-targets $(LOAD) -- -D warnings
 	@bash $(CLUSTER)/tools.sh && $(CLUSTER)/in helm lint --quiet charts/securemodel
+
+audit: ## licences, sources and known flaws of what we depend on; fails also if advisories could not be asked for (tests/house/audit.sh)
+	@bash tests/house/audit.sh
 
 format: python ## format Python and Rust
 	$(PY)/ruff check --fix $(PYTHON_SOURCES)
