@@ -25,7 +25,7 @@ endif
 export SECUREMODEL_STEPS := $(if $(filter demo,$(MAKECMDGOALS)),9,$(if $(filter up,$(MAKECMDGOALS)),8))
 PYTHON_SOURCES := operator/src client/src worker_image/share/src tests examples
 
-.PHONY: help demo test test-long unit e2e flaky lint audit format bench fuzz sanitize up down build python clean golden
+.PHONY: help demo test test-long unit e2e flaky lint audit format bench fuzz sanitize up down build python clean golden version
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -101,6 +101,9 @@ python:
 golden: python ## renew the golden files of the planner and the compiler, the chart's copy of the CRD, and the vectors of a changed program; look at the difference before you commit
 	cp crds/securemodels.securemodel.dev.yaml charts/securemodel/crds/
 	$(PY)/pytest -q tests/unit tests/contract --renew-golden
+
+version: python ## tell the version, or set it in all its places: make version VERSION=1.2.3
+	@$(PY)/python tests/house/release_version.py $(VERSION)
 
 clean: down ## delete the cluster and what was built in the checkout (the cache stays)
 	rm -rf $(VENV) bench.jsonl .pytest_cache .mypy_cache .ruff_cache .hypothesis
