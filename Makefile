@@ -18,6 +18,8 @@ FUZZ := http frames agreement lists program shares
 # one allocation may take 64 MB and the whole process 512, whatever an input claims; the longest input is 8 KB
 FUZZ_LIMITS := -max_len=8192 -timeout=5 -malloc_limit_mb=64 -rss_limit_mb=512
 MINUTES ?= 1
+# privacy tests that take ten seconds and more
+SLOW := tests::exact tests::views tests::leaks
 # one clock and one count of steps over all scripts (tests/cluster/env.sh)
 ifndef SECUREMODEL_BEGAN
 export SECUREMODEL_BEGAN := $(shell date +%s)
@@ -25,7 +27,7 @@ endif
 export SECUREMODEL_STEPS := $(if $(filter demo,$(MAKECMDGOALS)),9,$(if $(filter up,$(MAKECMDGOALS)),8))
 PYTHON_SOURCES := operator/src client/src worker_image/share/src tests examples
 
-.PHONY: help demo test test-long unit e2e flaky lint audit format bench fuzz sanitize up down build python clean golden version
+.PHONY: help demo test test-long unit e2e flaky lint style contracts types clippy chart check quick audit format bench fuzz sanitize up down build python clean golden version
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -52,16 +54,38 @@ flaky: build ## every test file 20 times or for 10 minutes beside a busy machine
 e2e: up ## end-to-end tests on the cluster
 	@$(CLUSTER)/in $(PY)/pytest -q tests/e2e tests/cluster
 
-lint: python ## ruff, mypy, import contracts, clippy, rustfmt, helm lint, builds for any processor
+lint: style contracts types clippy chart ## ruff, rustfmt, builds for any processor, import contracts, mypy, clippy, helm lint
+
+style: python
 	@! git grep -nE '(march|mtune|mcpu)=native|target-cpu=["]?nativ[e]' -- . || { echo "what is built here runs elsewhere: name the processor levels and choose at run time"; exit 1; }
 	$(PY)/ruff check $(PYTHON_SOURCES)
 	$(PY)/ruff format --check $(PYTHON_SOURCES)
-	$(PY)/mypy operator/src client/src worker_image/share/src
-	$(PY)/lint-imports
 	cargo fmt --check $(PLAYER) && cargo fmt --check $(LOAD) && cargo fmt --check $(FUZZ_CRATE)
+
+contracts: python
+	$(PY)/lint-imports
+
+types: python
+	$(PY)/mypy operator/src client/src worker_image/share/src
+
+clippy:
 	$(CARGO) clippy --release --locked -q --all-targets $(PLAYER) -- -D warnings
 	$(CARGO) clippy --release --locked -q --all-targets $(LOAD) -- -D warnings
+
+chart:
 	@bash $(CLUSTER)/tools.sh && $(CLUSTER)/in helm lint --quiet charts/securemodel
+
+check: python ## all that needs no cluster, no TensorFlow and no minutes: lint and the quick tests
+	@source $(CLUSTER)/env.sh; for part in style contracts types clippy chart quick; do \
+	    say "$$part"; \
+	    $(MAKE) -s --no-print-directory $$part || die "$$part failed; 'make $$part' runs it alone"; \
+	done; \
+	say "all passed"
+
+quick: python
+	$(CARGO_TEST) $(PLAYER) --lib -- $(SLOW:%=--skip %)
+	$(CARGO_TEST) $(LOAD)
+	$(PY)/pytest -q tests/unit/operator tests/unit/client tests/unit/chart tests/house
 
 audit: ## licences, sources and known flaws of what we depend on; fails also if advisories could not be asked for (tests/house/audit.sh)
 	@bash tests/house/audit.sh
