@@ -1,24 +1,20 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-SCRIPT = Path(__file__).with_name("rust_circles.py")
+import rust_circles
 
 Sources = dict[str, str]
 
 
-def check(folder: Path, sources: Sources) -> subprocess.CompletedProcess[str]:
+def check(folder: Path, sources: Sources) -> int:
     for name, text in sources.items():
         file = folder / "src" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
-    command = [sys.executable, str(SCRIPT), str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return rust_circles.main([str(folder)])
 
 
 CIRCLES: dict[str, tuple[Sources, str]] = {
@@ -114,25 +110,28 @@ CIRCLES: dict[str, tuple[Sources, str]] = {
 
 
 @pytest.mark.parametrize(("sources", "circle"), CIRCLES.values(), ids=CIRCLES)
-def test_a_circle_is_found(tmp_path: Path, sources: Sources, circle: str) -> None:
-    found = check(tmp_path, sources)
+def test_a_circle_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sources: Sources, circle: str
+) -> None:
+    status = check(tmp_path, sources)
 
-    assert found.stderr == ""
-    assert f"circle in {circle}\n" in found.stdout
-    assert found.returncode == 1
+    assert f"circle in {circle}\n" in capsys.readouterr().out
+    assert status == 1
 
 
-def test_the_lines_that_close_a_circle_are_shown(tmp_path: Path) -> None:
+def test_the_lines_that_close_a_circle_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sources = {
         "lib.rs": "mod a;\nmod b;",
         "a.rs": "/* two\nlines */\nuse crate::b::B;",
         "b.rs": 'const TEXT: &str = "two\nlines";\n\nfn g() {\n    super::a::f();\n}',
     }
 
-    found = check(tmp_path, sources)
+    check(tmp_path, sources)
 
     src = tmp_path / "src"
-    assert found.stdout.splitlines() == [
+    assert capsys.readouterr().out.splitlines() == [
         f"{src}/lib.rs: circle in crate: a -> b -> a",
         f"    {src}/a.rs:3: crate::b::B",
         f"    {src}/b.rs:5: super::a::f",
@@ -182,21 +181,19 @@ NO_CIRCLES: dict[str, Sources] = {
 
 
 @pytest.mark.parametrize("sources", NO_CIRCLES.values(), ids=NO_CIRCLES)
-def test_other_crates_pass(tmp_path: Path, sources: Sources) -> None:
-    found = check(tmp_path, sources)
+def test_other_crates_pass(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sources: Sources
+) -> None:
+    status = check(tmp_path, sources)
 
-    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+    assert (status, capsys.readouterr().out) == (0, "")
 
 
 def test_a_folder_without_a_crate_is_an_error(tmp_path: Path) -> None:
-    found = check(tmp_path, {})
-
-    assert found.returncode == 1
-    assert "no crate under" in found.stderr
+    with pytest.raises(SystemExit, match="no crate under"):
+        check(tmp_path, {})
 
 
 def test_a_module_without_a_file_is_an_error(tmp_path: Path) -> None:
-    found = check(tmp_path, {"lib.rs": "mod a;"})
-
-    assert found.returncode == 1
-    assert "no file for `mod a;`" in found.stderr
+    with pytest.raises(SystemExit, match="no file for `mod a;`"):
+        check(tmp_path, {"lib.rs": "mod a;"})
