@@ -18,8 +18,6 @@ FUZZ := http frames agreement lists program shares
 # one allocation may take 64 MB and the whole process 512, whatever an input claims; the longest input is 8 KB
 FUZZ_LIMITS := -max_len=8192 -timeout=5 -malloc_limit_mb=64 -rss_limit_mb=512
 MINUTES ?= 1
-# privacy tests that take ten seconds and more
-SLOW := tests::exact tests::views tests::leaks
 # one clock and one count of steps over all scripts (tests/cluster/env.sh)
 ifndef SECUREMODEL_BEGAN
 export SECUREMODEL_BEGAN := $(shell date +%s)
@@ -83,7 +81,7 @@ check: python ## all that needs no cluster, no TensorFlow and no minutes: lint a
 	say "all passed"
 
 quick: python
-	$(CARGO_TEST) $(PLAYER) --lib -- $(SLOW:%=--skip %)
+	$(CARGO_TEST) $(PLAYER) --lib
 	$(CARGO_TEST) $(LOAD)
 	$(PY)/pytest -q tests/unit/operator tests/unit/client tests/unit/chart tests/house
 
