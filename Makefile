@@ -58,7 +58,7 @@ style: python
 	@! git grep -nE '(march|mtune|mcpu)=native|target-cpu=["]?nativ[e]' -- . || { echo "what is built here runs elsewhere: name the processor levels and choose at run time"; exit 1; }
 	$(PY)/ruff check $(PYTHON_SOURCES)
 	$(PY)/ruff format --check $(PYTHON_SOURCES)
-	cargo fmt --check $(PLAYER) && cargo fmt --check $(LOAD) && cargo fmt --check $(FUZZ_CRATE)
+	cargo fmt --all --check $(PLAYER) && cargo fmt --check $(LOAD) && cargo fmt --check $(FUZZ_CRATE)
 
 contracts: python
 	$(PY)/lint-imports
@@ -91,7 +91,7 @@ audit: ## licences, sources and known flaws of what we depend on; fails also if 
 format: python ## format Python and Rust
 	$(PY)/ruff check --fix $(PYTHON_SOURCES)
 	$(PY)/ruff format $(PYTHON_SOURCES)
-	cargo fmt $(PLAYER) && cargo fmt $(LOAD) && cargo fmt $(FUZZ_CRATE)
+	cargo fmt --all $(PLAYER) && cargo fmt $(LOAD) && cargo fmt $(FUZZ_CRATE)
 
 bench: build ## latency, load, delays, cost, beside TF Encrypted; writes bench.jsonl (BENCH=--all, --report, "--only load", --cluster; docs/performance.md)
 	@bash tests/bench/run.sh $(BENCH)
