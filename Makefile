@@ -43,7 +43,7 @@ unit: build ## tests that need no cluster: Rust, Python, and three real players 
 	$(PY)/pytest -q tests/unit tests/contract tests/trio tests/bench tests/house
 
 test-long: ## privacy tests with fresh seeds; minutes
-	SECUREMODEL_LONG=1 $(CARGO_TEST) $(PLAYER) -p securemodel-mpc --lib -- --nocapture --test-threads=1 tests::exact tests::views tests::leaks
+	SECUREMODEL_LONG=1 $(CARGO_TEST) $(PLAYER) -p securemodel-mpc --lib -- --nocapture --test-threads=1 tests::exact tests::views tests::leaks tests::repeats
 
 flaky: build ## every test file 20 times or for 10 minutes beside a busy machine; hours (FLAKY="--runs 3 peers trio", FLAKY=--help)
 	@bash $(CLUSTER)/tfe-ops.sh

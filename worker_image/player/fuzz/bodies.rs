@@ -1,6 +1,8 @@
-//! What is fuzzed: one function an input format. The fuzz targets run these on what libFuzzer finds, and tests/fuzz_seeds.rs on the corpus in every test run.
+//! What is fuzzed: one function an input format. The fuzz targets run these on what libFuzzer
+//! finds, and tests/fuzz_seeds.rs on the corpus in every test run.
 //!
-//! A body panics where the code panics, and where an accepted input breaks what its parser promises.
+//! A body panics where the code panics, and where an accepted input breaks what its parser
+//! promises.
 
 use std::collections::HashSet;
 use std::sync::OnceLock;
@@ -29,13 +31,18 @@ const EPOCH: EpochId = [1; 16];
 
 fn loaded() -> &'static Loaded {
     static LOADED: OnceLock<Loaded> = OnceLock::new();
-    LOADED.get_or_init(|| Loaded::new(Shares::parse(ALICE).expect("the contract's share file"), MAX_ROWS))
+    LOADED.get_or_init(|| {
+        Loaded::new(Shares::parse(ALICE).expect("the contract's share file"), MAX_ROWS)
+    })
 }
 
-/// A prediction: a line with Content-Length, a line with Inference-Header-Content-Length, then the body.
+/// A prediction: a line with Content-Length, a line with Inference-Header-Content-Length, then the
+/// body.
 pub fn http(data: &[u8]) {
     let mut parts = data.splitn(3, |byte| *byte == b'\n');
-    let (Some(whole), Some(json), Some(body)) = (parts.next(), parts.next(), parts.next()) else { return };
+    let (Some(whole), Some(json), Some(body)) = (parts.next(), parts.next(), parts.next()) else {
+        return;
+    };
     let mut headers = HeaderMap::new();
     for (name, value) in [(CONTENT_LENGTH, whole), (HeaderName::from_static(JSON_LENGTH), json)] {
         if let Ok(value) = HeaderValue::from_bytes(value) {
@@ -75,7 +82,11 @@ pub fn frames(data: &[u8]) {
         (frames, None)
     };
     let whole = decode(bytes.len().max(1));
-    assert_eq!(whole, decode(usize::from(*cut) + 1), "however the bytes are cut, the frames are the same");
+    assert_eq!(
+        whole,
+        decode(usize::from(*cut) + 1),
+        "however the bytes are cut, the frames are the same"
+    );
     let mut again = Vec::new();
     for (header, payload) in &whole.0 {
         assert!(header.kind != Kind::Data || payload.len() <= DATA);
@@ -85,7 +96,8 @@ pub fn frames(data: &[u8]) {
     assert_eq!(again, bytes[..again.len()], "a frame is written as it was read");
 }
 
-/// Events of bob's two links: a byte that says what happens and on which side, then what that takes.
+/// Events of bob's two links: a byte that says what happens and on which side, then what that
+/// takes.
 pub fn agreement(data: &[u8]) {
     const ROLE: Role = Role::Bob;
     let mut bytes = data.iter().copied();
@@ -115,12 +127,20 @@ pub fn agreement(data: &[u8]) {
             }
             2 => (
                 Kind::Hello,
-                serde_json::to_vec(&Hello { generation: next().map(|byte| byte.to_string()), ..Hello::without_shares(peer) }).expect("JSON"),
+                serde_json::to_vec(&Hello {
+                    generation: next().map(|byte| byte.to_string()),
+                    ..Hello::without_shares(peer)
+                })
+                .expect("JSON"),
             ),
             3 => (Kind::Epoch, secret(next().unwrap_or(0)).id().to_vec()),
             4 => {
                 let [Some((first, _)), Some((second, _))] = &links else { continue };
-                let epoch = epoch_id_seen_by(ROLE, [&first.id(), &second.id()], &secret(next().unwrap_or(0)).id());
+                let epoch = epoch_id_seen_by(
+                    ROLE,
+                    [&first.id(), &second.id()],
+                    &secret(next().unwrap_or(0)).id(),
+                );
                 let Some((own, confirmed)) = &mut links[side] else { continue };
                 let payload = own.confirmation(&epoch, peer).to_vec();
                 confirmed.push(epoch);
@@ -145,15 +165,21 @@ pub fn agreement(data: &[u8]) {
         }
         assert!(agreement.advance().is_empty(), "the agreement went as far as it goes");
         if let Some(id) = agreement.agreed() {
-            let proved = |link: &Option<(LinkSecret, Vec<EpochId>)>| link.as_ref().is_some_and(|(_, confirmed)| confirmed.contains(&id));
+            let proved = |link: &Option<(LinkSecret, Vec<EpochId>)>| {
+                link.as_ref().is_some_and(|(_, confirmed)| confirmed.contains(&id))
+            };
             assert!(links.iter().all(proved), "both peers have confirmed the epoch");
-            assert!((0..2).all(|side| agreement.hello_of(side).is_some()), "both peers have said what they are");
+            assert!(
+                (0..2).all(|side| agreement.hello_of(side).is_some()),
+                "both peers have said what they are"
+            );
         }
     }
 }
 
-/// What alice and bob say of requests: once read as an announcement, and once as WAITING frames. Before each of those stands a byte: how many words follow the entry,
-/// and whether alice has her own share before (128), after (64), or never.
+/// What alice and bob say of requests: once read as an announcement, and once as WAITING frames.
+/// Before each of those stands a byte: how many words follow the entry, and whether alice has her
+/// own share before (128), after (64), or never.
 pub fn lists(data: &[u8]) {
     /// Up to here the keys are made: beyond what carol keeps, and quick.
     const FAR: u64 = 2 * MAX_SKIPPED as u64;
@@ -184,7 +210,8 @@ pub fn lists(data: &[u8]) {
         if what & 128 > 0 && sensible {
             answers.push(requests.add(&EPOCH, 0, own()));
         }
-        let _ = requests.peer_sent(entry.id, MaskedShare { number: entry.number, rows: entry.rows, share });
+        let _ = requests
+            .peer_sent(entry.id, MaskedShare { number: entry.number, rows: entry.rows, share });
         if what & 64 > 0 && sensible {
             answers.push(requests.add(&EPOCH, 1, own()));
         }
@@ -192,7 +219,11 @@ pub fn lists(data: &[u8]) {
     while let Next::Batch(batch) = requests.next_batch(&EPOCH, MAX_ROWS, Duration::ZERO) {
         assert!((1..=MAX_ROWS).contains(&batch.iter().map(|(request, _)| request.rows).sum()));
         for (request, masked) in batch {
-            assert_eq!((request.rows, request.share.len()), (masked.rows, masked.share.len()), "the two parts of a request fit");
+            assert_eq!(
+                (request.rows, request.share.len()),
+                (masked.rows, masked.share.len()),
+                "the two parts of a request fit"
+            );
             assert!(taken.insert(request.id), "a request is in one batch");
         }
     }

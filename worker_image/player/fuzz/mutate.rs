@@ -1,11 +1,30 @@
-//! Mutations that keep the outer form: JSON stays JSON, lengths and digests are right again afterwards. Without them almost every input fails at the first check.
+//! Mutations that keep the outer form: JSON stays JSON, lengths and digests are right again
+//! afterwards. Without them almost every input fails at the first check.
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 /// Numbers at which something changes.
-const NUMBERS: [i128; 18] =
-    [-1, 0, 1, 2, 3, 16, 31, 32, 62, 4096, 1 << 28, (1 << 28) + 1, 1 << 31, 1 << 32, 1 << 62, i64::MAX as i128, i64::MIN as i128, u64::MAX as i128];
+const NUMBERS: [i128; 18] = [
+    -1,
+    0,
+    1,
+    2,
+    3,
+    16,
+    31,
+    32,
+    62,
+    4096,
+    1 << 28,
+    (1 << 28) + 1,
+    1 << 31,
+    1 << 32,
+    1 << 62,
+    i64::MAX as i128,
+    i64::MIN as i128,
+    u64::MAX as i128,
+];
 const WORDS: &str = "input weight conv2d matmul scale add sum_pool max_pool reshape transpose truncate relu truncate_relu output truncate_output \
                      shape in stride window dilation perm shift factor bound alice bob carol ASTRA SecureNN U64 F32 UINT64";
 
@@ -28,14 +47,22 @@ fn word(random: &mut Random) -> &'static str {
 type Mutation = fn(&[u8], &mut dyn FnMut(&mut Value)) -> Option<Vec<u8>>;
 
 /// Three times out of four `mutation`, else libFuzzer's own: the bytes as they are.
-pub fn sometimes(mutation: Mutation, data: &mut [u8], size: usize, most: usize, seed: u32) -> usize {
+pub fn sometimes(
+    mutation: Mutation,
+    data: &mut [u8],
+    size: usize,
+    most: usize,
+    seed: u32,
+) -> usize {
     let mut random = Random(u64::from(seed) << 1 | 1);
     (0..8).for_each(|_| {
         random.below(1);
     });
     if random.below(4) > 0 {
         let times = 1 + random.below(3);
-        let mutated = mutation(&data[..size], &mut |value| (0..times).for_each(|_| mutate_value(value, &mut random)));
+        let mutated = mutation(&data[..size], &mut |value| {
+            (0..times).for_each(|_| mutate_value(value, &mut random))
+        });
         if let Some(bytes) = mutated.filter(|bytes| bytes.len() <= most) {
             data[..bytes.len()].copy_from_slice(&bytes);
             return bytes.len();
@@ -51,7 +78,8 @@ pub fn program(data: &[u8], change: &mut dyn FnMut(&mut Value)) -> Option<Vec<u8
     serde_json::to_vec(&value).ok()
 }
 
-/// Two header lines and a body: the JSON changes, or the tensor gets the length that it names; the second header follows.
+/// Two header lines and a body: the JSON changes, or the tensor gets the length that it names; the
+/// second header follows.
 pub fn http(data: &[u8], change: &mut dyn FnMut(&mut Value)) -> Option<Vec<u8>> {
     let mut parts = data.splitn(3, |byte| *byte == b'\n');
     let (whole, length, body) = (parts.next()?, parts.next()?, parts.next()?);
@@ -59,7 +87,10 @@ pub fn http(data: &[u8], change: &mut dyn FnMut(&mut Value)) -> Option<Vec<u8>> 
     let (json, tensor) = body.split_at_checked(length)?;
     let mut value: Value = serde_json::from_slice(json).ok()?;
     change(&mut value);
-    let size = value.pointer("/inputs/0/parameters/binary_data_size").and_then(Value::as_u64).filter(|size| *size <= 2000);
+    let size = value
+        .pointer("/inputs/0/parameters/binary_data_size")
+        .and_then(Value::as_u64)
+        .filter(|size| *size <= 2000);
     let mut tensor = tensor.to_vec();
     tensor.resize(size.map_or(tensor.len(), |size| size as usize), 7);
     let json = serde_json::to_vec(&value).ok()?;
@@ -69,9 +100,12 @@ pub fn http(data: &[u8], change: &mut dyn FnMut(&mut Value)) -> Option<Vec<u8>> 
 /// A share file: its header changes, or the program in it; length and digest follow.
 pub fn shares(data: &[u8], change: &mut dyn FnMut(&mut Value)) -> Option<Vec<u8>> {
     let (length, rest) = data.split_first_chunk::<8>()?;
-    let (header, tensors) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    let (header, tensors) =
+        rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
     let mut header: Value = serde_json::from_slice(header).ok()?;
-    let text = |header: &Value| header.pointer("/__metadata__/program").and_then(Value::as_str).map(str::to_owned);
+    let text = |header: &Value| {
+        header.pointer("/__metadata__/program").and_then(Value::as_str).map(str::to_owned)
+    };
     let mut program: Value = text(&header).and_then(|text| serde_json::from_str(&text).ok())?;
     let mut both = Value::Array(vec![header, program]);
     change(&mut both);

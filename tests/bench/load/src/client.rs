@@ -1,4 +1,5 @@
-//! A prediction: the input split into two shares, both players asked over kept connections, the two output shares added.
+//! A prediction: the input split into two shares, both players asked over kept connections, the two
+//! output shares added.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -109,14 +110,29 @@ impl Players {
 
     pub fn connect(&self) -> Result<Client, Error> {
         let Args { alice, bob, model, namespace, .. } = &self.args;
-        let dial = |address: SocketAddr, role: &str| tls::connect(address, &format!("securemodel://{namespace}/{model}/{role}"), &self.config);
-        Ok(Client { path: format!("/v2/models/{model}/infer"), players: [dial(*alice, "alice")?, dial(*bob, "bob")?] })
+        let dial = |address: SocketAddr, role: &str| {
+            tls::connect(
+                address,
+                &format!("securemodel://{namespace}/{model}/{role}"),
+                &self.config,
+            )
+        };
+        Ok(Client {
+            path: format!("/v2/models/{model}/infer"),
+            players: [dial(*alice, "alice")?, dial(*bob, "bob")?],
+        })
     }
 }
 
 impl Client {
-    /// One request with fresh shares. After an error other than `Refused` the connections are of no use any more.
-    pub fn predict(&mut self, rows: usize, row: &[usize], values: &[f64]) -> Result<Prediction, Error> {
+    /// One request with fresh shares. After an error other than `Refused` the connections are of no
+    /// use any more.
+    pub fn predict(
+        &mut self,
+        rows: usize,
+        row: &[usize],
+        values: &[f64],
+    ) -> Result<Prediction, Error> {
         let shares = sharing::split(values)?;
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|e| Error::Answer(format!("no randomness: {e}")))?;
@@ -128,7 +144,8 @@ impl Client {
             "outputs": [{"name": "output", "parameters": {"binary_data": true}}],
         })
         .to_string();
-        // both requests are on their way before either answer is waited for: the players need both shares to begin
+        // both requests are on their way before either answer is waited for: the players need both
+        // shares to begin
         for (player, share) in self.players.iter_mut().zip(&shares) {
             http::send(player, "POST", &self.path, json.len(), &[json.as_bytes(), share])?;
         }
@@ -150,7 +167,12 @@ impl Client {
             return Err(Error::Answer("the players' answers have different shapes".into()));
         }
         let hops = a.parameters.hops.max(b.parameters.hops);
-        Ok(Prediction { values: sharing::reconstruct(first, second), hops, bytes_sent, bytes_received })
+        Ok(Prediction {
+            values: sharing::reconstruct(first, second),
+            hops,
+            bytes_sent,
+            bytes_received,
+        })
     }
 }
 

@@ -16,7 +16,13 @@ pub struct Response {
 }
 
 /// Puts one request on its way. Does not wait for the answer.
-pub fn send(stream: &mut Stream, method: &str, path: &str, json: usize, body: &[&[u8]]) -> Result<(), Error> {
+pub fn send(
+    stream: &mut Stream,
+    method: &str,
+    path: &str,
+    json: usize,
+    body: &[&[u8]],
+) -> Result<(), Error> {
     let length: usize = body.iter().map(|part| part.len()).sum();
     let head = format!("{method} {path} HTTP/1.1\r\nHost: player\r\nContent-Length: {length}\r\n{JSON_LENGTH}: {json}\r\n\r\n");
     // all of it into TLS first, so that it leaves in full records
@@ -39,13 +45,16 @@ pub fn receive(stream: &mut Stream) -> Result<Response, Error> {
         got.extend_from_slice(&chunk[..n]);
         let mut headers = [httparse::EMPTY_HEADER; 32];
         let mut response = httparse::Response::new(&mut headers);
-        if let httparse::Status::Complete(head) = response.parse(&got).map_err(|e| Error::Answer(e.to_string()))? {
+        if let httparse::Status::Complete(head) =
+            response.parse(&got).map_err(|e| Error::Answer(e.to_string()))?
+        {
             let status = response.code.unwrap_or(0);
             let number = |name: &str| {
                 let header = response.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name))?;
                 std::str::from_utf8(header.value).ok()?.parse::<usize>().ok()
             };
-            let length = number("Content-Length").ok_or_else(|| Error::Answer("no Content-Length".into()))?;
+            let length = number("Content-Length")
+                .ok_or_else(|| Error::Answer("no Content-Length".into()))?;
             let json = number(JSON_LENGTH).unwrap_or(length).min(length);
             let have = got.len() - head;
             let mut body = got.split_off(head);

@@ -37,8 +37,11 @@ pub fn run(args: &Args) -> Result<serde_json::Value, Error> {
     let connected = Arc::new(Barrier::new(args.clients + 1));
     let clients: Vec<_> = (0..args.clients)
         .map(|number| {
-            let (samples, players, connected, seconds) = (samples.clone(), players.clone(), connected.clone(), args.seconds);
-            std::thread::Builder::new().stack_size(STACK).spawn(move || one(number, seconds, &samples, &players, &connected))
+            let (samples, players, connected, seconds) =
+                (samples.clone(), players.clone(), connected.clone(), args.seconds);
+            std::thread::Builder::new()
+                .stack_size(STACK)
+                .spawn(move || one(number, seconds, &samples, &players, &connected))
         })
         .collect::<Result<_, _>>()?;
     connected.wait();
@@ -62,7 +65,13 @@ pub fn run(args: &Args) -> Result<serde_json::Value, Error> {
     }))
 }
 
-fn one(number: usize, seconds: f64, samples: &Samples, players: &Players, connected: &Barrier) -> Seen {
+fn one(
+    number: usize,
+    seconds: f64,
+    samples: &Samples,
+    players: &Players,
+    connected: &Barrier,
+) -> Seen {
     let mut seen = Seen::default();
     let mut client = players.connect();
     connected.wait();
@@ -70,10 +79,11 @@ fn one(number: usize, seconds: f64, samples: &Samples, players: &Players, connec
     let mut row = number % samples.count;
     while Instant::now() < end {
         let begin = Instant::now();
-        let outcome = client.as_mut().map_err(|e| Error::Answer(e.to_string())).and_then(|client| {
-            let prediction = client.predict(1, &samples.row, samples.inputs(row, 1))?;
-            Ok((begin.elapsed(), samples.check(row, &prediction.values)?))
-        });
+        let outcome =
+            client.as_mut().map_err(|e| Error::Answer(e.to_string())).and_then(|client| {
+                let prediction = client.predict(1, &samples.row, samples.inputs(row, 1))?;
+                Ok((begin.elapsed(), samples.check(row, &prediction.values)?))
+            });
         match outcome {
             Ok((took, error)) => {
                 seen.times.push(took);

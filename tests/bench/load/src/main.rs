@@ -1,5 +1,6 @@
-//! Measures three players from outside, over the same TLS and the same protocol as any client's: `latency`, `load`, and `relay` for links with a delay.
-//! Each prints one line of JSON when it is done.
+//! Measures three players from outside, over the same TLS and the same protocol as any client's:
+//! `latency`, `load`, and `relay` for links with a delay. Each prints one line of JSON when it is
+//! done.
 
 mod client;
 mod http;

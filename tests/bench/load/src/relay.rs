@@ -1,4 +1,5 @@
-//! Links with a delay: TCP connections are forwarded, and every byte arrives a fixed time later than it was sent. Bandwidth is not limited.
+//! Links with a delay: TCP connections are forwarded, and every byte arrives a fixed time later
+//! than it was sent. Bandwidth is not limited.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -24,10 +25,19 @@ fn forward(text: &str) -> Result<(SocketAddr, SocketAddr), String> {
 /// Runs until it is killed.
 pub fn run(args: &Args) -> std::io::Result<()> {
     let delay = Duration::from_secs_f64(args.delay_ms / 1e3);
-    let listeners: Vec<_> = args.forwards.iter().map(|(listen, target)| Ok((TcpListener::bind(listen)?, *target))).collect::<std::io::Result<_>>()?;
+    let listeners: Vec<_> = args
+        .forwards
+        .iter()
+        .map(|(listen, target)| Ok((TcpListener::bind(listen)?, *target)))
+        .collect::<std::io::Result<_>>()?;
     println!("{}", serde_json::json!({"delay_ms": args.delay_ms, "listening": listeners.len()}));
-    let threads: Vec<_> = listeners.into_iter().map(|(listener, target)| std::thread::spawn(move || accept(&listener, target, delay))).collect();
-    threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| Err(std::io::Error::other("a relay's thread ended"))))
+    let threads: Vec<_> = listeners
+        .into_iter()
+        .map(|(listener, target)| std::thread::spawn(move || accept(&listener, target, delay)))
+        .collect();
+    threads.into_iter().try_for_each(|thread| {
+        thread.join().unwrap_or_else(|_| Err(std::io::Error::other("a relay's thread ended")))
+    })
 }
 
 fn accept(listener: &TcpListener, target: SocketAddr, delay: Duration) -> std::io::Result<()> {
@@ -42,7 +52,8 @@ fn accept(listener: &TcpListener, target: SocketAddr, delay: Duration) -> std::i
     }
 }
 
-/// One direction: what was read goes, with the time it is due, to a thread that waits for that time.
+/// One direction: what was read goes, with the time it is due, to a thread that waits for that
+/// time.
 fn pipe(from: TcpStream, to: TcpStream, delay: Duration) {
     let (sender, receiver) = channel();
     std::thread::spawn(move || read(from, &sender, delay));
@@ -81,7 +92,9 @@ mod tests {
         let address = listener.local_addr().expect("address");
         std::thread::spawn(move || {
             while let Ok((mut socket, _)) = listener.accept() {
-                std::thread::spawn(move || std::io::copy(&mut socket.try_clone().expect("cloned"), &mut socket));
+                std::thread::spawn(move || {
+                    std::io::copy(&mut socket.try_clone().expect("cloned"), &mut socket)
+                });
             }
         });
         address

@@ -35,7 +35,12 @@ impl Samples {
         let row: usize = args.row.iter().product();
         let count = inputs.len() / row.max(1);
         if count == 0 || inputs.len() % row != 0 || expected.len() % count != 0 {
-            return Err(Error::Answer(format!("{} inputs and {} outputs are not rows of {:?}", inputs.len(), expected.len(), args.row)));
+            return Err(Error::Answer(format!(
+                "{} inputs and {} outputs are not rows of {:?}",
+                inputs.len(),
+                expected.len(),
+                args.row
+            )));
         }
         Ok(Samples { row: args.row.clone(), count, inputs, expected, tolerance: args.tolerance })
     }
@@ -52,7 +57,10 @@ impl Samples {
         for (i, (got, want)) in outputs.iter().zip(expected).enumerate() {
             let error = (got - want).abs();
             if error > self.tolerance {
-                return Err(Error::Wrong(format!("output {i} is {got}, expected {want} within {}", self.tolerance)));
+                return Err(Error::Wrong(format!(
+                    "output {i} is {got}, expected {want} within {}",
+                    self.tolerance
+                )));
             }
             largest = largest.max(error);
         }
@@ -61,6 +69,10 @@ impl Samples {
 }
 
 fn floats(path: &Path) -> Result<Vec<f64>, Error> {
-    let bytes = std::fs::read(path).map_err(|e| Error::Answer(format!("{}: {e}", path.display())))?;
-    Ok(bytes.chunks_exact(8).map(|word| f64::from_le_bytes(word.try_into().expect("8 bytes"))).collect())
+    let bytes =
+        std::fs::read(path).map_err(|e| Error::Answer(format!("{}: {e}", path.display())))?;
+    Ok(bytes
+        .chunks_exact(8)
+        .map(|word| f64::from_le_bytes(word.try_into().expect("8 bytes")))
+        .collect())
 }

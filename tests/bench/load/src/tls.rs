@@ -1,4 +1,5 @@
-//! TLS 1.3 to a certificate of the SecureModel's CA that names the right role, as the Python client checks it.
+//! TLS 1.3 to a certificate of the SecureModel's CA that names the right role, as the Python client
+//! checks it.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -24,28 +25,46 @@ pub fn config(ca: &Path) -> Result<Arc<ClientConfig>, Error> {
     for certificate in CertificateDer::pem_file_iter(ca).map_err(|e| refuse(&e))? {
         roots.add(certificate.map_err(|e| refuse(&e))?).map_err(|e| refuse(&e))?;
     }
-    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
-    let mut config = builder.with_protocol_versions(&[&rustls::version::TLS13])?.with_root_certificates(roots).with_no_client_auth();
+    let builder =
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let mut config = builder
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
     Ok(Arc::new(config))
 }
 
 /// A finished handshake with the holder of `identity`.
-pub fn connect(address: SocketAddr, identity: &str, config: &Arc<ClientConfig>) -> Result<Stream, Error> {
+pub fn connect(
+    address: SocketAddr,
+    identity: &str,
+    config: &Arc<ClientConfig>,
+) -> Result<Stream, Error> {
     let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
-    let mut stream = StreamOwned::new(ClientConnection::new(config.clone(), ServerName::IpAddress(address.ip().into()))?, socket);
+    let mut stream = StreamOwned::new(
+        ClientConnection::new(config.clone(), ServerName::IpAddress(address.ip().into()))?,
+        socket,
+    );
     while stream.conn.is_handshaking() {
         stream.conn.complete_io(&mut stream.sock)?;
     }
     stream.conn.set_buffer_limit(None);
-    let certificate = stream.conn.peer_certificates().and_then(|chain| chain.first()).ok_or_else(|| Error::Tls("no certificate".into()))?;
+    let certificate = stream
+        .conn
+        .peer_certificates()
+        .and_then(|chain| chain.first())
+        .ok_or_else(|| Error::Tls("no certificate".into()))?;
     let found = identities(certificate)?;
     if found != [identity] {
-        return Err(Error::Tls(format!("{address} is {}, not {identity}; nothing was sent to it", found.join(", "))));
+        return Err(Error::Tls(format!(
+            "{address} is {}, not {identity}; nothing was sent to it",
+            found.join(", ")
+        )));
     }
     Ok(stream)
 }

@@ -8,4 +8,6 @@ mod bodies;
 mod mutate;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::shares(data));
-libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, most: usize, seed: u32| { mutate::sometimes(mutate::shares, data, size, most, seed) });
+libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, most: usize, seed: u32| {
+    mutate::sometimes(mutate::shares, data, size, most, seed)
+});

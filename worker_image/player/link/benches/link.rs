@@ -14,14 +14,20 @@ use support::pair::{data, Exchange};
 /// Of this process, in microseconds.
 fn cpu() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
-    let ticks =
-        |i: usize| stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(i)).and_then(|n| n.parse::<f64>().ok()).expect("a number");
+    let ticks = |i: usize| {
+        stat.rsplit(')')
+            .next()
+            .and_then(|rest| rest.split_whitespace().nth(i))
+            .and_then(|n| n.parse::<f64>().ok())
+            .expect("a number")
+    };
     (ticks(11) + ticks(12)) * 1e4
 }
 
 fn main() {
     for (size, rounds) in [(100, 20_000), (20_000, 8_000), (1_000_000, 400)] {
-        let [bob, alice] = Exchange::new().link(Role::Bob, Role::Alice, size).map(|end| Links([end.link]));
+        let [bob, alice] =
+            Exchange::new().link(Role::Bob, Role::Alice, size).map(|end| Links([end.link]));
         [&bob, &alice].into_iter().for_each(Links::engage);
         let payload = vec![7u8; size];
         let turn = |links: &Links<1>, peer: Role| {
@@ -34,7 +40,9 @@ fn main() {
             scope.spawn(|| {
                 for n in 0..rounds {
                     turn(&bob, Role::Alice);
-                    bob.send(Role::Alice, &data(n as u64), &payload).and_then(|()| bob.flush()).expect("sent");
+                    bob.send(Role::Alice, &data(n as u64), &payload)
+                        .and_then(|()| bob.flush())
+                        .expect("sent");
                 }
             });
             for n in 0..rounds {
@@ -46,6 +54,10 @@ fn main() {
         });
         let cpu = (cpu() - before) / (2 * rounds) as f64;
         times.sort_by(f64::total_cmp);
-        println!("{size:>8} bytes: median {:.1} us a hop, p99 {:.1}, CPU {cpu:.1}", times[rounds / 2], times[rounds * 99 / 100]);
+        println!(
+            "{size:>8} bytes: median {:.1} us a hop, p99 {:.1}, CPU {cpu:.1}",
+            times[rounds / 2],
+            times[rounds * 99 / 100]
+        );
     }
 }

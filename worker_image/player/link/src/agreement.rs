@@ -1,4 +1,5 @@
-//! How the three players come to agree on an epoch, and when it ends (docs/wire.md). Pure: events in, messages out; links and sockets are `mesh`'s.
+//! How the three players come to agree on an epoch, and when it ends (docs/wire.md). Pure: events
+//! in, messages out; links and sockets are `mesh`'s.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,10 +9,12 @@ use super::offer::Offer;
 use securemodel_mpc::protocol::ProtocolName;
 use securemodel_mpc::role::Role;
 
-/// Players that derive other keys, or send other frames, have another version: mixed, they would answer noise.
+/// Players that derive other keys, or send other frames, have another version: mixed, they would
+/// answer noise.
 const WIRE_VERSION: u32 = 3;
 
-/// What a player says of itself when a link comes up; without shares it has no protocol, digest and generation.
+/// What a player says of itself when a link comes up; without shares it has no protocol, digest and
+/// generation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     pub version: u32,
@@ -28,7 +31,12 @@ impl Hello {
     }
 
     pub fn offering(role: Role, offer: &impl Offer) -> Hello {
-        Hello { protocol: Some(offer.protocol()), digest: Some(offer.digest()), generation: Some(offer.generation()), ..Hello::without_shares(role) }
+        Hello {
+            protocol: Some(offer.protocol()),
+            digest: Some(offer.digest()),
+            generation: Some(offer.generation()),
+            ..Hello::without_shares(role)
+        }
     }
 }
 
@@ -56,8 +64,9 @@ pub struct Message {
 #[must_use]
 pub enum Event {
     Noted,
-    /// Both links are forgotten (a new one excepted) and have to be closed. Only a confirmed epoch takes its other link down with it: while one is forming, a
-    /// lost link is just replaced, or two players would keep closing each other's new links.
+    /// Both links are forgotten (a new one excepted) and have to be closed. Only a confirmed epoch
+    /// takes its other link down with it: while one is forming, a lost link is just replaced, or
+    /// two players would keep closing each other's new links.
     Ended,
 }
 
@@ -86,7 +95,8 @@ impl Agreement {
     pub fn up(&mut self, side: usize, secret: LinkSecret) -> Event {
         let event = self.down(side);
         let id = secret.id();
-        self.sides[side] = Some(Side { secret, id, hello: None, theirs: None, told: None, confirmation: None });
+        self.sides[side] =
+            Some(Side { secret, id, hello: None, theirs: None, told: None, confirmation: None });
         event
     }
 
@@ -112,11 +122,16 @@ impl Agreement {
         let peer = self.role.peers()[side];
         let Some(state) = self.sides[side].as_mut() else { return Ok(Event::Noted) };
         if (kind == Kind::Hello) == state.hello.is_some() {
-            return Err(if kind == Kind::Hello { "a second HELLO".into() } else { format!("{kind:?} before HELLO") });
+            return Err(if kind == Kind::Hello {
+                "a second HELLO".into()
+            } else {
+                format!("{kind:?} before HELLO")
+            });
         }
         let changed = match kind {
             Kind::Hello => {
-                let hello: Hello = serde_json::from_slice(payload).map_err(|e| format!("HELLO: {e}"))?;
+                let hello: Hello =
+                    serde_json::from_slice(payload).map_err(|e| format!("HELLO: {e}"))?;
                 if (hello.version, hello.role) != (WIRE_VERSION, peer) {
                     return Err(format!(
                         "it speaks version {} as {}, expected version {WIRE_VERSION} as {peer}; run players of one release",
@@ -127,7 +142,8 @@ impl Agreement {
                 false
             }
             Kind::Epoch => {
-                let id: LinkId = payload.try_into().map_err(|_| "an EPOCH frame is not 16 bytes")?;
+                let id: LinkId =
+                    payload.try_into().map_err(|_| "an EPOCH frame is not 16 bytes")?;
                 state.theirs.replace(id) != Some(id)
             }
             Kind::Confirm => {
@@ -146,7 +162,9 @@ impl Agreement {
     /// Takes the agreement as far as it goes with what is known.
     pub fn advance(&mut self) -> Vec<Message> {
         let mut messages = Vec::new();
-        let (None, [Some(first), Some(second)]) = (self.agreed, &mut self.sides) else { return messages };
+        let (None, [Some(first), Some(second)]) = (self.agreed, &mut self.sides) else {
+            return messages;
+        };
         let ids = [first.id, second.id];
         for (side, own, other) in [(0, &mut *first, ids[1]), (1, &mut *second, ids[0])] {
             if own.told != Some(other) {
@@ -155,16 +173,25 @@ impl Agreement {
             }
         }
         let greeted = first.hello.is_some() && second.hello.is_some();
-        let (true, Some(third)) = (greeted, first.theirs.filter(|id| second.theirs == Some(*id))) else { return messages };
+        let (true, Some(third)) = (greeted, first.theirs.filter(|id| second.theirs == Some(*id)))
+        else {
+            return messages;
+        };
         let id = epoch_id_seen_by(self.role, [&first.id, &second.id], &third);
         if self.candidate != Some(id) {
             self.candidate = Some(id);
             for (side, own) in [(0, &*first), (1, &*second)] {
-                messages.push(Message { side, kind: Kind::Confirm, payload: own.secret.confirmation(&id, self.role).to_vec() });
+                messages.push(Message {
+                    side,
+                    kind: Kind::Confirm,
+                    payload: own.secret.confirmation(&id, self.role).to_vec(),
+                });
             }
         }
         let [one, two] = self.role.peers();
-        let confirmed = |side: &Side, peer: Role| side.confirmation.as_ref().is_some_and(|tag| side.secret.confirms(&id, peer, tag));
+        let confirmed = |side: &Side, peer: Role| {
+            side.confirmation.as_ref().is_some_and(|tag| side.secret.confirms(&id, peer, tag))
+        };
         if confirmed(first, one) && confirmed(second, two) {
             self.agreed = Some(id);
         }
@@ -247,7 +274,12 @@ mod tests {
             if self.current[dialer as usize][side(dialer, listener)].is_none() {
                 let mut secret = LinkSecret([0; 32]);
                 secret.0[..8].copy_from_slice(&self.wires.len().to_le_bytes());
-                self.wires.push(Wire { ends: [dialer, listener], secret, to: [VecDeque::new(), VecDeque::new()], accepted: false });
+                self.wires.push(Wire {
+                    ends: [dialer, listener],
+                    secret,
+                    to: [VecDeque::new(), VecDeque::new()],
+                    accepted: false,
+                });
                 self.up(self.wires.len() - 1, dialer, listener);
             }
         }
@@ -327,9 +359,21 @@ mod tests {
         let mut alice = Agreement::new(Role::Alice);
         let _ = alice.up(0, LinkSecret([1; 32]));
         let hello = Hello { version: WIRE_VERSION - 1, ..Hello::without_shares(Role::Bob) };
-        let why = alice.receive(0, Kind::Hello, &serde_json::to_vec(&hello).expect("JSON")).expect_err("refused");
-        assert!(why.contains("version 2 as bob, expected version 3") && why.contains("run players of one release"), "{why}");
-        assert!(alice.receive(0, Kind::Hello, &serde_json::to_vec(&Hello::without_shares(Role::Carol)).expect("JSON")).is_err());
+        let why = alice
+            .receive(0, Kind::Hello, &serde_json::to_vec(&hello).expect("JSON"))
+            .expect_err("refused");
+        assert!(
+            why.contains("version 2 as bob, expected version 3")
+                && why.contains("run players of one release"),
+            "{why}"
+        );
+        assert!(alice
+            .receive(
+                0,
+                Kind::Hello,
+                &serde_json::to_vec(&Hello::without_shares(Role::Carol)).expect("JSON")
+            )
+            .is_err());
     }
 
     #[test]
@@ -345,7 +389,8 @@ mod tests {
     }
 
     proptest! {
-        /// Links are cut and dialed, and messages arrive, in any order; then all is quiet and the three must agree.
+        /// Links are cut and dialed, and messages arrive, in any order; then all is quiet and the
+        /// three must agree.
         #[test]
         fn the_trio_agrees_however_its_links_flap(steps in prop::collection::vec((0u8..8, any::<u8>()), 0..120)) {
             let mut trio = Trio::new();

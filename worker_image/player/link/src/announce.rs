@@ -1,4 +1,5 @@
-//! Requests on the wire: bob's WAITING, one frame a request, and alice's ANNOUNCE, the requests of a batch (docs/wire.md).
+//! Requests on the wire: bob's WAITING, one frame a request, and alice's ANNOUNCE, the requests of
+//! a batch (docs/wire.md).
 
 /// Ties the two shares of a request together: drawn by the client.
 pub type RequestId = [u8; 16];
@@ -41,7 +42,9 @@ pub fn waiting(entry: &Entry, masked: &[u64]) -> Vec<u8> {
 /// Reads a WAITING frame.
 pub fn parse_waiting(payload: &[u8]) -> Result<(Entry, Vec<u64>), String> {
     match payload.split_first_chunk() {
-        Some((entry, masked)) if masked.len() % 8 == 0 => Ok((Entry::parse(entry), bytemuck::pod_collect_to_vec(masked))),
+        Some((entry, masked)) if masked.len() % 8 == 0 => {
+            Ok((Entry::parse(entry), bytemuck::pod_collect_to_vec(masked)))
+        }
         _ => Err(format!("a WAITING frame of {} bytes", payload.len())),
     }
 }
@@ -58,8 +61,13 @@ pub fn parse_announcement(payload: &[u8], max_rows: usize) -> Result<(usize, Vec
     let short = || format!("an announcement of {} bytes", payload.len());
     let (rows, list) = payload.split_first_chunk::<4>().ok_or_else(short)?;
     let rows = u32::from_le_bytes(*rows) as usize;
-    let entries = list.chunks(ENTRY).map(|entry| entry.try_into().map(Entry::parse).map_err(|_| short())).collect::<Result<Vec<Entry>, String>>()?;
-    let sum = entries.iter().try_fold(0usize, |sum, entry| sum.checked_add(entry.rows).filter(|_| entry.rows > 0));
+    let entries = list
+        .chunks(ENTRY)
+        .map(|entry| entry.try_into().map(Entry::parse).map_err(|_| short()))
+        .collect::<Result<Vec<Entry>, String>>()?;
+    let sum = entries
+        .iter()
+        .try_fold(0usize, |sum, entry| sum.checked_add(entry.rows).filter(|_| entry.rows > 0));
     if sum != Some(rows) || !(1..=max_rows).contains(&rows) {
         return Err(format!("an announcement of {rows} rows; 1 to {max_rows} are served, give all players the same --max-rows"));
     }
@@ -72,7 +80,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn entry() -> impl Strategy<Value = Entry> {
-        (any::<RequestId>(), 1..100usize, any::<u64>()).prop_map(|(id, rows, number)| Entry { id, rows, number })
+        (any::<RequestId>(), 1..100usize, any::<u64>()).prop_map(|(id, rows, number)| Entry {
+            id,
+            rows,
+            number,
+        })
     }
 
     proptest! {
@@ -95,7 +107,9 @@ mod tests {
     #[test]
     fn rows_have_to_add_up() {
         let entry = |rows| Entry { id: [0; 16], rows, number: 0 };
-        for (rows, entries) in [(3, vec![entry(1), entry(1)]), (1, vec![entry(1), entry(0)]), (0, vec![])] {
+        for (rows, entries) in
+            [(3, vec![entry(1), entry(1)]), (1, vec![entry(1), entry(0)]), (0, vec![])]
+        {
             assert!(parse_announcement(&announcement(rows, entries.into_iter()), 8).is_err());
         }
     }

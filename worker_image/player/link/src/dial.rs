@@ -1,4 +1,5 @@
-//! Dialing a peer: TCP, then TLS with both certificates, the server's checked for its host and its role.
+//! Dialing a peer: TCP, then TLS with both certificates, the server's checked for its host and its
+//! role.
 
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
@@ -23,8 +24,10 @@ pub struct Dialed {
 pub fn dial(tls: &Arc<Tls>, peer: Role, host: &str, port: u16) -> Result<Dialed, String> {
     let at = |why: &dyn std::fmt::Display| format!("{host}:{port}: {why}");
     let mut socket = connect(host, port).map_err(|e| at(&e))?;
-    let bounded =
-        socket.set_nodelay(true).and_then(|()| socket.set_read_timeout(Some(PATIENCE))).and_then(|()| socket.set_write_timeout(Some(PATIENCE)));
+    let bounded = socket
+        .set_nodelay(true)
+        .and_then(|()| socket.set_read_timeout(Some(PATIENCE)))
+        .and_then(|()| socket.set_write_timeout(Some(PATIENCE)));
     bounded.map_err(|e| at(&e))?;
     let name = ServerName::try_from(host.to_owned()).map_err(|e| at(&e))?;
     let mut connection = ClientConnection::new(tls.dialer.clone(), name).map_err(|e| at(&e))?;
@@ -34,11 +37,18 @@ pub fn dial(tls: &Arc<Tls>, peer: Role, host: &str, port: u16) -> Result<Dialed,
     if connection.alpn_protocol() != Some(ALPN_PEER) {
         return Err(at(&"it is not a player"));
     }
-    let certificate = connection.peer_certificates().and_then(|chain| chain.first()).ok_or_else(|| at(&"no certificate"))?.clone().into_owned();
+    let certificate = connection
+        .peer_certificates()
+        .and_then(|chain| chain.first())
+        .ok_or_else(|| at(&"no certificate"))?
+        .clone()
+        .into_owned();
     let expected = tls.identity.with(Holder::Player(peer));
     let identity = Identity::of(&certificate).map_err(|e| at(&e))?;
     if identity != expected {
-        return Err(at(&format_args!("it is {identity}, expected {expected}; check the cluster config and the Secrets")));
+        return Err(at(&format_args!(
+            "it is {identity}, expected {expected}; check the cluster config and the Secrets"
+        )));
     }
     Ok(Dialed { tls: connection, socket, certificate })
 }

@@ -1,4 +1,5 @@
-//! What the three links of a trio have in common: the epoch id, key confirmation, and the ratchet that batch keys come from (docs/wire.md).
+//! What the three links of a trio have in common: the epoch id, key confirmation, and the ratchet
+//! that batch keys come from (docs/wire.md).
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,9 @@ pub struct LinkSecret(pub [u8; 32]);
 fn expand<const N: usize>(salt: Option<&[u8]>, secret: &[u8], info: &[&[u8]]) -> [u8; N] {
     let mut out = [0; N];
     // N is at most 255 hash lengths, the only way in which this can fail
-    Hkdf::<Sha256>::new(salt, secret).expand_multi_info(info, &mut out).unwrap_or_else(|_| unreachable!("a short output"));
+    Hkdf::<Sha256>::new(salt, secret)
+        .expand_multi_info(info, &mut out)
+        .unwrap_or_else(|_| unreachable!("a short output"));
     out
 }
 
@@ -41,7 +44,8 @@ impl LinkSecret {
 
     fn mac(&self, epoch: &EpochId, sender: Role) -> Hmac<Sha256> {
         let mut key: [u8; 32] = expand(Some(epoch), &self.0, &[b"confirm"]);
-        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&key).unwrap_or_else(|_| unreachable!("HMAC takes any key length"));
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&key)
+            .unwrap_or_else(|_| unreachable!("HMAC takes any key length"));
         key.zeroize();
         mac.update(sender.as_str().as_bytes());
         mac
@@ -50,7 +54,8 @@ impl LinkSecret {
 
 /// The epoch of three links.
 pub fn epoch_id(ab: &LinkId, ac: &LinkId, bc: &LinkId) -> EpochId {
-    let digest: [u8; 32] = Sha256::new().chain_update(ab).chain_update(ac).chain_update(bc).finalize().into();
+    let digest: [u8; 32] =
+        Sha256::new().chain_update(ab).chain_update(ac).chain_update(bc).finalize().into();
     let mut id = [0; 16];
     id.copy_from_slice(&digest[..16]);
     id
@@ -65,7 +70,8 @@ pub fn epoch_id_seen_by(role: Role, links: [&LinkId; 2], third: &LinkId) -> Epoc
     }
 }
 
-/// The keys of an epoch, batch after batch. Taking a number spends it; an earlier one cannot be had again.
+/// The keys of an epoch, batch after batch. Taking a number spends it; an earlier one cannot be had
+/// again.
 pub struct KeyChain {
     role: Role,
     next: u64,
@@ -87,7 +93,11 @@ impl Chain {
 impl KeyChain {
     /// `secrets` in the order of `role.peers()`.
     pub fn new(role: Role, epoch: &EpochId, secrets: [&LinkSecret; 2]) -> KeyChain {
-        KeyChain { role, next: 0, chains: secrets.map(|s| Chain(expand(Some(epoch), &s.0, &[b"chain"]))) }
+        KeyChain {
+            role,
+            next: 0,
+            chains: secrets.map(|s| Chain(expand(Some(epoch), &s.0, &[b"chain"]))),
+        }
     }
 
     /// The number that the next batch has.
@@ -95,9 +105,14 @@ impl KeyChain {
         self.next
     }
 
-    /// The keys of batch `next()`; spends it. They are bound to the payload of its ANNOUNCE frame, so
-    /// that players who were told different lists of requests share no key and compute noise.
-    pub fn take(&mut self, digest: &[u8; 32], generation: &[u8; 16], announcement: &[u8]) -> BatchKeys {
+    /// The keys of batch `next()`; spends it. They are bound to the payload of its ANNOUNCE frame,
+    /// so that players who were told different lists of requests share no key and compute noise.
+    pub fn take(
+        &mut self,
+        digest: &[u8; 32],
+        generation: &[u8; 16],
+        announcement: &[u8],
+    ) -> BatchKeys {
         let number = self.next.to_le_bytes();
         let announced = Sha256::digest(announcement);
         let keys = self.chains.each_mut().map(|chain| {
@@ -117,8 +132,9 @@ impl KeyChain {
     }
 }
 
-/// The keys of bob's requests in one epoch: one for each, between bob and carol. bob takes them in turn; carol asks for the numbers that alice announces, and may meet
-/// them out of order or with gaps.
+/// The keys of bob's requests in one epoch: one for each, between bob and carol. bob takes them in
+/// turn; carol asks for the numbers that alice announces, and may meet them out of order or with
+/// gaps.
 pub struct RequestKeys {
     next: u64,
     chain: Chain,
@@ -136,13 +152,21 @@ const MAX_JUMP: u64 = 1 << 20;
 impl RequestKeys {
     /// `secret`: of the link between bob and carol.
     pub fn new(epoch: &EpochId, secret: &LinkSecret) -> RequestKeys {
-        RequestKeys { next: 0, chain: Chain(expand(Some(epoch), &secret.0, &[b"requests"])), skipped: BTreeMap::new() }
+        RequestKeys {
+            next: 0,
+            chain: Chain(expand(Some(epoch), &secret.0, &[b"requests"])),
+            skipped: BTreeMap::new(),
+        }
     }
 
     /// The next number and its key; spends it.
     pub fn take(&mut self, digest: &[u8; 32], generation: &[u8; 16]) -> (u64, RequestKey) {
         let number = self.next;
-        let key = Zeroizing::new(expand(None, &self.chain.0, &[b"request", &number.to_le_bytes(), digest, generation]));
+        let key = Zeroizing::new(expand(
+            None,
+            &self.chain.0,
+            &[b"request", &number.to_le_bytes(), digest, generation],
+        ));
         self.pass();
         (number, key)
     }
@@ -150,15 +174,24 @@ impl RequestKeys {
     /// Refuses numbers that bob cannot have reached, before any of them costs time.
     pub fn reach(&self, numbers: impl Iterator<Item = u64>) -> Result<(), String> {
         match numbers.max() {
-            Some(number) if number.saturating_sub(self.next) > MAX_JUMP => Err(format!("request number {number} where {} is next", self.next)),
+            Some(number) if number.saturating_sub(self.next) > MAX_JUMP => {
+                Err(format!("request number {number} where {} is next", self.next))
+            }
             _ => Ok(()),
         }
     }
 
     /// The key of request `number`, once.
-    pub fn find(&mut self, number: u64, digest: &[u8; 32], generation: &[u8; 16]) -> Result<RequestKey, String> {
+    pub fn find(
+        &mut self,
+        number: u64,
+        digest: &[u8; 32],
+        generation: &[u8; 16],
+    ) -> Result<RequestKey, String> {
         if number < self.next {
-            return self.skipped.remove(&number).ok_or_else(|| format!("request number {number} was announced before, or is too old"));
+            return self.skipped.remove(&number).ok_or_else(|| {
+                format!("request number {number} was announced before, or is too old")
+            });
         }
         self.reach(std::iter::once(number))?;
         while self.next + (MAX_SKIPPED as u64) < number {
@@ -223,7 +256,10 @@ mod tests {
             assert!(chains.iter().all(|c| c.next() == batch));
             let [a, b, c] = chains.each_mut().map(|chain| chain.take(&[7; 32], &[8; 16], b"list"));
             assert_eq!((a.ab, a.ac, b.bc), (b.ab, c.ac, c.bc));
-            assert!([a.ab, a.ac, b.bc].into_iter().all(|key| seen.insert(key.expect("held"))), "a key repeats");
+            assert!(
+                [a.ab, a.ac, b.bc].into_iter().all(|key| seen.insert(key.expect("held"))),
+                "a key repeats"
+            );
             assert_eq!((a.bc, b.ac, c.ab), (None, None, None));
         }
     }
@@ -235,7 +271,13 @@ mod tests {
             let mut chain = KeyChain::new(Role::Alice, &[epoch; 16], [&ab, &ac]);
             chain.take(&[digest; 32], &[generation; 16], announcement).ab
         };
-        let all = [key(1, 1, 1, b"1"), key(2, 1, 1, b"1"), key(1, 2, 1, b"1"), key(1, 1, 2, b"1"), key(1, 1, 1, b"2")];
+        let all = [
+            key(1, 1, 1, b"1"),
+            key(2, 1, 1, b"1"),
+            key(1, 2, 1, b"1"),
+            key(1, 1, 2, b"1"),
+            key(1, 1, 1, b"2"),
+        ];
         assert!((1..all.len()).all(|i| !all[..i].contains(&all[i])));
     }
 
@@ -244,7 +286,11 @@ mod tests {
         let [ab, ac, _] = secrets();
         let tag = ab.confirmation(&[1; 16], Role::Bob);
         assert!(ab.confirms(&[1; 16], Role::Bob, &tag));
-        assert!(!ab.confirms(&[2; 16], Role::Bob, &tag) && !ab.confirms(&[1; 16], Role::Alice, &tag) && !ac.confirms(&[1; 16], Role::Bob, &tag));
+        assert!(
+            !ab.confirms(&[2; 16], Role::Bob, &tag)
+                && !ab.confirms(&[1; 16], Role::Alice, &tag)
+                && !ac.confirms(&[1; 16], Role::Bob, &tag)
+        );
     }
 
     /// bob's and carol's end.
@@ -276,16 +322,30 @@ mod tests {
     fn an_announcement_cannot_make_carol_run_far_ahead() {
         let [_, carol] = request_keys();
         assert!(carol.reach([0, MAX_JUMP].into_iter()).is_ok());
-        assert!(carol.reach([MAX_JUMP, MAX_JUMP + 1].into_iter()).is_err(), "a number at a time is near, the list goes on");
+        assert!(
+            carol.reach([MAX_JUMP, MAX_JUMP + 1].into_iter()).is_err(),
+            "a number at a time is near, the list goes on"
+        );
     }
 
     #[test]
     fn request_keys_depend_on_epoch_link_digest_and_generation_and_are_no_batch_keys() {
         let [ab, ac, bc] = secrets();
-        let key =
-            |epoch: u8, link: &LinkSecret, digest: u8, generation: u8| *RequestKeys::new(&[epoch; 16], link).take(&[digest; 32], &[generation; 16]).1;
-        let batch = KeyChain::new(Role::Alice, &[1; 16], [&ab, &ac]).take(&[1; 32], &[1; 16], b"").ac.expect("held");
-        let all = [key(1, &bc, 1, 1), key(2, &bc, 1, 1), key(1, &ac, 1, 1), key(1, &bc, 2, 1), key(1, &bc, 1, 2), batch];
+        let key = |epoch: u8, link: &LinkSecret, digest: u8, generation: u8| {
+            *RequestKeys::new(&[epoch; 16], link).take(&[digest; 32], &[generation; 16]).1
+        };
+        let batch = KeyChain::new(Role::Alice, &[1; 16], [&ab, &ac])
+            .take(&[1; 32], &[1; 16], b"")
+            .ac
+            .expect("held");
+        let all = [
+            key(1, &bc, 1, 1),
+            key(2, &bc, 1, 1),
+            key(1, &ac, 1, 1),
+            key(1, &bc, 2, 1),
+            key(1, &bc, 1, 2),
+            batch,
+        ];
         assert!((1..all.len()).all(|i| !all[..i].contains(&all[i])));
     }
 
@@ -299,7 +359,10 @@ mod tests {
         }
         assert!(find(&mut carol, 0).is_err(), "the oldest went first");
         assert_eq!(find(&mut carol, 2 * MAX_SKIPPED), Ok(keys[2 * MAX_SKIPPED].clone()));
-        assert!(find(&mut carol, 1 << 40).expect_err("refused").contains("where 12289 is next"), "a number far ahead costs nothing");
+        assert!(
+            find(&mut carol, 1 << 40).expect_err("refused").contains("where 12289 is next"),
+            "a number far ahead costs nothing"
+        );
     }
 
     #[test]
@@ -309,7 +372,9 @@ mod tests {
         let (before, place) = (bob.chain.0, bob.chain.0.as_ptr());
         let key = take(&mut bob);
         assert_eq!(bob.chain.0.as_ptr(), place, "in its place");
-        assert!(bob.chain.0.iter().zip(before).filter(|(now, before)| **now == *before).count() < 8);
+        assert!(
+            bob.chain.0.iter().zip(before).filter(|(now, before)| **now == *before).count() < 8
+        );
         erased_when_dropped(&bob.chain);
         erased_when_dropped(&key);
     }

@@ -87,7 +87,9 @@ impl Kind {
     }
 
     fn from_byte(byte: u8) -> Option<Kind> {
-        [Kind::Hello, Kind::Epoch, Kind::Confirm, Kind::Waiting, Kind::Announce, Kind::Data].into_iter().find(|kind| *kind as u8 == byte)
+        [Kind::Hello, Kind::Epoch, Kind::Confirm, Kind::Waiting, Kind::Announce, Kind::Data]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
     }
 
     /// Whether a frame of this type is part of a batch.
@@ -117,7 +119,8 @@ impl Header {
         out
     }
 
-    /// The header and the length of the payload. `data`: the longest payload that a DATA frame may have.
+    /// The header and the length of the payload. `data`: the longest payload that a DATA frame may
+    /// have.
     fn decode(head: &[u8; HEADER], data: usize) -> Result<(Header, usize), FrameError> {
         let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
         let kind = Kind::from_byte(head[4]).ok_or(FrameError::Kind(head[4]))?;
@@ -130,7 +133,9 @@ impl Header {
             step: head[5],
             hop: u16::from_le_bytes([head[6], head[7]]),
             instruction: u32::from_le_bytes([head[8], head[9], head[10], head[11]]),
-            batch: u64::from_le_bytes([head[12], head[13], head[14], head[15], head[16], head[17], head[18], head[19]]),
+            batch: u64::from_le_bytes([
+                head[12], head[13], head[14], head[15], head[16], head[17], head[18], head[19],
+            ]),
         };
         Ok((header, length))
     }
@@ -146,7 +151,13 @@ impl Pool {
 
     /// The smallest buffer that holds this many words, else the largest. What is in it is old.
     fn take(&mut self, words: usize) -> Vec<u64> {
-        let fits = |buffer: &Vec<u64>| if buffer.capacity() >= words { (0, buffer.capacity()) } else { (1, usize::MAX - buffer.capacity()) };
+        let fits = |buffer: &Vec<u64>| {
+            if buffer.capacity() >= words {
+                (0, buffer.capacity())
+            } else {
+                (1, usize::MAX - buffer.capacity())
+            }
+        };
         let best = (0..self.0.len()).min_by_key(|i| fits(&self.0[*i]));
         best.map(|i| self.0.swap_remove(i)).unwrap_or_default()
     }
@@ -160,7 +171,8 @@ impl Pool {
     }
 }
 
-/// Cuts received bytes into frames. Memory grows with what was received, never with what a header claims.
+/// Cuts received bytes into frames. Memory grows with what was received, never with what a header
+/// claims.
 #[derive(Default)]
 pub struct Decoder {
     head: [u8; HEADER],
@@ -181,8 +193,13 @@ impl Decoder {
         self.current.is_some_and(|(header, _)| header.kind.of_batch())
     }
 
-    /// The next whole frame, or nothing if `source` has no more for now. `data`: the longest payload that a DATA frame may have.
-    pub fn next(&mut self, source: &mut impl Read, data: usize) -> Result<Option<Frame>, FrameError> {
+    /// The next whole frame, or nothing if `source` has no more for now. `data`: the longest
+    /// payload that a DATA frame may have.
+    pub fn next(
+        &mut self,
+        source: &mut impl Read,
+        data: usize,
+    ) -> Result<Option<Frame>, FrameError> {
         loop {
             let Some((header, length)) = self.current else {
                 self.got += available(source, &mut self.head[self.got..]);
@@ -197,14 +214,18 @@ impl Decoder {
             if self.got == length {
                 self.payload.truncate(length.div_ceil(WORD));
                 (self.current, self.got) = (None, 0);
-                return Ok(Some(Frame { header, payload: Payload { words: std::mem::take(&mut self.payload), len: length } }));
+                return Ok(Some(Frame {
+                    header,
+                    payload: Payload { words: std::mem::take(&mut self.payload), len: length },
+                }));
             }
             let room = length.min(self.got + Decoder::AHEAD);
             if self.payload.len() * WORD < room {
                 self.payload.resize(room.div_ceil(WORD), 0);
             }
             let end = length.min(self.payload.len() * WORD);
-            let n = available(source, &mut bytemuck::cast_slice_mut(&mut self.payload)[self.got..end]);
+            let n =
+                available(source, &mut bytemuck::cast_slice_mut(&mut self.payload)[self.got..end]);
             if n == 0 {
                 return Ok(None);
             }
@@ -254,9 +275,17 @@ mod tests {
 
     #[test]
     fn a_frame_longer_than_needed_is_refused_by_its_header_alone() {
-        for (kind, length, limit) in [(Kind::Data, 101, 100), (Kind::Waiting, 129, 128), (Kind::Hello, 4097, 4096), (Kind::Epoch, 17, 16)] {
+        for (kind, length, limit) in [
+            (Kind::Data, 101, 100),
+            (Kind::Waiting, 129, 128),
+            (Kind::Hello, 4097, 4096),
+            (Kind::Epoch, 17, 16),
+        ] {
             let header = Header::control(kind).encode(length);
-            assert_eq!(Decoder::default().next(&mut &header[..], 100), Err(FrameError::Length(kind, length, limit)));
+            assert_eq!(
+                Decoder::default().next(&mut &header[..], 100),
+                Err(FrameError::Length(kind, length, limit))
+            );
         }
     }
 
@@ -284,8 +313,16 @@ mod tests {
     #[test]
     fn words_are_whole() {
         let header = Header::control(Kind::Data);
-        let frame = |payload: &[u8]| Decoder::default().next(&mut &encoded(&header, payload)[..], 100).expect("valid").expect("whole");
-        assert_eq!(frame(&[1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]).payload.into_words(), Some(vec![1, 2]));
+        let frame = |payload: &[u8]| {
+            Decoder::default()
+                .next(&mut &encoded(&header, payload)[..], 100)
+                .expect("valid")
+                .expect("whole")
+        };
+        assert_eq!(
+            frame(&[1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]).payload.into_words(),
+            Some(vec![1, 2])
+        );
         assert_eq!(frame(&[]).payload.into_words(), Some(vec![]));
         assert_eq!(frame(&[1; 9]).payload.into_words(), None);
     }

@@ -1,4 +1,5 @@
-//! Links between the players (docs/wire.md): TLS, frames, one link a pair, and the epoch that the three agree on.
+//! Links between the players (docs/wire.md): TLS, frames, one link a pair, and the epoch that the
+//! three agree on.
 
 pub mod agreement;
 pub mod announce;

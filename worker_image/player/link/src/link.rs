@@ -1,13 +1,18 @@
 //! One link to a peer: TLS on a non-blocking socket, frames in order.
 //!
-//! Who reads: one thread at a time, under `intake`. A link starts with a thread of its own, for the frames that make an epoch. Once an epoch serves, the link is
-//! `engaged` for good: its own thread ends, and the engine's thread reads (`links`), so that a message wakes the thread that waits for it and no other.
+//! Who reads: one thread at a time, under `intake`. A link starts with a thread of its own, for the
+//! frames that make an epoch. Once an epoch serves, the link is `engaged` for good: its own thread
+//! ends, and the engine's thread reads (`links`), so that a message wakes the thread that waits for
+//! it and no other.
 //!
-//! Who writes: any thread. `pending` is held from a frame's first byte to its last, so frames do not mix; `stream` only while bytes are encrypted, decrypted or
-//! offered to the socket, never while waiting. What the socket does not take stays in the outbox while the engine computes, and leaves when it next sends or waits.
-//! Only when the outbox is full has a sender to wait, and the engine reads on meanwhile.
+//! Who writes: any thread. `pending` is held from a frame's first byte to its last, so frames do
+//! not mix; `stream` only while bytes are encrypted, decrypted or offered to the socket, never
+//! while waiting. What the socket does not take stays in the outbox while the engine computes, and
+//! leaves when it next sends or waits. Only when the outbox is full has a sender to wait, and the
+//! engine reads on meanwhile.
 //!
-//! Locks are taken in this order: `intake`, the mesh's, `pending`, `stream`. The engine may read while it holds `pending`, so the mesh sends nothing on engaged links.
+//! Locks are taken in this order: `intake`, the mesh's, `pending`, `stream`. The engine may read
+//! while it holds `pending`, so the mesh sends nothing on engaged links.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -155,15 +160,21 @@ impl Link {
             context.push(0);
         }
         certificates.iter().for_each(|c| context.extend_from_slice(&Sha256::digest(c)));
-        let mut bytes = tls.export_keying_material([0u8; 32], b"EXPORTER-securemodel-link", Some(&context)).map_err(|e| e.to_string())?;
+        let mut bytes = tls
+            .export_keying_material([0u8; 32], b"EXPORTER-securemodel-link", Some(&context))
+            .map_err(|e| e.to_string())?;
         let secret = LinkSecret(bytes);
         bytes.zeroize();
         tls.set_buffer_limit(None);
         let prepare = || -> std::io::Result<()> {
             socket.set_nonblocking(true)?;
             socket.set_nodelay(true)?;
-            // a peer whose machine is gone says nothing: notice it within the deadline, also between batches
-            let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(2)).with_interval(Duration::from_secs(1)).with_retries(3);
+            // a peer whose machine is gone says nothing: notice it within the deadline, also
+            // between batches
+            let keepalive = socket2::TcpKeepalive::new()
+                .with_time(Duration::from_secs(2))
+                .with_interval(Duration::from_secs(1))
+                .with_retries(3);
             socket2::SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
             socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(DEADLINE))
         };
@@ -227,17 +238,28 @@ impl Link {
         self.drain(0, &mut room)
     }
 
-    /// Takes one frame. A short one stays pending, of a long one the sooner part is on its way while the later is encrypted. The socket may lag behind by the outbox;
-    /// past that `wait` is called, with the time at which a peer that takes nothing has stalled.
-    pub(super) fn put(&self, header: &Header, payload: &[u8], wait: Wait) -> Result<(), ChannelError> {
+    /// Takes one frame. A short one stays pending, of a long one the sooner part is on its way
+    /// while the later is encrypted. The socket may lag behind by the outbox; past that `wait` is
+    /// called, with the time at which a peer that takes nothing has stalled.
+    pub(super) fn put(
+        &self,
+        header: &Header,
+        payload: &[u8],
+        wait: Wait,
+    ) -> Result<(), ChannelError> {
         if payload.len() > MAX_PAYLOAD {
-            let why = format!("a message of {} bytes for {}, at most {MAX_PAYLOAD} can be sent; lower --max-rows", payload.len(), self.peer);
+            let why = format!(
+                "a message of {} bytes for {}, at most {MAX_PAYLOAD} can be sent; lower --max-rows",
+                payload.len(),
+                self.peer
+            );
             return Err(ChannelError::Ours(why));
         }
         self.traffic.add_sent(HEADER + payload.len());
         let mut pending = locked(&self.pending);
         pending.extend_from_slice(&header.encode(payload.len()));
-        let (first, rest) = payload.split_at(payload.len().min(RECORD.saturating_sub(pending.len())));
+        let (first, rest) =
+            payload.split_at(payload.len().min(RECORD.saturating_sub(pending.len())));
         pending.extend_from_slice(first);
         if pending.len() < RECORD {
             return Ok(());
@@ -276,9 +298,16 @@ impl Link {
         let Stream { tls, outbox, taken } = &mut *stream;
         while *outbox > 0 {
             match tls.write_tls(&mut &self.socket) {
-                Ok(n) => (*outbox, *taken) = (if tls.wants_write() { outbox.saturating_sub(n).max(1) } else { 0 }, Instant::now()),
+                Ok(n) => {
+                    (*outbox, *taken) = (
+                        if tls.wants_write() { outbox.saturating_sub(n).max(1) } else { 0 },
+                        Instant::now(),
+                    )
+                }
                 Err(e) if e.kind() == ErrorKind::WouldBlock && taken.elapsed() < DEADLINE => break,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Err(ChannelError::Stalled(self.peer)),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    return Err(ChannelError::Stalled(self.peer))
+                }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => return Err(Fault::Socket(e).of(self.peer)),
             }
@@ -328,7 +357,9 @@ impl Link {
                     self.read(&mut intake)?;
                 }
                 if intake.is_full() {
-                    return Err(Fault::Wrong("more data than a batch can need, before this player serves".into()));
+                    return Err(Fault::Wrong(
+                        "more data than a batch can need, before this player serves".into(),
+                    ));
                 }
             }
             poll(&mut [self.polled(PollFlags::IN)], None);
@@ -376,7 +407,9 @@ impl Link {
         let mut raw = &intake.raw[..n];
         let tls = &mut locked(&self.stream).tls;
         loop {
-            while let Some(frame) = intake.decoder.next(&mut tls.reader(), data_limit).map_err(|e| wrong(&e))? {
+            while let Some(frame) =
+                intake.decoder.next(&mut tls.reader(), data_limit).map_err(|e| wrong(&e))?
+            {
                 intake.arrived.push(frame);
             }
             if raw.is_empty() {

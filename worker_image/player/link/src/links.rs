@@ -1,7 +1,9 @@
-//! The links of an epoch, as the engine's thread uses them: it sends, and whenever it waits it reads all of them.
+//! The links of an epoch, as the engine's thread uses them: it sends, and whenever it waits it
+//! reads all of them.
 //!
-//! So a control frame is handled and a lost link noticed whatever the engine waits for, and two players that send more than the sockets hold do not wait for each
-//! other. Only one thread calls these methods.
+//! So a control frame is handled and a lost link noticed whatever the engine waits for, and two
+//! players that send more than the sockets hold do not wait for each other. Only one thread calls
+//! these methods.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -48,7 +50,8 @@ impl<const N: usize> Links<N> {
         let link = self.with(from)?;
         let begin = Instant::now();
         loop {
-            let until = locked(&link.intake).heard.map_or(begin, |heard| heard.max(begin)) + DEADLINE;
+            let until =
+                locked(&link.intake).heard.map_or(begin, |heard| heard.max(begin)) + DEADLINE;
             if let Some(frame) = self.recv_until(link, until)? {
                 return Ok(frame);
             }
@@ -76,7 +79,8 @@ impl<const N: usize> Links<N> {
         }
     }
 
-    /// Waits for work: until the waker's word, or this long. No batch runs, so data of one is an error.
+    /// Waits for work: until the waker's word, or this long. No batch runs, so data of one is an
+    /// error.
     pub fn wait(&self, waker: &Waker, wait: Duration) -> Result<(), ChannelError> {
         self.flush()?;
         if let Some(link) = self.0.iter().find(|link| !locked(&link.intake).is_empty()) {
@@ -96,7 +100,8 @@ impl<const N: usize> Links<N> {
         self.0.iter().find(|link| link.peer == peer).ok_or(ChannelError::Lost(peer))
     }
 
-    /// Sleeps until a link has something to read, takes more of what was encrypted, or the waker is heard; reads and writes what can be.
+    /// Sleeps until a link has something to read, takes more of what was encrypted, or the waker is
+    /// heard; reads and writes what can be.
     fn attend(&self, waker: Option<&Waker>, mut until: Instant) -> Result<(), ChannelError> {
         if let Some(link) = self.0.iter().find(|link| link.is_closed()) {
             return Err(ChannelError::Lost(link.peer));

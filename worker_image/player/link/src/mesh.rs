@@ -1,4 +1,5 @@
-//! The two links of this player and the epoch they are in: dials, accepts, and carries out what `agreement` decides.
+//! The two links of this player and the epoch they are in: dials, accepts, and carries out what
+//! `agreement` decides.
 
 use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
@@ -29,7 +30,8 @@ const REPEAT: Duration = Duration::from_secs(60);
 pub struct Epoch<M> {
     pub id: EpochId,
     pub links: Links<2>,
-    /// What this epoch serves: all three said that they hold shares of this digest and generation. Other shares end the epoch.
+    /// What this epoch serves: all three said that they hold shares of this digest and generation.
+    /// Other shares end the epoch.
     pub serving: Result<Arc<M>, Readiness>,
     /// Why it ended; set before its links are closed.
     pub ended: OnceLock<Ending>,
@@ -41,7 +43,8 @@ impl<M> Epoch<M> {
     }
 }
 
-/// Why an epoch ended: whoever waits for something of it is told. The first cause counts; what follows from it is not another.
+/// Why an epoch ended: whoever waits for something of it is told. The first cause counts; what
+/// follows from it is not another.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Ending {
     #[error(transparent)]
@@ -96,10 +99,31 @@ pub struct Mesh<M> {
 }
 
 impl<M: Offer> Mesh<M> {
-    pub fn new(role: Role, cluster: Cluster, tls: Arc<Tls>, traffic: Arc<Traffic>, observer: Arc<dyn Observer>) -> Arc<Mesh<M>> {
-        let state = State { links: [None, None], agreement: Agreement::new(role), epoch: None, offer: None, reported: [None, None] };
+    pub fn new(
+        role: Role,
+        cluster: Cluster,
+        tls: Arc<Tls>,
+        traffic: Arc<Traffic>,
+        observer: Arc<dyn Observer>,
+    ) -> Arc<Mesh<M>> {
+        let state = State {
+            links: [None, None],
+            agreement: Agreement::new(role),
+            epoch: None,
+            offer: None,
+            reported: [None, None],
+        };
         let state = Mutex::new(state);
-        Arc::new_cyclic(|this| Mesh { role, cluster, tls, traffic, observer, state, changed: Condvar::new(), this: this.clone() })
+        Arc::new_cyclic(|this| Mesh {
+            role,
+            cluster,
+            tls,
+            traffic,
+            observer,
+            state,
+            changed: Condvar::new(),
+            this: this.clone(),
+        })
     }
 
     /// Starts dialing the peers that this role dials: bob alice; carol alice and bob.
@@ -122,7 +146,8 @@ impl<M: Offer> Mesh<M> {
         locked(&self.state).offer.clone()
     }
 
-    /// Ends the epoch, if it is still this one, and says whose fault it was. Why it ended: another cause may have come before this one.
+    /// Ends the epoch, if it is still this one, and says whose fault it was. Why it ended: another
+    /// cause may have come before this one.
     pub fn end_epoch(&self, epoch: &Epoch<M>, error: ChannelError) -> Ending {
         let mut state = locked(&self.state);
         if let Some(before) = epoch.ended.get() {
@@ -147,11 +172,14 @@ impl<M: Offer> Mesh<M> {
         let end = Instant::now() + wait;
         let mut state = locked(&self.state);
         loop {
-            if let Some((epoch, Ok(offer))) = state.epoch.as_ref().map(|epoch| (epoch, &epoch.serving)) {
+            if let Some((epoch, Ok(offer))) =
+                state.epoch.as_ref().map(|epoch| (epoch, &epoch.serving))
+            {
                 return Some((epoch.clone(), offer.clone()));
             }
             let left = end.checked_duration_since(Instant::now())?;
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state =
+                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -161,9 +189,16 @@ impl<M: Offer> Mesh<M> {
             return Readiness::NoShares;
         }
         match &state.epoch {
-            Some(epoch) => epoch.serving.as_ref().map_or_else(Readiness::clone, |_| Readiness::Ready),
+            Some(epoch) => {
+                epoch.serving.as_ref().map_or_else(Readiness::clone, |_| Readiness::Ready)
+            }
             None => {
-                let missing = self.role.peers().into_iter().zip(&state.links).filter(|(_, link)| link.is_none());
+                let missing = self
+                    .role
+                    .peers()
+                    .into_iter()
+                    .zip(&state.links)
+                    .filter(|(_, link)| link.is_none());
                 Readiness::PeersMissing(missing.map(|(peer, _)| peer).collect())
             }
         }
@@ -176,14 +211,27 @@ impl<M: Offer> Mesh<M> {
 
     /// A dialer's connection with ALPN `securemodel-peer/1`, handshake done.
     pub fn accept(&self, tls: rustls::ServerConnection, socket: TcpStream) -> Result<(), String> {
-        let certificate = tls.peer_certificates().and_then(|chain| chain.first()).ok_or("a peer without a certificate")?.clone();
+        let certificate = tls
+            .peer_certificates()
+            .and_then(|chain| chain.first())
+            .ok_or("a peer without a certificate")?
+            .clone();
         let identity = Identity::of(&certificate)?;
-        let Holder::Player(peer) = identity.holder else { return Err(format!("{identity} may not be a peer")) };
+        let Holder::Player(peer) = identity.holder else {
+            return Err(format!("{identity} may not be a peer"));
+        };
         if identity != self.tls.identity.with(Holder::Player(peer)) || peer <= self.role {
             return Err(format!("{identity} may not dial {}", self.tls.identity));
         }
         let roles = [peer, self.role];
-        self.up(Link::new(peer, tls.into(), socket, roles, [&certificate, &self.tls.certificate], self.traffic.clone())?);
+        self.up(Link::new(
+            peer,
+            tls.into(),
+            socket,
+            roles,
+            [&certificate, &self.tls.certificate],
+            self.traffic.clone(),
+        )?);
         Ok(())
     }
 
@@ -193,16 +241,28 @@ impl<M: Offer> Mesh<M> {
         loop {
             let dialed = dial(&self.tls, peer, host, port).and_then(|dialed| {
                 let certificates: [&[u8]; 2] = [&self.tls.certificate, &dialed.certificate];
-                Link::new(peer, dialed.tls.into(), dialed.socket, [self.role, peer], certificates, self.traffic.clone())
+                Link::new(
+                    peer,
+                    dialed.tls.into(),
+                    dialed.socket,
+                    [self.role, peer],
+                    certificates,
+                    self.traffic.clone(),
+                )
             });
             match dialed {
-                // a peer that refuses our certificate does so after our side of the handshake is done, so only a HELLO counts as success
+                // a peer that refuses our certificate does so after our side of the handshake is
+                // done, so only a HELLO counts as success
                 Ok(link) => {
                     if self.up_to_its_end(&link) {
                         backoff = FIRST_BACKOFF;
                     }
                 }
-                Err(why) => self.report(&mut locked(&self.state), self.index(peer), &format!("cannot be reached, trying again: {why}")),
+                Err(why) => self.report(
+                    &mut locked(&self.state),
+                    self.index(peer),
+                    &format!("cannot be reached, trying again: {why}"),
+                ),
             }
             std::thread::sleep(backoff);
             backoff = (backoff * 2).min(LAST_BACKOFF);
@@ -239,7 +299,10 @@ impl<M: Offer> Mesh<M> {
         }
         self.observer.epoch_ended(&again); // also what a peer said early, in an epoch that never began here
         state.links[i] = Some(link.clone());
-        let hello = state.offer.as_deref().map_or_else(|| Hello::without_shares(self.role), |offer| Hello::offering(self.role, offer));
+        let hello = state.offer.as_deref().map_or_else(
+            || Hello::without_shares(self.role),
+            |offer| Hello::offering(self.role, offer),
+        );
         self.tell(&link, Kind::Hello, &serde_json::to_vec(&hello).unwrap_or_default());
         link.start(state.offer.as_ref().map_or(0, |offer| offer.max_message()), this);
         self.advance(&mut state);
@@ -260,14 +323,23 @@ impl<M: Offer> Mesh<M> {
                 self.tell(link, message.kind, &message.payload);
             }
         }
-        let (None, Some(id), [Some(first), Some(second)]) = (&state.epoch, state.agreement.agreed(), &state.links) else { return };
+        let (None, Some(id), [Some(first), Some(second)]) =
+            (&state.epoch, state.agreement.agreed(), &state.links)
+        else {
+            return;
+        };
         let serving = self.serves(state);
         match &serving {
             Ok(_) => {
-                info!(epoch = hex::encode(id), "all three players are linked and hold the same shares: serving");
+                info!(
+                    epoch = hex::encode(id),
+                    "all three players are linked and hold the same shares: serving"
+                );
                 self.observer.epoch_began(id);
             }
-            Err(why) => info!(epoch = hex::encode(id), "all three players are linked, not serving: {why:?}"),
+            Err(why) => {
+                info!(epoch = hex::encode(id), "all three players are linked, not serving: {why:?}")
+            }
         }
         let links = Links([first.clone(), second.clone()]);
         if serving.is_ok() {
@@ -282,7 +354,10 @@ impl<M: Offer> Mesh<M> {
         for (i, peer) in self.role.peers().into_iter().enumerate() {
             let hello = state.agreement.hello_of(i);
             // a peer without shares has no protocol either: that is the digest's case
-            if hello.and_then(|hello| hello.protocol).is_some_and(|protocol| protocol != offer.protocol()) {
+            if hello
+                .and_then(|hello| hello.protocol)
+                .is_some_and(|protocol| protocol != offer.protocol())
+            {
                 return Err(Readiness::ProtocolMismatch(peer));
             }
             if hello.and_then(|hello| hello.digest.as_ref()) != Some(&offer.digest()) {
@@ -316,7 +391,10 @@ impl<M: Offer> Mesh<M> {
 
     fn report(&self, state: &mut State<M>, side: usize, what: &str) {
         let peer = self.cluster.name(self.role.peers()[side]);
-        if state.reported[side].as_ref().is_some_and(|(before, when)| before == what && when.elapsed() < REPEAT) {
+        if state.reported[side]
+            .as_ref()
+            .is_some_and(|(before, when)| before == what && when.elapsed() < REPEAT)
+        {
             debug!(peer, "{what}");
         } else {
             warn!(peer, "{what}");
@@ -352,11 +430,15 @@ impl<M: Offer> Listener for Mesh<M> {
         Ok(())
     }
 
-    /// alice may announce as soon as both have confirmed to her, so before the third has confirmed to us.
+    /// alice may announce as soon as both have confirmed to her, so before the third has confirmed
+    /// to us.
     fn early(&self, link: &Arc<Link>) -> Result<(), String> {
         let state = locked(&self.state);
         let i = self.index(link.peer);
-        if is(&state.links[i], link) && (state.agreement.hello_of(i).is_none() || state.epoch.as_ref().is_some_and(|epoch| epoch.serving.is_err())) {
+        if is(&state.links[i], link)
+            && (state.agreement.hello_of(i).is_none()
+                || state.epoch.as_ref().is_some_and(|epoch| epoch.serving.is_err()))
+        {
             return Err("data outside an epoch that serves".into());
         }
         Ok(())

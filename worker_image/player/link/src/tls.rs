@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::crypto::ring::cipher_suite::{TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256};
+use rustls::crypto::ring::cipher_suite::{
+    TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+};
 use rustls::crypto::ring::default_provider;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -17,9 +19,11 @@ use securemodel_mpc::role::Role;
 pub const ALPN_PEER: &[u8] = b"securemodel-peer/1";
 pub const ALPN_HTTP: &[u8] = b"http/1.1";
 
-/// AES-128-GCM first: the fastest where there are AES instructions, and 128 bits are what the batch keys have too.
+/// AES-128-GCM first: the fastest where there are AES instructions, and 128 bits are what the batch
+/// keys have too.
 fn provider() -> CryptoProvider {
-    let cipher_suites = vec![TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256];
+    let cipher_suites =
+        vec![TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256];
     CryptoProvider { cipher_suites, ..default_provider() }
 }
 
@@ -52,21 +56,27 @@ impl std::fmt::Display for Identity {
 impl Identity {
     /// The one SecureModel identity in a certificate.
     pub fn of(certificate: &CertificateDer<'_>) -> Result<Identity, String> {
-        let (_, parsed) = X509Certificate::from_der(certificate).map_err(|e| format!("not an X.509 certificate: {e}"))?;
+        let (_, parsed) = X509Certificate::from_der(certificate)
+            .map_err(|e| format!("not an X.509 certificate: {e}"))?;
         let names = parsed.subject_alternative_name().map_err(|e| e.to_string())?;
-        let names = names.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
+        let names =
+            names.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
         let mut uris = names.iter().filter_map(|name| match name {
             GeneralName::URI(uri) => uri.strip_prefix("securemodel://"),
             _ => None,
         });
-        let (Some(uri), None) = (uris.next(), uris.next()) else { return Err("no securemodel:// URI in the certificate, or more than one".into()) };
+        let (Some(uri), None) = (uris.next(), uris.next()) else {
+            return Err("no securemodel:// URI in the certificate, or more than one".into());
+        };
         let [namespace, model, role] = uri.split('/').collect::<Vec<_>>()[..] else {
             return Err(format!("{uri:?} is not <namespace>/<model>/<role>"));
         };
         let holder = if role == "share" {
             Holder::Share
         } else {
-            Holder::Player(role.parse().map_err(|e: securemodel_mpc::role::UnknownRole| e.to_string())?)
+            Holder::Player(
+                role.parse().map_err(|e: securemodel_mpc::role::UnknownRole| e.to_string())?,
+            )
         };
         Ok(Identity { namespace: namespace.into(), model: model.into(), holder })
     }
@@ -98,7 +108,8 @@ impl Tls {
     pub fn load(folder: &Path) -> Result<Tls, TlsError> {
         let refuse = |why: String| TlsError { path: folder.display().to_string(), why };
         let certificates = |name: &str| -> Result<Vec<CertificateDer<'static>>, TlsError> {
-            let found = CertificateDer::pem_file_iter(folder.join(name)).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+            let found = CertificateDer::pem_file_iter(folder.join(name))
+                .and_then(Iterator::collect::<Result<Vec<_>, _>>);
             found.map_err(|e| refuse(format!("{name}: {e}")))
         };
         let mut roots = RootCertStore::empty();
@@ -107,12 +118,18 @@ impl Tls {
         }
         let roots = Arc::new(roots);
         let chain = certificates("tls.crt")?;
-        let certificate = chain.first().ok_or_else(|| refuse("tls.crt holds no certificate".into()))?.clone();
+        let certificate =
+            chain.first().ok_or_else(|| refuse("tls.crt holds no certificate".into()))?.clone();
         let identity = Identity::of(&certificate).map_err(|e| refuse(format!("tls.crt: {e}")))?;
-        let key = || PrivateKeyDer::from_pem_file(folder.join("tls.key")).map_err(|e| refuse(format!("tls.key: {e}")));
+        let key = || {
+            PrivateKeyDer::from_pem_file(folder.join("tls.key"))
+                .map_err(|e| refuse(format!("tls.key: {e}")))
+        };
         let provider = Arc::new(provider());
 
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).allow_unauthenticated().build();
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
+            .allow_unauthenticated()
+            .build();
         let mut server = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|e| refuse(e.to_string()))?
@@ -144,16 +161,24 @@ mod tests {
 
     fn certificate(uris: &[&str]) -> CertificateDer<'static> {
         let mut params = rcgen::CertificateParams::default();
-        params.subject_alt_names = uris.iter().map(|uri| rcgen::SanType::URI((*uri).try_into().expect("ascii"))).collect();
+        params.subject_alt_names =
+            uris.iter().map(|uri| rcgen::SanType::URI((*uri).try_into().expect("ascii"))).collect();
         let key = rcgen::KeyPair::generate().expect("key");
         params.self_signed(&key).expect("certificate").der().clone()
     }
 
     #[test]
     fn the_identity_is_the_one_securemodel_uri() {
-        let identity = Identity::of(&certificate(&["https://example.org", "securemodel://default/digits/carol"])).expect("identity");
+        let identity = Identity::of(&certificate(&[
+            "https://example.org",
+            "securemodel://default/digits/carol",
+        ]))
+        .expect("identity");
         assert_eq!(identity.to_string(), "carol of default/digits");
-        assert_eq!(Identity::of(&certificate(&["securemodel://ns/m/share"])).expect("identity").holder, Holder::Share);
+        assert_eq!(
+            Identity::of(&certificate(&["securemodel://ns/m/share"])).expect("identity").holder,
+            Holder::Share
+        );
     }
 
     #[test]

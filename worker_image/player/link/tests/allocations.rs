@@ -1,4 +1,5 @@
-//! No allocation for a frame but rustls's own. Alone in its file, for it counts those of the whole process.
+//! No allocation for a frame but rustls's own. Alone in its file, for it counts those of the whole
+//! process.
 
 mod support;
 
@@ -19,7 +20,8 @@ const FRAMES: usize = 1000;
 
 /// Sends frames to and fro; how many allocations there were for each, once there was one.
 fn allocations_a_frame(size: usize) -> f64 {
-    let [bob, alice] = Exchange::new().link(Role::Bob, Role::Alice, size).map(|end| Links([end.link]));
+    let [bob, alice] =
+        Exchange::new().link(Role::Bob, Role::Alice, size).map(|end| Links([end.link]));
     [&bob, &alice].into_iter().for_each(Links::engage);
     let payload = vec![7u8; size];
     let (ready, made) = (Barrier::new(2), AtomicUsize::new(0));
@@ -28,7 +30,9 @@ fn allocations_a_frame(size: usize) -> f64 {
         assert_eq!(frame.payload.len(), size);
         links.recycle(links[0].peer, frame.payload.into_words().expect("words"));
     };
-    let say = |links: &Links<1>| links.send(links[0].peer, &data(1), &payload).and_then(|()| links.flush()).expect("sent");
+    let say = |links: &Links<1>| {
+        links.send(links[0].peer, &data(1), &payload).and_then(|()| links.flush()).expect("sent")
+    };
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for round in 0..=FRAMES / 2 {
@@ -57,5 +61,8 @@ fn allocations_a_frame(size: usize) -> f64 {
 #[test]
 fn a_frame_is_sent_and_received_without_allocation() {
     let made = allocations_a_frame(96);
-    assert!(made <= 2.0, "{made} allocations a frame; rustls makes one to encrypt and one to decrypt a record");
+    assert!(
+        made <= 2.0,
+        "{made} allocations a frame; rustls makes one to encrypt and one to decrypt a record"
+    );
 }

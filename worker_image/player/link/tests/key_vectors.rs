@@ -41,7 +41,8 @@ fn keys_are_derived_as_the_vectors_say() {
     let mut bob = KeyChain::new(Role::Bob, &epoch, [ab, bc]);
     for (number, payload) in list(&vectors["announcements"]).iter().enumerate() {
         let payload = hex::decode(payload.as_str().expect("a string")).expect("hex digits");
-        let (alice, bob) = (alice.take(&digest, &generation, &payload), bob.take(&digest, &generation, &payload));
+        let (alice, bob) =
+            (alice.take(&digest, &generation, &payload), bob.take(&digest, &generation, &payload));
         for (name, key) in names.into_iter().zip([alice.ab, alice.ac, bob.bc]) {
             let expected = bytes(&vectors["links"][name]["batch_keys"][number]);
             assert_eq!(key, Some(expected), "{name}, batch {number}");

@@ -1,4 +1,5 @@
-//! Links over loopback: large frames both ways at once, who reads when, deadlines, what a confused peer may send, and the end.
+//! Links over loopback: large frames both ways at once, who reads when, deadlines, what a confused
+//! peer may send, and the end.
 
 mod support;
 
@@ -44,7 +45,10 @@ impl Side {
 fn both_ends_have_one_secret() {
     let [(_, bob), (_, alice)] = engaged(0);
     assert_eq!(alice.link.id, bob.link.id);
-    assert_eq!(alice.link.secret.confirmation(&[0; 16], Role::Bob), bob.link.secret.confirmation(&[0; 16], Role::Bob));
+    assert_eq!(
+        alice.link.secret.confirmation(&[0; 16], Role::Bob),
+        bob.link.secret.confirmation(&[0; 16], Role::Bob)
+    );
     let [(_, other), _] = engaged(0);
     assert_ne!(alice.link.id, other.link.id);
 }
@@ -72,7 +76,11 @@ fn both_ends_send_large_frames_at_once() {
                     let own = links[0].peer; // the other end is where this comes from
                     let theirs = if own == Role::Alice { Role::Bob } else { Role::Alice };
                     assert_eq!((frame.header, frame.payload.len()), (data(batch), SIZE));
-                    assert!(frame.payload.iter().enumerate().all(|(i, byte)| *byte == (i / 7) as u8 ^ theirs as u8));
+                    assert!(frame
+                        .payload
+                        .iter()
+                        .enumerate()
+                        .all(|(i, byte)| *byte == (i / 7) as u8 ^ theirs as u8));
                 }
                 stay(links, peer, done, 2);
             });
@@ -85,8 +93,13 @@ fn three_players_send_large_frames_around_at_once() {
     const SIZE: usize = 32 << 20;
     let exchange = Exchange::new();
     let [[ba, ab], [ca, ac], [cb, bc]] =
-        [(Role::Bob, Role::Alice), (Role::Carol, Role::Alice), (Role::Carol, Role::Bob)].map(|(d, l)| exchange.link(d, l, SIZE));
-    let around = [(Role::Bob, Role::Carol, [ab, ac]), (Role::Carol, Role::Alice, [ba, bc]), (Role::Alice, Role::Bob, [ca, cb])];
+        [(Role::Bob, Role::Alice), (Role::Carol, Role::Alice), (Role::Carol, Role::Bob)]
+            .map(|(d, l)| exchange.link(d, l, SIZE));
+    let around = [
+        (Role::Bob, Role::Carol, [ab, ac]),
+        (Role::Carol, Role::Alice, [ba, bc]),
+        (Role::Alice, Role::Bob, [ca, cb]),
+    ];
     let done = &AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for (next, before, ends) in around {
@@ -109,19 +122,27 @@ fn frames_of_any_size_and_thread_arrive_whole_and_in_order() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for n in 0..rounds * sizes.len() {
-                bob.link.send(&Header::control(Kind::Waiting), &vec![9; n % 3 * 20_000]).expect("sent");
+                bob.link
+                    .send(&Header::control(Kind::Waiting), &vec![9; n % 3 * 20_000])
+                    .expect("sent");
             }
         });
         scope.spawn(|| {
             for batch in 0..rounds {
-                sizes.iter().for_each(|size| bobs.send(Role::Alice, &data(batch as u64), &vec![batch as u8; *size]).expect("sent"));
+                sizes.iter().for_each(|size| {
+                    bobs.send(Role::Alice, &data(batch as u64), &vec![batch as u8; *size])
+                        .expect("sent")
+                });
             }
             bobs.recv(Role::Alice).expect("her word that all has come");
         });
         for batch in 0..rounds {
             for size in sizes {
                 let frame = alices.recv(Role::Bob).expect("received");
-                assert_eq!((frame.header.batch, &frame.payload[..]), (batch as u64, &vec![batch as u8; size][..]));
+                assert_eq!(
+                    (frame.header.batch, &frame.payload[..]),
+                    (batch as u64, &vec![batch as u8; size][..])
+                );
                 alices.recycle(Role::Bob, frame.payload.into_buffer());
             }
         }
@@ -129,7 +150,10 @@ fn frames_of_any_size_and_thread_arrive_whole_and_in_order() {
     });
     let end = Instant::now() + Duration::from_secs(2);
     while alice.owner.heard().len() < rounds * sizes.len() && Instant::now() < end {
-        assert!(alices.recv_within(Role::Bob, Duration::from_millis(10)).expect("linked").is_none());
+        assert!(alices
+            .recv_within(Role::Bob, Duration::from_millis(10))
+            .expect("linked")
+            .is_none());
     }
     assert_eq!(alice.owner.heard(), vec!["Waiting"; rounds * sizes.len()]);
 }
@@ -138,15 +162,21 @@ fn frames_of_any_size_and_thread_arrive_whole_and_in_order() {
 fn small_frames_leave_when_the_thread_waits() {
     let [(bobs, _), (alices, _)] = engaged(8);
     (0..3).for_each(|batch| bobs.send(Role::Alice, &data(batch), &[1; 8]).expect("kept"));
-    assert!(alices.recv_within(Role::Bob, Duration::from_millis(50)).expect("linked").is_none(), "they wait for each other");
+    assert!(
+        alices.recv_within(Role::Bob, Duration::from_millis(50)).expect("linked").is_none(),
+        "they wait for each other"
+    );
     assert!(bobs.recv_within(Role::Alice, Duration::ZERO).expect("linked").is_none());
-    (0..3).for_each(|batch| assert_eq!(alices.recv(Role::Bob).expect("received").header, data(batch)));
+    (0..3).for_each(|batch| {
+        assert_eq!(alices.recv(Role::Bob).expect("received").header, data(batch))
+    });
 }
 
 #[test]
 fn control_frames_and_losses_are_noticed_whatever_the_engine_waits_for() {
     let exchange = Exchange::new();
-    let [[bob, with_bob], [carol, with_carol]] = [Role::Bob, Role::Carol].map(|dialer| exchange.link(dialer, Role::Alice, 8));
+    let [[bob, with_bob], [carol, with_carol]] =
+        [Role::Bob, Role::Carol].map(|dialer| exchange.link(dialer, Role::Alice, 8));
     bob.link.send(&Header::control(Kind::Epoch), &[]).expect("sent");
     with_bob.owner.wait_for("Epoch"); // before the engine: the link's own thread
     std::thread::scope(|scope| {
@@ -160,7 +190,10 @@ fn control_frames_and_losses_are_noticed_whatever_the_engine_waits_for() {
             bob.link.send(&Header::control(kind), &[]).expect("sent");
             let begin = Instant::now();
             while with_bob.owner.heard().len() == heard {
-                assert!(begin.elapsed() < Duration::from_millis(100), "the engine waits for carol and does not hear bob");
+                assert!(
+                    begin.elapsed() < Duration::from_millis(100),
+                    "the engine waits for carol and does not hear bob"
+                );
                 std::thread::yield_now();
             }
         }
@@ -206,7 +239,10 @@ fn data_while_no_batch_runs_is_an_error() {
     let waker = Waker::new().expect("an eventfd");
     bobs.send(Role::Alice, &data(1), &[]).and_then(|()| bobs.flush()).expect("sent");
     let waited = (0..2).try_for_each(|_| alices.wait(&waker, Duration::from_secs(1)));
-    assert!(matches!(&waited, Err(ChannelError::Misbehaved(Role::Bob, why)) if why == "data outside a batch"), "{waited:?}");
+    assert!(
+        matches!(&waited, Err(ChannelError::Misbehaved(Role::Bob, why)) if why == "data outside a batch"),
+        "{waited:?}"
+    );
 }
 
 #[test]
@@ -220,7 +256,11 @@ fn a_silent_peer_is_noticed_and_control_frames_are_not_progress() {
         }
     });
     assert!(matches!(alices.recv(Role::Bob), Err(ChannelError::Stalled(Role::Bob))));
-    assert!((Duration::from_secs(5)..Duration::from_secs(6)).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    assert!(
+        (Duration::from_secs(5)..Duration::from_secs(6)).contains(&begin.elapsed()),
+        "{:?}",
+        begin.elapsed()
+    );
     chatter.join().expect("ended");
 }
 
@@ -235,7 +275,10 @@ fn a_frame_that_arrives_slowly_is_progress() {
                 alice.say(&[byte]);
             }
         });
-        assert_eq!(links.recv(Role::Alice).expect("six seconds, but never five without a byte").payload[..], [1, 2, 3]);
+        assert_eq!(
+            links.recv(Role::Alice).expect("six seconds, but never five without a byte").payload[..],
+            [1, 2, 3]
+        );
     });
 }
 
@@ -245,8 +288,15 @@ fn a_peer_that_stops_reading_is_noticed() {
     let begin = Instant::now();
     let sent = links.send(Role::Alice, &data(1), &vec![0; 64 << 20]);
     assert!(matches!(sent, Err(ChannelError::Stalled(Role::Alice))), "{sent:?}");
-    assert!((Duration::from_secs(5)..Duration::from_secs(7)).contains(&begin.elapsed()), "{:?}", begin.elapsed());
-    assert!(matches!(end.link.send(&Header::control(Kind::Waiting), &[0; 1 << 20]), Err(ChannelError::Stalled(_) | ChannelError::Lost(_))));
+    assert!(
+        (Duration::from_secs(5)..Duration::from_secs(7)).contains(&begin.elapsed()),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert!(matches!(
+        end.link.send(&Header::control(Kind::Waiting), &[0; 1 << 20]),
+        Err(ChannelError::Stalled(_) | ChannelError::Lost(_))
+    ));
 }
 
 #[test]
@@ -294,14 +344,26 @@ fn a_link_closed_here_wakes_the_engine() {
 fn bytes_that_are_no_frame_close_the_link_and_are_named() {
     for (bytes, why) in [
         (data(1).encode(9).to_vec(), "a Data frame of 9 bytes; at most 8 can be needed"),
-        (data(1).encode(MAX_PAYLOAD + 1).to_vec(), "a Data frame of 1073741825 bytes; at most 8 can be needed"),
-        (vec![0, 0, 0, 0, 77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], "a frame of unknown type 77"),
-        (Header::control(Kind::Hello).encode(5000).to_vec(), "a Hello frame of 5000 bytes; at most 4096 can be needed"),
+        (
+            data(1).encode(MAX_PAYLOAD + 1).to_vec(),
+            "a Data frame of 1073741825 bytes; at most 8 can be needed",
+        ),
+        (
+            vec![0, 0, 0, 0, 77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            "a frame of unknown type 77",
+        ),
+        (
+            Header::control(Kind::Hello).encode(5000).to_vec(),
+            "a Hello frame of 5000 bytes; at most 4096 can be needed",
+        ),
     ] {
         let (links, end, mut alice) = with_bare_peer(8);
         alice.say(&bytes);
         let received = links.recv(Role::Alice);
-        assert!(matches!(&received, Err(ChannelError::Misbehaved(Role::Alice, said)) if said == why), "{received:?}");
+        assert!(
+            matches!(&received, Err(ChannelError::Misbehaved(Role::Alice, said)) if said == why),
+            "{received:?}"
+        );
         assert_eq!(end.owner.heard(), [why]);
         let mut rest = Vec::new();
         let _ = alice.socket.read_to_end(&mut rest);
@@ -321,7 +383,10 @@ fn a_truncated_frame_ends_with_the_link() {
 #[test]
 fn bytes_that_are_not_tls_close_the_link() {
     let (links, end, mut alice) = with_bare_peer(8);
-    alice.socket.write_all(&[0x17, 3, 3, 0, 40].iter().copied().chain([7; 40]).collect::<Vec<u8>>()).expect("written");
+    alice
+        .socket
+        .write_all(&[0x17, 3, 3, 0, 40].iter().copied().chain([7; 40]).collect::<Vec<u8>>())
+        .expect("written");
     assert!(matches!(links.recv(Role::Alice), Err(ChannelError::Misbehaved(Role::Alice, _))));
     assert_eq!(end.owner.heard(), ["cannot decrypt peer's message"]);
 }
@@ -340,6 +405,9 @@ fn a_polite_end_is_an_end() {
 fn a_message_that_no_frame_holds_is_this_players_fault() {
     let [(bobs, _), _alice] = engaged(100);
     let sent = bobs.send(Role::Alice, &data(0), &vec![0; MAX_PAYLOAD + 1]);
-    assert!(matches!(&sent, Err(ChannelError::Ours(why)) if why.contains("lower --max-rows")), "{sent:?}");
+    assert!(
+        matches!(&sent, Err(ChannelError::Ours(why)) if why.contains("lower --max-rows")),
+        "{sent:?}"
+    );
     assert_eq!(sent.expect_err("refused").peer(), None, "nobody else is blamed");
 }

@@ -1,5 +1,6 @@
-//! ASTRA's comparison: a tree over masked bits (docs/protocol.md, ASTRA). carol deals the digits of R one-hot, alice and bob pick by the public digits of M, and
-//! join the digits' comparisons in two levels of products of bits.
+//! ASTRA's comparison: a tree over masked bits (docs/protocol.md, ASTRA). carol deals the digits of
+//! R one-hot, alice and bob pick by the public digits of M, and join the digits' comparisons in two
+//! levels of products of bits.
 
 use super::block::{blocks, plane_words, Block, Layout, Part, BLOCK, PLANE};
 use super::channel::ChannelError;
@@ -31,7 +32,11 @@ impl Tree {
     fn new<R: Ring>() -> Tree {
         let low = R::DIGITS.len() / 2;
         let digits = [R::DIGITS.len() - low, low];
-        Tree { digits, first: [group(digits[0], true), group(digits[1], false)], second: Group::new(2, vec![0b11]) }
+        Tree {
+            digits,
+            first: [group(digits[0], true), group(digits[1], false)],
+            second: Group::new(2, vec![0b11]),
+        }
     }
 
     fn first_factors(&self) -> usize {
@@ -39,19 +44,26 @@ impl Tree {
     }
 
     fn parts(&self) -> [(Purpose, Part); 3] {
-        let dealt = |groups: &[Group]| Part::Planes(groups.iter().map(|group| group.dealt.len()).sum());
-        [(Purpose::Products1, dealt(&self.first)), (Purpose::Products2, dealt(std::slice::from_ref(&self.second))), (Purpose::TopR, Part::Planes(1))]
+        let dealt =
+            |groups: &[Group]| Part::Planes(groups.iter().map(|group| group.dealt.len()).sum());
+        [
+            (Purpose::Products1, dealt(&self.first)),
+            (Purpose::Products2, dealt(std::slice::from_ref(&self.second))),
+            (Purpose::TopR, Part::Planes(1)),
+        ]
     }
 }
 
-/// The products that compare `digits` digits: factors eq_{d-1} … eq_1 [eq_0], lt_{d-2} … lt_0; one product for each lt but the top one, and with `whole` the product of
-/// all eq. A single digit needs none.
+/// The products that compare `digits` digits: factors eq_{d-1} … eq_1 [eq_0], lt_{d-2} … lt_0; one
+/// product for each lt but the top one, and with `whole` the product of all eq. A single digit
+/// needs none.
 fn group(digits: usize, whole: bool) -> Group {
     if digits == 1 {
         return Group::new(0, vec![]);
     }
     let equals = if whole { digits } else { digits - 1 };
-    let mut products: Vec<u8> = (1..digits).map(|above| ((1 << above) - 1) | (1 << (equals + above - 1))).collect();
+    let mut products: Vec<u8> =
+        (1..digits).map(|above| ((1 << above) - 1) | (1 << (equals + above - 1))).collect();
     products.extend(whole.then_some((1 << digits) - 1));
     Group::new(equals + digits - 1, products)
 }
@@ -69,7 +81,10 @@ fn one_hot<R: Ring>(digits: &[Plane], out: &mut [Plane]) {
             let mut minterm = [u64::MAX; PLANE];
             for b in 0..*width {
                 let flip = if j >> b & 1 == 1 { 0 } else { u64::MAX };
-                minterm.iter_mut().zip(&digits[first + b]).for_each(|(m, digit)| *m &= digit ^ flip);
+                minterm
+                    .iter_mut()
+                    .zip(&digits[first + b])
+                    .for_each(|(m, digit)| *m &= digit ^ flip);
             }
             out[at] = minterm;
             at += 1;
@@ -78,7 +93,8 @@ fn one_hot<R: Ring>(digits: &[Plane], out: &mut [Plane]) {
     }
 }
 
-/// Shares of [M_i < R_i] and [M_i = R_i] for each digit i, picked by the public digits of M (`m`: its planes) from the shared one-hot vectors.
+/// Shares of [M_i < R_i] and [M_i = R_i] for each digit i, picked by the public digits of M (`m`:
+/// its planes) from the shared one-hot vectors.
 #[inline(always)]
 fn pick<R: Ring>(m: &[Plane], one_hot: &[Plane], lead: bool, lt: &mut [Plane], eq: &mut [Plane]) {
     let (mut first_bit, mut first_entry) = (0, 0);
@@ -116,16 +132,26 @@ fn factors(group: &Group, lt: &[Plane], eq: &[Plane], out: &mut [Plane]) {
     out.iter_mut().zip(ordered).take(group.factors).for_each(|(out, factor)| *out = *factor);
 }
 
-/// Planes kept from the first pass: lt of the top digit of the high and of the low group, eq of the high group's, and the top bit of M.
+/// Planes kept from the first pass: lt of the top digit of the high and of the low group, eq of the
+/// high group's, and the top bit of M.
 const KEPT: usize = 4;
 
 impl Comparison for Astra {
     fn parts<R: Ring>(shift: Option<u32>) -> Vec<(Purpose, Part)> {
         let leaves = (Purpose::Leaves, Part::Planes(leaves::<R>()));
-        std::iter::once(leaves).chain(Tree::new::<R>().parts()).chain(selection::parts(shift)).collect()
+        std::iter::once(leaves)
+            .chain(Tree::new::<R>().parts())
+            .chain(selection::parts(shift))
+            .collect()
     }
 
-    fn deal<R: Ring, S: Source>(helper: &mut Helper<R, S>, r: &[u64], msb: Option<(&[u64], u32)>, layout: &Layout, message: &mut [u64]) {
+    fn deal<R: Ring, S: Source>(
+        helper: &mut Helper<R, S>,
+        r: &[u64],
+        msb: Option<(&[u64], u32)>,
+        layout: &Layout,
+        message: &mut [u64],
+    ) {
         let tree = Tree::new::<R>();
         let mut scratch = [0u64; bits::room(LEAVES)];
         for block in blocks(r.len()) {
@@ -166,11 +192,18 @@ impl Comparison for Astra {
         }
     }
 
-    fn assist<R: Ring, S: Source>(_: &mut Helper<R, S>, _: &[u64], _: Option<(&[u64], u32)>) -> Result<(), ChannelError> {
+    fn assist<R: Ring, S: Source>(
+        _: &mut Helper<R, S>,
+        _: &[u64],
+        _: Option<(&[u64], u32)>,
+    ) -> Result<(), ChannelError> {
         Ok(())
     }
 
-    fn select<R: Ring, S: Source>(data: &mut Data<R, S>, t: Difference) -> Result<Masked, ChannelError> {
+    fn select<R: Ring, S: Source>(
+        data: &mut Data<R, S>,
+        t: Difference,
+    ) -> Result<Masked, ChannelError> {
         let n = t.p.len();
         let tree = Tree::new::<R>();
         let (count, lead) = (tree.first_factors(), data.lead());
@@ -184,7 +217,8 @@ impl Comparison for Astra {
             let one_hot = data.read(&t.dealt, Purpose::Leaves, block, &mut scratch);
             let masks = &mut masks[block.planes(count)];
             data.with_carol.planes(data.tag(Purpose::AndMask1), count, block, masks);
-            let (p, own, kept) = (&t.p[block.range()], &mut own[block.planes(count)], &mut kept[block.planes(KEPT)]);
+            let (p, own, kept) =
+                (&t.p[block.range()], &mut own[block.planes(count)], &mut kept[block.planes(KEPT)]);
             vectorized(
                 #[inline(always)]
                 || {
@@ -198,10 +232,19 @@ impl Comparison for Astra {
                     let (low, all) = (tree.digits[1], R::DIGITS.len());
                     let mut open = [EMPTY; FACTORS];
                     factors(&tree.first[0], &lt[low..all], &eq[low..all], &mut open);
-                    factors(&tree.first[1], &lt[..low], &eq[..low], &mut open[tree.first[0].factors..]);
+                    factors(
+                        &tree.first[1],
+                        &lt[..low],
+                        &eq[..low],
+                        &mut open[tree.first[0].factors..],
+                    );
                     store(&open[..count], words, own);
                     own.iter_mut().zip(masks).for_each(|(own, mask)| *own ^= *mask);
-                    store(&[lt[all - 1], lt[low - 1], eq[all - 1], m[R::WINDOW as usize - 1]], words, kept);
+                    store(
+                        &[lt[all - 1], lt[low - 1], eq[all - 1], m[R::WINDOW as usize - 1]],
+                        words,
+                        kept,
+                    );
                 },
             );
         }
@@ -222,18 +265,44 @@ impl Comparison for Astra {
             vectorized(
                 #[inline(always)]
                 || {
-                    let (mut open, mut mask, mut shares) = ([EMPTY; FACTORS], [EMPTY; FACTORS], [EMPTY; PRODUCTS]);
+                    let (mut open, mut mask, mut shares) =
+                        ([EMPTY; FACTORS], [EMPTY; FACTORS], [EMPTY; PRODUCTS]);
                     let mut keep = [EMPTY; KEPT];
                     load(opened, words, &mut open);
                     load(masks, words, &mut mask);
                     load(dealt, words, &mut shares);
                     load(kept, words, &mut keep);
                     let (split, dealt_split) = (tree.first[0].factors, sets[0].len());
-                    let high = |set: &u8| product(*set, &open[..split], &mask[..split], sets[0], &shares[..dealt_split], lead);
-                    let low = |set: &u8| product(*set, &open[split..], &mask[split..], sets[1], &shares[dealt_split..], lead);
+                    let high = |set: &u8| {
+                        product(
+                            *set,
+                            &open[..split],
+                            &mask[..split],
+                            sets[0],
+                            &shares[..dealt_split],
+                            lead,
+                        )
+                    };
+                    let low = |set: &u8| {
+                        product(
+                            *set,
+                            &open[split..],
+                            &mask[split..],
+                            sets[1],
+                            &shares[dealt_split..],
+                            lead,
+                        )
+                    };
                     let above = tree.digits[0] - 1;
-                    let l_high = tree.first[0].products.iter().take(above).fold(keep[0], |sum, set| xor(&sum, &high(set)));
-                    let l_low = tree.first[1].products.iter().fold(keep[1], |sum, set| xor(&sum, &low(set)));
+                    let l_high = tree.first[0]
+                        .products
+                        .iter()
+                        .take(above)
+                        .fold(keep[0], |sum, set| xor(&sum, &high(set)));
+                    let l_low = tree.first[1]
+                        .products
+                        .iter()
+                        .fold(keep[1], |sum, set| xor(&sum, &low(set)));
                     let e_high = tree.first[0].products.get(above).map_or(keep[2], high);
                     keep[0] = l_high;
                     store(&keep, words, kept);
@@ -255,18 +324,26 @@ impl Comparison for Astra {
             let (mut dealt, mut top) = ([0u64; PLANE], [0u64; PLANE]);
             let dealt = data.read(&t.dealt, Purpose::Products2, block, &mut dealt);
             let top = data.read(&t.dealt, Purpose::TopR, block, &mut top);
-            let (opened, masks, kept) = (&second_own[block.planes(2)], &second_masks[block.planes(2)], &kept[block.planes(KEPT)]);
+            let (opened, masks, kept) = (
+                &second_own[block.planes(2)],
+                &second_masks[block.planes(2)],
+                &kept[block.planes(KEPT)],
+            );
             let out = &mut third_own[block.planes(1)];
             vectorized(
                 #[inline(always)]
                 || {
-                    let (mut open, mut mask, mut keep, mut shares) = ([EMPTY; 2], [EMPTY; 2], [EMPTY; KEPT], [EMPTY; 2]);
+                    let (mut open, mut mask, mut keep, mut shares) =
+                        ([EMPTY; 2], [EMPTY; 2], [EMPTY; KEPT], [EMPTY; 2]);
                     load(opened, words, &mut open);
                     load(masks, words, &mut mask);
                     load(kept, words, &mut keep);
                     load(dealt, words, &mut shares);
                     load(top, words, &mut shares[1..]);
-                    let lt = xor(&keep[0], &product(0b11, &open, &mask, &tree.second.dealt, &shares[..1], lead));
+                    let lt = xor(
+                        &keep[0],
+                        &product(0b11, &open, &mask, &tree.second.dealt, &shares[..1], lead),
+                    );
                     // b = [t ≥ 0] = 1 ⊕ M_top ⊕ R_top ⊕ [M < R]
                     let mut b = xor(&lt, &shares[1]);
                     if lead {
@@ -282,14 +359,21 @@ impl Comparison for Astra {
         data.recycle(theirs);
 
         let y = selection::select(data, &t, &third_own, &t.dealt, Some(&rho));
-        [kept, masks, own, second_masks, second_own, third_own, rho].into_iter().for_each(|buffer| data.workspace.give(buffer));
+        [kept, masks, own, second_masks, second_own, third_own, rho]
+            .into_iter()
+            .for_each(|buffer| data.workspace.give(buffer));
         data.finish(t);
         data.remask(y)
     }
 }
 
 /// The masks of a level's factors, which carol shares with alice and bob each.
-fn common_masks<R: Ring, S: Source>(helper: &Helper<R, S>, purpose: Purpose, count: usize, block: Block) -> [Plane; FACTORS] {
+fn common_masks<R: Ring, S: Source>(
+    helper: &Helper<R, S>,
+    purpose: Purpose,
+    count: usize,
+    block: Block,
+) -> [Plane; FACTORS] {
     let words = block.words();
     let (mut alice, mut bob) = ([0u64; bits::room(FACTORS)], [0u64; bits::room(FACTORS)]);
     let (alice, bob) = (&mut alice[..count * words], &mut bob[..count * words]);

@@ -1,7 +1,10 @@
-//! Test builds only (feature `audit`): writes down which part of which key's stream is used, so that a test can see that none is used twice.
+//! Test builds only (feature `audit`): writes down which part of which key's stream is used, so
+//! that a test can see that none is used twice.
 //!
-//! A record has 40 bytes: the first 16 of the key's SHA-256, then as little-endian 64-bit numbers the upper half of the counter block, the first counter and how
-//! many. SECUREMODEL_AUDIT names the folder; each process writes a file of its own there. SECUREMODEL_AUDIT_FREEZE stops the counters of keys: what the test must notice.
+//! A record has 40 bytes: the first 16 of the key's SHA-256, then as little-endian 64-bit numbers
+//! the upper half of the counter block, the first counter and how many. SECUREMODEL_AUDIT names the
+//! folder; each process writes a file of its own there. SECUREMODEL_AUDIT_FREEZE stops the counters
+//! of keys: what the test must notice.
 
 use std::fs::File;
 use std::io::Write;
@@ -23,9 +26,16 @@ pub fn record(key: &KeyId, head: u64, first: u64, blocks: u64) {
     static FILE: OnceLock<Option<File>> = OnceLock::new();
     let open = || {
         let folder = PathBuf::from(std::env::var_os("SECUREMODEL_AUDIT")?);
-        let player = std::env::args().skip_while(|arg| arg != "--player").nth(1).unwrap_or_default();
+        let player =
+            std::env::args().skip_while(|arg| arg != "--player").nth(1).unwrap_or_default();
         let name = folder.join(format!("{player}-{}", std::process::id()));
-        Some(File::options().create(true).append(true).open(name).unwrap_or_else(|e| panic!("the audit cannot be written: {e}")))
+        Some(
+            File::options()
+                .create(true)
+                .append(true)
+                .open(name)
+                .unwrap_or_else(|e| panic!("the audit cannot be written: {e}")),
+        )
     };
     let Some(mut file) = FILE.get_or_init(open).as_ref() else { return };
     let mut line = [0; 40];

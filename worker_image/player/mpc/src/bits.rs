@@ -1,4 +1,5 @@
-//! Bit planes of a block: plane b holds bit b of every element, element e at bit e mod 64 of word ⌊e / 64⌋.
+//! Bit planes of a block: plane b holds bit b of every element, element e at bit e mod 64 of word
+//! ⌊e / 64⌋.
 
 use super::block::{BLOCK, PLANE};
 
@@ -41,12 +42,19 @@ pub(super) fn values(planes: &[u64], count: usize, out: &mut [u64]) {
     }
 }
 
-/// One step of transposing a 64 x 64 bit matrix: the off-diagonal squares of that width change places (Hacker's Delight, section 7-3, mirrored). Rows from `count` on
-/// are not wanted, or are zero.
+/// One step of transposing a 64 x 64 bit matrix: the off-diagonal squares of that width change
+/// places (Hacker's Delight, section 7-3, mirrored). Rows from `count` on are not wanted, or are
+/// zero.
 #[inline(always)]
 fn swap(rows: &mut Matrices, width: usize, count: usize) {
-    const MASKS: [u64; 6] =
-        [0x5555_5555_5555_5555, 0x3333_3333_3333_3333, 0x0f0f_0f0f_0f0f_0f0f, 0x00ff_00ff_00ff_00ff, 0x0000_ffff_0000_ffff, 0x0000_0000_ffff_ffff];
+    const MASKS: [u64; 6] = [
+        0x5555_5555_5555_5555,
+        0x3333_3333_3333_3333,
+        0x0f0f_0f0f_0f0f_0f0f,
+        0x00ff_00ff_00ff_00ff,
+        0x0000_ffff_0000_ffff,
+        0x0000_0000_ffff_ffff,
+    ];
     let mask = MASKS[width.trailing_zeros() as usize];
     for group in rows.chunks_exact_mut(2 * width).take(count.div_ceil(2 * width)) {
         let (low, high) = group.split_at_mut(width);
@@ -78,7 +86,8 @@ pub(super) fn masks(plane: &[u64], out: &mut [u64]) {
     }
 }
 
-/// bit − a modulo 2^count, where `a` has `count` planes and `bit` is one: a borrow that ripples through the planes.
+/// bit − a modulo 2^count, where `a` has `count` planes and `bit` is one: a borrow that ripples
+/// through the planes.
 #[inline(always)]
 pub(super) fn subtract(bit: &[u64], a: &[u64], out: &mut [u64]) {
     let words = bit.len();

@@ -1,5 +1,6 @@
-//! Tensors are worked through in blocks that fit the first-level cache; messages and random streams are laid out block after block, so that one pass over memory
-//! does all the work between two messages (docs/protocol.md, Order and packing of messages).
+//! Tensors are worked through in blocks that fit the first-level cache; messages and random streams
+//! are laid out block after block, so that one pass over memory does all the work between two
+//! messages (docs/protocol.md, Order and packing of messages).
 
 use std::ops::Range;
 
@@ -88,7 +89,10 @@ impl Layout {
     }
 
     pub(super) fn part(&self, purpose: Purpose) -> Part {
-        self.0.iter().find(|(found, _)| *found == purpose).map_or(Part::Planes(0), |(_, part)| *part)
+        self.0
+            .iter()
+            .find(|(found, _)| *found == purpose)
+            .map_or(Part::Planes(0), |(_, part)| *part)
     }
 
     /// Where a part of a block is.

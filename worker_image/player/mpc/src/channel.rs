@@ -1,4 +1,5 @@
-//! What the protocol needs of the network: tagged messages between two parties, in order, with bounded waits.
+//! What the protocol needs of the network: tagged messages between two parties, in order, with
+//! bounded waits.
 
 use crate::role::Role;
 
@@ -20,19 +21,34 @@ impl ChannelError {
     /// The peer at fault; nobody if it is this player.
     pub fn peer(&self) -> Option<Role> {
         match self {
-            ChannelError::Lost(peer) | ChannelError::Stalled(peer) | ChannelError::Misbehaved(peer, _) => Some(*peer),
+            ChannelError::Lost(peer)
+            | ChannelError::Stalled(peer)
+            | ChannelError::Misbehaved(peer, _) => Some(*peer),
             ChannelError::Ours(_) => None,
         }
     }
 }
 
-/// Messages of one batch. `instruction` and `step` are the tag that both ends derive from the program.
+/// Messages of one batch. `instruction` and `step` are the tag that both ends derive from the
+/// program.
 pub trait Channel {
     /// Sends a message; at the latest when this party next waits in `recv` it is on its way.
-    fn send(&mut self, to: Role, instruction: u32, step: u8, words: &[u64]) -> Result<(), ChannelError>;
+    fn send(
+        &mut self,
+        to: Role,
+        instruction: u32,
+        step: u8,
+        words: &[u64],
+    ) -> Result<(), ChannelError>;
 
     /// The message with this tag, exactly `words` words long.
-    fn recv(&mut self, from: Role, instruction: u32, step: u8, words: usize) -> Result<Vec<u64>, ChannelError>;
+    fn recv(
+        &mut self,
+        from: Role,
+        instruction: u32,
+        step: u8,
+        words: usize,
+    ) -> Result<Vec<u64>, ChannelError>;
 
     /// Gives the buffer of a message from this party back for another one.
     fn recycle(&mut self, from: Role, buffer: Vec<u64>);

@@ -1,4 +1,5 @@
-//! alice and bob: masked sharing (docs/protocol.md). Formulas there, in the same names; here their order, block by block.
+//! alice and bob: masked sharing (docs/protocol.md). Formulas there, in the same names; here their
+//! order, block by block.
 
 use std::marker::PhantomData;
 
@@ -6,7 +7,10 @@ use super::block::{blocks, Block, Layout, Part, BLOCK};
 use super::prg::{Purpose, Source, Tag};
 use super::ring::Ring;
 use super::simd::vectorized;
-use super::{bits, kernels, truncation, Channel, ChannelError, Comparison, Input, Linear, Masked, Product, Protocol, Step, Workspace};
+use super::{
+    bits, kernels, truncation, Channel, ChannelError, Comparison, Input, Linear, Masked, Product,
+    Protocol, Step, Workspace,
+};
 use crate::role::Role;
 use crate::shares::Weight;
 
@@ -44,7 +48,8 @@ pub(super) struct Difference {
     pub dealt: Dealt,
 }
 
-/// The correction of a truncation by the opened most significant bit: f = k·(1 − 2c), k = 2^(SIGN − shift).
+/// The correction of a truncation by the opened most significant bit: f = k·(1 − 2c), k = 2^(SIGN −
+/// shift).
 struct Msb {
     /// The planes of c.
     c: Vec<u64>,
@@ -92,16 +97,32 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
     }
 
     /// carol's message for `n` elements.
-    pub(super) fn dealt(&mut self, step: Step, layout: Layout, n: usize) -> Result<Dealt, ChannelError> {
+    pub(super) fn dealt(
+        &mut self,
+        step: Step,
+        layout: Layout,
+        n: usize,
+    ) -> Result<Dealt, ChannelError> {
         let message = match self.role {
             Role::Alice => None,
-            _ => Some(self.channel.recv(Role::Carol, self.instruction, step.at(self.level), layout.words(n))?),
+            _ => Some(self.channel.recv(
+                Role::Carol,
+                self.instruction,
+                step.at(self.level),
+                layout.words(n),
+            )?),
         };
         Ok(Dealt { layout, message })
     }
 
     /// This player's part of what carol dealt for a block; `scratch` has room for it.
-    pub(super) fn read<'s>(&self, dealt: &'s Dealt, purpose: Purpose, block: Block, scratch: &'s mut [u64]) -> &'s [u64] {
+    pub(super) fn read<'s>(
+        &self,
+        dealt: &'s Dealt,
+        purpose: Purpose,
+        block: Block,
+        scratch: &'s mut [u64],
+    ) -> &'s [u64] {
         if dealt.message.is_some() {
             return dealt.bobs(purpose, block);
         }
@@ -125,7 +146,10 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
 
     pub(super) fn finish(&mut self, t: Difference) {
         self.discard(t.dealt);
-        [Some(t.p), t.r, t.msb.map(|msb| msb.c)].into_iter().flatten().for_each(|buffer| self.workspace.give(buffer));
+        [Some(t.p), t.r, t.msb.map(|msb| msb.c)]
+            .into_iter()
+            .flatten()
+            .for_each(|buffer| self.workspace.give(buffer));
     }
 
     /// A share becomes a masked value: fresh λ, one exchange.
@@ -148,8 +172,14 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
         Ok(Masked { m: share, l })
     }
 
-    /// Opens o = z + r + OFFSET, and what follows from it: t = ⌊z / 2^shift⌋ (or one more) as a difference.
-    fn open(&mut self, Product(mut z): Product, shift: u32, more: Vec<(Purpose, Part)>) -> Result<Difference, ChannelError> {
+    /// Opens o = z + r + OFFSET, and what follows from it: t = ⌊z / 2^shift⌋ (or one more) as a
+    /// difference.
+    fn open(
+        &mut self,
+        Product(mut z): Product,
+        shift: u32,
+        more: Vec<(Purpose, Part)>,
+    ) -> Result<Difference, ChannelError> {
         let n = z.len();
         let mut gamma = [0u64; BLOCK];
         for block in blocks(n) {
@@ -164,7 +194,8 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
         let mut c = self.workspace.take(super::block::plane_words(n, 1));
         let k = 1u64 << (R::SIGN - shift);
         for block in blocks(n) {
-            let (p, theirs, c) = (&mut z[block.range()], &theirs[block.range()], &mut c[block.planes(1)]);
+            let (p, theirs, c) =
+                (&mut z[block.range()], &theirs[block.range()], &mut c[block.planes(1)]);
             vectorized(
                 #[inline(always)]
                 || {
@@ -174,17 +205,25 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
                     bits::plane(p, R::SIGN, c);
                     for p in p.iter_mut() {
                         let msb = *p >> R::SIGN;
-                        *p = R::add(((*p & R::LOW) >> shift).wrapping_sub(R::OFFSET >> shift), k.wrapping_mul(msb));
+                        *p = R::add(
+                            ((*p & R::LOW) >> shift).wrapping_sub(R::OFFSET >> shift),
+                            k.wrapping_mul(msb),
+                        );
                     }
                 },
             );
         }
         self.recycle(theirs);
-        let dealt = self.dealt(Step::Deal, Layout::new(truncation::parts(shift).into_iter().chain(more)), n)?;
+        let dealt = self.dealt(
+            Step::Deal,
+            Layout::new(truncation::parts(shift).into_iter().chain(more)),
+            n,
+        )?;
         Ok(Difference { p: z, r: None, msb: Some(Msb { c, shift }), dealt })
     }
 
-    /// ±(ρ << (SIGN − shift)) by the bits of c, added to `out`; `rho`: shares modulo 2^(shift + 1), as planes.
+    /// ±(ρ << (SIGN − shift)) by the bits of c, added to `out`; `rho`: shares modulo 2^(shift + 1),
+    /// as planes.
     fn add_correction(msb: &Msb, block: Block, rho: &[u64], out: &mut [u64]) {
         let (mut values, mut c) = ([0u64; BLOCK], [0u64; BLOCK]);
         let (values, c) = (&mut values[..block.len], &mut c[..block.len]);
@@ -219,12 +258,24 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
         );
         if let Some(msb) = &t.msb {
             let mut scratch = [0u64; bits::room(32)];
-            Self::add_correction(msb, block, self.read(&t.dealt, Purpose::RhoM, block, &mut scratch), out);
+            Self::add_correction(
+                msb,
+                block,
+                self.read(&t.dealt, Purpose::RhoM, block, &mut scratch),
+                out,
+            );
         }
     }
 
     /// This player's additive share of s·t, from what carol dealt of s.
-    pub(super) fn share_of_product(&self, t: &Difference, second: &Dealt, s: &[u64], block: Block, out: &mut [u64]) {
+    pub(super) fn share_of_product(
+        &self,
+        t: &Difference,
+        second: &Dealt,
+        s: &[u64],
+        block: Block,
+        out: &mut [u64],
+    ) {
         let mut scratch = [0u64; BLOCK];
         let s_r = self.read(second, Purpose::SigmaR, block, &mut scratch);
         let p = &t.p[block.range()];
@@ -238,7 +289,12 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
         );
         if let Some(msb) = &t.msb {
             let mut scratch = [0u64; bits::room(32)];
-            Self::add_correction(msb, block, self.read(second, Purpose::SigmaRhoM, block, &mut scratch), out);
+            Self::add_correction(
+                msb,
+                block,
+                self.read(second, Purpose::SigmaRhoM, block, &mut scratch),
+                out,
+            );
         }
     }
 
@@ -282,7 +338,8 @@ impl<R: Ring, S: Source, C: Comparison> Protocol<C> for Data<'_, R, S> {
         self.workspace
     }
 
-    /// alice knows bob's masked share already, and sends hers; bob has sent his with the word that the request came.
+    /// alice knows bob's masked share already, and sends hers; bob has sent his with the word that
+    /// the request came.
     fn input(&mut self, input: Input, n: usize) -> Result<Masked, ChannelError> {
         match input {
             Input::Alice { share: mut m, bob } if m.len() == n && bob.len() == n => {
@@ -295,12 +352,20 @@ impl<R: Ring, S: Source, C: Comparison> Protocol<C> for Data<'_, R, S> {
                 Ok(Masked { m, l })
             }
             Input::Bob { masked: mut m, mask: l } if m.len() == n && l.len() == n => {
-                let theirs = self.channel.recv(Role::Alice, self.instruction, Step::Mask.at(self.level), n)?;
+                let theirs = self.channel.recv(
+                    Role::Alice,
+                    self.instruction,
+                    Step::Mask.at(self.level),
+                    n,
+                )?;
                 add_into::<R>(&mut m, &theirs);
                 self.recycle(theirs);
                 Ok(Masked { m, l })
             }
-            _ => Err(ChannelError::Ours(format!("an input of {n} elements, as {} has it, is needed", self.role))),
+            _ => Err(ChannelError::Ours(format!(
+                "an input of {n} elements, as {} has it, is needed",
+                self.role
+            ))),
         }
     }
 
@@ -344,7 +409,11 @@ impl<R: Ring, S: Source, C: Comparison> Protocol<C> for Data<'_, R, S> {
         Some(self.rerandomized(t))
     }
 
-    fn truncate_output(&mut self, z: Product, shift: u32) -> Result<Option<Vec<u64>>, ChannelError> {
+    fn truncate_output(
+        &mut self,
+        z: Product,
+        shift: u32,
+    ) -> Result<Option<Vec<u64>>, ChannelError> {
         let t = self.open(z, shift, vec![])?;
         let share = self.shares(t);
         Ok(Some(self.rerandomized(share)))

@@ -1,6 +1,8 @@
-//! Arithmetic modulo a small prime on 64 elements at a time, a byte or sixteen bits an element, so that every loop is a few vector instructions.
+//! Arithmetic modulo a small prime on 64 elements at a time, a byte or sixteen bits an element, so
+//! that every loop is a few vector instructions.
 //!
-//! Three digits in base p are one sixteen-bit number (37^3 < 2^16): messages and random streams consist of such triples.
+//! Three digits in base p are one sixteen-bit number (37^3 < 2^16): messages and random streams
+//! consist of such triples.
 
 use super::block::{triple_words, Block, BLOCK};
 use super::ring::Ring;
@@ -28,7 +30,8 @@ pub(super) fn reduce<R: Ring>(t: u8) -> u8 {
     t.min(t.wrapping_sub(p))
 }
 
-/// The part of a block's values that chunk `at` has; the arrays of blocks have room for whole chunks.
+/// The part of a block's values that chunk `at` has; the arrays of blocks have room for whole
+/// chunks.
 #[inline(always)]
 pub(super) fn chunk<T>(values: &[T; BLOCK], at: usize) -> &[T; LANES] {
     match values[at * LANES..].first_chunk() {
@@ -57,14 +60,16 @@ pub(super) fn unpack(plane: &[u16; BLOCK], at: usize, base: u16) -> [Digit; 3] {
 pub(super) fn pack<R: Ring>(digits: &[Digit], plane: &mut [u16; BLOCK], at: usize) {
     let out = &mut plane[at * LANES..][..LANES];
     for e in 0..LANES {
-        out[e] = u16::from(digits[0][e]) + R::PRIME * (u16::from(digits[1][e]) + R::PRIME * u16::from(digits[2][e]));
+        out[e] = u16::from(digits[0][e])
+            + R::PRIME * (u16::from(digits[1][e]) + R::PRIME * u16::from(digits[2][e]));
     }
 }
 
 /// A block's triples out of a message, where its planes are only as long as the block.
 pub(super) fn from_message<R: Ring>(words: &[u64], block: Block, out: &mut Triples) {
     let numbers: &[u16] = bytemuck::cast_slice(words);
-    for (plane, out) in numbers.chunks_exact(4 * triple_words(block.len)).zip(out).take(R::TRIPLES) {
+    for (plane, out) in numbers.chunks_exact(4 * triple_words(block.len)).zip(out).take(R::TRIPLES)
+    {
         out[..plane.len()].copy_from_slice(plane);
     }
 }
@@ -72,7 +77,9 @@ pub(super) fn from_message<R: Ring>(words: &[u64], block: Block, out: &mut Tripl
 /// The inverse of `from_message`. What is beyond the block's end becomes zero.
 pub(super) fn to_message<R: Ring>(triples: &Triples, block: Block, words: &mut [u64]) {
     let numbers: &mut [u16] = bytemuck::cast_slice_mut(words);
-    for (plane, triples) in numbers.chunks_exact_mut(4 * triple_words(block.len)).zip(triples).take(R::TRIPLES) {
+    for (plane, triples) in
+        numbers.chunks_exact_mut(4 * triple_words(block.len)).zip(triples).take(R::TRIPLES)
+    {
         plane[..block.len].copy_from_slice(&triples[..block.len]);
         plane[block.len..].fill(0);
     }

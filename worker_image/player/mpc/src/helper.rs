@@ -1,4 +1,5 @@
-//! carol: deals what the data players need, from masks that she shares with each of them; all of it is independent of the input.
+//! carol: deals what the data players need, from masks that she shares with each of them; all of it
+//! is independent of the input.
 
 use std::marker::PhantomData;
 
@@ -6,7 +7,10 @@ use super::block::{blocks, Layout, BLOCK};
 use super::prg::{Purpose, Source, Tag};
 use super::ring::Ring;
 use super::simd::vectorized;
-use super::{bits, kernels, truncation, Channel, ChannelError, Comparison, Input, Linear, Masked, Product, Protocol, Step, Workspace};
+use super::{
+    bits, kernels, truncation, Channel, ChannelError, Comparison, Input, Linear, Masked, Product,
+    Protocol, Step, Workspace,
+};
 use crate::role::Role;
 use crate::shares::Weight;
 
@@ -35,7 +39,12 @@ impl<R: Ring, S: Source> Helper<'_, R, S> {
         Ok(())
     }
 
-    pub(super) fn recv(&mut self, from: Role, step: Step, words: usize) -> Result<Vec<u64>, ChannelError> {
+    pub(super) fn recv(
+        &mut self,
+        from: Role,
+        step: Step,
+        words: usize,
+    ) -> Result<Vec<u64>, ChannelError> {
         self.channel.recv(from, self.instruction, step.at(self.level), words)
     }
 
@@ -52,15 +61,32 @@ impl<R: Ring, S: Source> Helper<'_, R, S> {
         Masked { m: vec![], l }
     }
 
-    /// Deals values as additive shares: alice's come from the common stream, bob's go into his message.
-    pub(super) fn deal_words(&self, purpose: Purpose, first: usize, values: &[u64], out: &mut [u64]) {
+    /// Deals values as additive shares: alice's come from the common stream, bob's go into his
+    /// message.
+    pub(super) fn deal_words(
+        &self,
+        purpose: Purpose,
+        first: usize,
+        values: &[u64],
+        out: &mut [u64],
+    ) {
         self.with_alice.words(self.tag(purpose), first, out);
         out.iter_mut().zip(values).for_each(|(out, v)| *out = R::sub(*v, *out));
     }
 
-    /// Deals what the truncation of a block needs. `r` is κ at first; it becomes R, and `rho_m` the plane of ρ_m.
-    fn deal_truncation(&self, r: &mut [u64], rho_m: &mut [u64], shift: u32, block: super::block::Block, layout: &Layout, message: &mut [u64]) {
-        let (mut alice, mut bob, mut planes) = ([0u64; BLOCK], [0u64; BLOCK], [0u64; bits::room(32)]);
+    /// Deals what the truncation of a block needs. `r` is κ at first; it becomes R, and `rho_m` the
+    /// plane of ρ_m.
+    fn deal_truncation(
+        &self,
+        r: &mut [u64],
+        rho_m: &mut [u64],
+        shift: u32,
+        block: super::block::Block,
+        layout: &Layout,
+        message: &mut [u64],
+    ) {
+        let (mut alice, mut bob, mut planes) =
+            ([0u64; BLOCK], [0u64; BLOCK], [0u64; bits::room(32)]);
         let (alice, bob) = (&mut alice[..block.len], &mut bob[..block.len]);
         let count = shift as usize + 1;
         let planes = &mut planes[..count * block.words()];
@@ -83,13 +109,28 @@ impl<R: Ring, S: Source> Helper<'_, R, S> {
     }
 
     /// Deals a truncation, and what C wants beside it.
-    fn deal<C: Comparison>(&mut self, Product(mut r): Product, shift: u32, compare: bool) -> Result<Masked, ChannelError> {
+    fn deal<C: Comparison>(
+        &mut self,
+        Product(mut r): Product,
+        shift: u32,
+        compare: bool,
+    ) -> Result<Masked, ChannelError> {
         let n = r.len();
         let more = if compare { C::parts::<R>(Some(shift)) } else { vec![] };
         let layout = Layout::new(truncation::parts(shift).into_iter().chain(more));
-        let (mut message, mut rho_m) = (self.workspace.take(layout.words(n)), self.workspace.take(super::block::plane_words(n, 1)));
+        let (mut message, mut rho_m) = (
+            self.workspace.take(layout.words(n)),
+            self.workspace.take(super::block::plane_words(n, 1)),
+        );
         for block in blocks(n) {
-            self.deal_truncation(&mut r[block.range()], &mut rho_m[block.planes(1)], shift, block, &layout, &mut message);
+            self.deal_truncation(
+                &mut r[block.range()],
+                &mut rho_m[block.planes(1)],
+                shift,
+                block,
+                &layout,
+                &mut message,
+            );
         }
         let msb = Some((&rho_m[..], shift));
         if compare {
@@ -115,9 +156,14 @@ impl<R: Ring, S: Source, C: Comparison> Protocol<C> for Helper<'_, R, S> {
     }
 
     fn input(&mut self, input: Input, n: usize) -> Result<Masked, ChannelError> {
-        let Input::Carol { mask } = input else { return Err(ChannelError::Ours("the input is for a data player".into())) };
+        let Input::Carol { mask } = input else {
+            return Err(ChannelError::Ours("the input is for a data player".into()));
+        };
         if mask.len() != n {
-            return Err(ChannelError::Ours(format!("a mask of {n} elements is needed, this one has {}", mask.len())));
+            return Err(ChannelError::Ours(format!(
+                "a mask of {n} elements is needed, this one has {}",
+                mask.len()
+            )));
         }
         let mut l = mask;
         let mut alice = self.workspace.take(n);
@@ -165,12 +211,23 @@ impl<R: Ring, S: Source, C: Comparison> Protocol<C> for Helper<'_, R, S> {
         None
     }
 
-    fn truncate_output(&mut self, Product(mut r): Product, shift: u32) -> Result<Option<Vec<u64>>, ChannelError> {
+    fn truncate_output(
+        &mut self,
+        Product(mut r): Product,
+        shift: u32,
+    ) -> Result<Option<Vec<u64>>, ChannelError> {
         let layout = Layout::new(truncation::parts(shift));
         let mut message = self.workspace.take(layout.words(r.len()));
         let mut rho_m = [0u64; bits::room(1)];
         for block in blocks(r.len()) {
-            self.deal_truncation(&mut r[block.range()], &mut rho_m[..block.words()], shift, block, &layout, &mut message);
+            self.deal_truncation(
+                &mut r[block.range()],
+                &mut rho_m[..block.words()],
+                shift,
+                block,
+                &layout,
+                &mut message,
+            );
         }
         self.send(Step::Deal, message)?;
         Ok(None)

@@ -1,7 +1,9 @@
-//! Linear algebra in the ring: the one place where the players' time goes that is neither randomness nor waiting.
+//! Linear algebra in the ring: the one place where the players' time goes that is neither
+//! randomness nor waiting.
 //!
-//! A matrix is packed into panels of eight columns, padded with zeros. An output row is the product of a matrix with a window of the input: a few runs of ring
-//! elements, equally far apart (the rows of a convolution's window in (H, W, C) order; for a matrix product one run).
+//! A matrix is packed into panels of eight columns, padded with zeros. An output row is the product
+//! of a matrix with a window of the input: a few runs of ring elements, equally far apart (the rows
+//! of a convolution's window in (H, W, C) order; for a matrix product one run).
 
 #[cfg(target_arch = "x86_64")]
 use super::simd::x86;
@@ -37,7 +39,8 @@ impl Matrix {
     }
 }
 
-/// Where the input of each output row is: `runs` runs of `run` elements, `pitch` apart; `starts` has the first of each row.
+/// Where the input of each output row is: `runs` runs of `run` elements, `pitch` apart; `starts`
+/// has the first of each row.
 pub struct Windows<'a> {
     pub starts: &'a [usize],
     pub runs: usize,
@@ -56,7 +59,10 @@ fn accumulate_with(level: Level, out: &mut [u64], terms: &[(&[u64], &Matrix)], w
     let last = windows.starts.iter().max().copied().unwrap_or(0);
     for (x, matrix) in terms {
         assert_eq!((matrix.k, matrix.n), (windows.runs * windows.run, first.n));
-        assert!(windows.starts.is_empty() || last + span <= x.len(), "a window ends outside its tensor");
+        assert!(
+            windows.starts.is_empty() || last + span <= x.len(),
+            "a window ends outside its tensor"
+        );
     }
     assert_eq!(out.len(), windows.starts.len() * first.n);
     match level {
@@ -89,7 +95,13 @@ fn all_rows<L: Lanes>(out: &mut [u64], terms: &[(&[u64], &Matrix)], windows: &Wi
 
 /// R output rows from row `r` on.
 #[inline(always)]
-fn rows<L: Lanes, const R: usize>(out: &mut [u64], terms: &[(&[u64], &Matrix)], windows: &Windows, r: usize, n: usize) {
+fn rows<L: Lanes, const R: usize>(
+    out: &mut [u64],
+    terms: &[(&[u64], &Matrix)],
+    windows: &Windows,
+    r: usize,
+    n: usize,
+) {
     for panel in 0..n.div_ceil(LANES) {
         let mut sums = [L::load(&L::ZERO); R];
         for (x, matrix) in terms {
@@ -115,7 +127,8 @@ fn rows<L: Lanes, const R: usize>(out: &mut [u64], terms: &[(&[u64], &Matrix)], 
     }
 }
 
-/// The windows of a convolution, valid padding: `image` (H, W, C) and `result` (H', W', O) are shapes of one row of the batch. Writes where they start.
+/// The windows of a convolution, valid padding: `image` (H, W, C) and `result` (H', W', O) are
+/// shapes of one row of the batch. Writes where they start.
 pub fn convolution<'a>(
     image: &[usize],
     result: &[usize],
@@ -153,7 +166,8 @@ pub struct Pooling {
 }
 
 impl Pooling {
-    /// For every pixel of the result: `visit(from, to)` with the first element of the input's pixel (dy, dx) of its window and of the result's pixel.
+    /// For every pixel of the result: `visit(from, to)` with the first element of the input's pixel
+    /// (dy, dx) of its window and of the result's pixel.
     #[inline(always)]
     fn pixels(&self, x: usize, [dy, dx]: [usize; 2], mut visit: impl FnMut(usize, usize)) {
         let [height, width, channels] = self.image;
@@ -162,7 +176,10 @@ impl Pooling {
             for y in 0..self.result[0] {
                 let line = row * height + y * self.stride[0] + dy * self.dilation[0];
                 for column in 0..self.result[1] {
-                    visit((line * width + column * self.stride[1] + dx * self.dilation[1]) * channels, to);
+                    visit(
+                        (line * width + column * self.stride[1] + dx * self.dilation[1]) * channels,
+                        to,
+                    );
                     to += channels;
                 }
             }
@@ -187,7 +204,9 @@ impl Pooling {
     /// Pixel (dy, dx) of every window.
     pub fn pick(&self, x: &[u64], offset: [usize; 2], out: &mut [u64]) {
         let channels = self.image[2];
-        self.pixels(x.len(), offset, |from, to| out[to..to + channels].copy_from_slice(&x[from..from + channels]));
+        self.pixels(x.len(), offset, |from, to| {
+            out[to..to + channels].copy_from_slice(&x[from..from + channels])
+        });
     }
 }
 
@@ -199,7 +218,11 @@ pub fn transpose(x: &[u64], shape: &[usize], perm: &[usize], out: &mut [u64]) {
     }
     let mut order = vec![0usize];
     for p in perm {
-        order = order.iter().flat_map(|base| (0..shape[*p]).map(move |i| (base, i))).map(|(base, i)| base + i * strides[*p]).collect();
+        order = order
+            .iter()
+            .flat_map(|base| (0..shape[*p]).map(move |i| (base, i)))
+            .map(|(base, i)| base + i * strides[*p])
+            .collect();
     }
     for (row, out) in x.chunks_exact(order.len()).zip(out.chunks_exact_mut(order.len())) {
         out.iter_mut().zip(&order).for_each(|(o, from)| *o = row[*from]);
@@ -245,8 +268,11 @@ mod tests {
         for (index, got) in out.iter().enumerate() {
             let (b, y, x, o) = (index / 12, index / 6 % 2, index / 3 % 2, index % 3);
             let mut want = 0;
-            for (dy, dx, c) in (0..3).flat_map(|dy| (0..2).flat_map(move |dx| (0..2).map(move |c| (dy, dx, c)))) {
-                want += image[((b * 4 + y + dy) * 4 + 2 * x + dx) * 2 + c] * kernel[((dy * 2 + dx) * 2 + c) * 3 + o];
+            for (dy, dx, c) in
+                (0..3).flat_map(|dy| (0..2).flat_map(move |dx| (0..2).map(move |c| (dy, dx, c))))
+            {
+                want += image[((b * 4 + y + dy) * 4 + 2 * x + dx) * 2 + c]
+                    * kernel[((dy * 2 + dx) * 2 + c) * 3 + o];
             }
             assert_eq!(*got, want, "element {index}");
         }
@@ -258,7 +284,9 @@ mod tests {
         let sums = |result: [usize; 2], dilation: [usize; 2]| {
             let mut out = vec![0; result[0] * result[1]];
             let pooling = Pooling { image: [3, 3, 1], result, dilation, stride: [1, 1] };
-            [[0, 0], [0, 1], [1, 0], [1, 1]].into_iter().for_each(|offset| pooling.add(&image, offset, &mut out));
+            [[0, 0], [0, 1], [1, 0], [1, 1]]
+                .into_iter()
+                .for_each(|offset| pooling.add(&image, offset, &mut out));
             out
         };
         assert_eq!((sums([2, 2], [1, 1]), sums([1, 1], [2, 2])), (vec![8, 12, 20, 24], vec![16]));

@@ -1,7 +1,8 @@
 //! Secure computation: runs a program on shares. docs/protocol.md is the definition.
 //!
-//! `run` walks over the program. What an instruction does to shares is `data`'s (alice and bob) and `helper`'s (carol) business, the same for both protocols but for
-//! the comparison: `securenn` and `astra`. Nothing here knows of sockets or clocks: a `Channel` carries the messages.
+//! `run` walks over the program. What an instruction does to shares is `data`'s (alice and bob) and
+//! `helper`'s (carol) business, the same for both protocols but for the comparison: `securenn` and
+//! `astra`. Nothing here knows of sockets or clocks: a `Channel` carries the messages.
 
 mod astra;
 #[cfg(feature = "audit")]
@@ -47,7 +48,8 @@ use crate::protocol::ProtocolName;
 use crate::role::Role;
 use crate::shares::{Shares, Weight};
 
-/// The keys of one batch, one a pair that this role belongs to. They are used for one `run` and never again.
+/// The keys of one batch, one a pair that this role belongs to. They are used for one `run` and
+/// never again.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct BatchKeys {
     pub ab: Option<[u8; 16]>,
@@ -55,7 +57,8 @@ pub struct BatchKeys {
     pub bc: Option<[u8; 16]>,
 }
 
-/// The input as each role has it, all rows of the batch. bob has masked his share, and sent it to alice, before there was a batch.
+/// The input as each role has it, all rows of the batch. bob has masked his share, and sent it to
+/// alice, before there was a batch.
 pub enum Input {
     /// x_a, and bob's x_b + λ_b.
     Alice { share: Vec<u64>, bob: Vec<u64> },
@@ -121,9 +124,14 @@ impl Linear<'_> {
     /// For `elements` elements of all rows.
     fn windows<'s>(&self, elements: usize, starts: &'s mut Vec<usize>) -> Windows<'s> {
         match self {
-            Linear::Conv2d { image, result, kernel, stride } => {
-                kernels::convolution(image, result, *kernel, *stride, elements / image.iter().product::<usize>(), starts)
-            }
+            Linear::Conv2d { image, result, kernel, stride } => kernels::convolution(
+                image,
+                result,
+                *kernel,
+                *stride,
+                elements / image.iter().product::<usize>(),
+                starts,
+            ),
             Linear::Matmul { k } => kernels::rows_of(*k, elements / k, starts),
         }
     }
@@ -142,7 +150,8 @@ trait Protocol<C> {
     fn truncate_relu(&mut self, z: Product, shift: u32) -> Result<Masked, ChannelError>;
     /// The share that goes to the client; nothing for the helper.
     fn output(&mut self, x: Masked) -> Option<Vec<u64>>;
-    fn truncate_output(&mut self, z: Product, shift: u32) -> Result<Option<Vec<u64>>, ChannelError>;
+    fn truncate_output(&mut self, z: Product, shift: u32)
+        -> Result<Option<Vec<u64>>, ChannelError>;
 }
 
 /// A protocol's comparison: y = t if t ≥ 0, else 0, for |t| < 2^(WINDOW - 1).
@@ -150,17 +159,31 @@ trait Comparison {
     /// What carol deals for it beforehand; `shift` if t comes from a truncation.
     fn parts<R: Ring>(shift: Option<u32>) -> Vec<(Purpose, Part)>;
     /// carol, before: `r` is R, `msb` the plane of ρ_m and the shift.
-    fn deal<R: Ring, S: Source>(helper: &mut Helper<R, S>, r: &[u64], msb: Option<(&[u64], u32)>, layout: &Layout, message: &mut [u64]);
+    fn deal<R: Ring, S: Source>(
+        helper: &mut Helper<R, S>,
+        r: &[u64],
+        msb: Option<(&[u64], u32)>,
+        layout: &Layout,
+        message: &mut [u64],
+    );
     /// carol, while alice and bob compare.
-    fn assist<R: Ring, S: Source>(helper: &mut Helper<R, S>, r: &[u64], msb: Option<(&[u64], u32)>) -> Result<(), ChannelError>;
+    fn assist<R: Ring, S: Source>(
+        helper: &mut Helper<R, S>,
+        r: &[u64],
+        msb: Option<(&[u64], u32)>,
+    ) -> Result<(), ChannelError>;
     /// alice and bob.
-    fn select<R: Ring, S: Source>(data: &mut Data<R, S>, t: Difference) -> Result<Masked, ChannelError>;
+    fn select<R: Ring, S: Source>(
+        data: &mut Data<R, S>,
+        t: Difference,
+    ) -> Result<Masked, ChannelError>;
 }
 
 /// Runs the program for `rows` rows.
 ///
-/// `input` is this player's part of the input, (rows, input shape) in row-major order; the result is the additive share of the output, (rows, output shape), for alice
-/// and bob. An error means that the batch is lost: the keys must not be used again.
+/// `input` is this player's part of the input, (rows, input shape) in row-major order; the result
+/// is the additive share of the output, (rows, output shape), for alice and bob. An error means
+/// that the batch is lost: the keys must not be used again.
 pub fn run(
     shares: &Shares,
     keys: &BatchKeys,
@@ -173,12 +196,36 @@ pub fn run(
     let key = |bytes: Option<[u8; 16]>| bytes.map(Key::new).ok_or_else(missing);
     let (instruction, level, ring) = (0, 0, PhantomData::<Z64>);
     if shares.role == Role::Carol {
-        let own = Key::random().map_err(|e| ChannelError::Ours(format!("no system randomness: {e}")))?;
-        let helper = Helper { with_alice: key(keys.ac)?, with_bob: key(keys.bc)?, own, channel, workspace, instruction, level, ring };
+        let own =
+            Key::random().map_err(|e| ChannelError::Ours(format!("no system randomness: {e}")))?;
+        let helper = Helper {
+            with_alice: key(keys.ac)?,
+            with_bob: key(keys.bc)?,
+            own,
+            channel,
+            workspace,
+            instruction,
+            level,
+            ring,
+        };
         return run_as(shares, rows, input, helper);
     }
     let with_carol = key(if shares.role == Role::Alice { keys.ac } else { keys.bc })?;
-    run_as(shares, rows, input, Data { role: shares.role, with_carol, with_peer: key(keys.ab)?, channel, workspace, instruction, level, ring })
+    run_as(
+        shares,
+        rows,
+        input,
+        Data {
+            role: shares.role,
+            with_carol,
+            with_peer: key(keys.ab)?,
+            channel,
+            workspace,
+            instruction,
+            level,
+            ring,
+        },
+    )
 }
 
 fn run_as<P: Protocol<securenn::SecureNn> + Protocol<astra::Astra>>(
@@ -200,11 +247,17 @@ enum Value {
     None,
 }
 
-fn execute<C: Comparison>(shares: &Shares, rows: usize, input: Input, party: &mut dyn Protocol<C>) -> Result<Option<Vec<u64>>, ChannelError> {
+fn execute<C: Comparison>(
+    shares: &Shares,
+    rows: usize,
+    input: Input,
+    party: &mut dyn Protocol<C>,
+) -> Result<Option<Vec<u64>>, ChannelError> {
     use Instruction::*;
     let program = &shares.program.instructions;
     let mut input = Some(input);
-    let mut values = Values { values: Vec::with_capacity(program.len()), last_use: last_uses(program), at: 0 };
+    let mut values =
+        Values { values: Vec::with_capacity(program.len()), last_use: last_uses(program), at: 0 };
     for (at, instruction) in program.iter().enumerate() {
         party.begin(at as u32, 0);
         values.at = at;
@@ -219,15 +272,24 @@ fn execute<C: Comparison>(shares: &Shares, rows: usize, input: Input, party: &mu
             Weight { .. } => Value::None,
             Conv2d { r#in: [x, w], stride, .. } => {
                 let (image, kernel) = (program[*x].shape(), program[*w].shape());
-                let map = Linear::Conv2d { image, result: shape, kernel: [kernel[0], kernel[1]], stride: *stride };
+                let map = Linear::Conv2d {
+                    image,
+                    result: shape,
+                    kernel: [kernel[0], kernel[1]],
+                    stride: *stride,
+                };
                 Value::Product(party.linear(values.masked(*x), &shares.weights[w], n, map))
             }
             Matmul { r#in: [x, w], .. } => {
                 let map = Linear::Matmul { k: program[*x].shape()[0] };
                 Value::Product(party.linear(values.masked(*x), &shares.weights[w], n, map))
             }
-            Scale { r#in: [x], factor, .. } => Value::Product(party.scale(values.masked(*x), *factor as u64)),
-            Add { r#in: [z, w], .. } => Value::Product(add_bias(values.take_product(*z), &shares.weights[w])),
+            Scale { r#in: [x], factor, .. } => {
+                Value::Product(party.scale(values.masked(*x), *factor as u64))
+            }
+            Add { r#in: [z, w], .. } => {
+                Value::Product(add_bias(values.take_product(*z), &shares.weights[w]))
+            }
             SumPool { r#in: [x], window, dilation, stride, shape } => {
                 let pooling = pooling(program[*x].shape(), shape, *dilation, *stride);
                 let sum = |x: &[u64], out: &mut [u64]| {
@@ -246,11 +308,17 @@ fn execute<C: Comparison>(shares: &Shares, rows: usize, input: Input, party: &mu
                 let turn = |x: &[u64], out: &mut [u64]| kernels::transpose(x, from, perm, out);
                 Value::Masked(local(values.masked(*x), n, party.workspace(), turn))
             }
-            Truncate { r#in: [z], shift, .. } => Value::Masked(party.truncate(values.take_product(*z), *shift)?),
-            TruncateRelu { r#in: [z], shift, .. } => Value::Masked(party.truncate_relu(values.take_product(*z), *shift)?),
+            Truncate { r#in: [z], shift, .. } => {
+                Value::Masked(party.truncate(values.take_product(*z), *shift)?)
+            }
+            TruncateRelu { r#in: [z], shift, .. } => {
+                Value::Masked(party.truncate_relu(values.take_product(*z), *shift)?)
+            }
             Relu { r#in: [x], .. } => Value::Masked(party.relu(values.take_masked(*x))?),
             Output { r#in: [x], .. } => return Ok(party.output(values.take_masked(*x))),
-            TruncateOutput { r#in: [z], shift, .. } => return party.truncate_output(values.take_product(*z), *shift),
+            TruncateOutput { r#in: [z], shift, .. } => {
+                return party.truncate_output(values.take_product(*z), *shift)
+            }
         };
         values.values.push(value);
         values.drop_unused(instruction.operands(), party.workspace());
@@ -286,7 +354,9 @@ impl Values {
 
     fn take_product(&mut self, operand: usize) -> Product {
         match &mut self.values[operand] {
-            Value::Product(Product(z)) if self.last_use[operand] == self.at => Product(std::mem::take(z)),
+            Value::Product(Product(z)) if self.last_use[operand] == self.at => {
+                Product(std::mem::take(z))
+            }
             Value::Product(z) => z.clone(),
             _ => unreachable!("the program was checked: the operand is a product"),
         }
@@ -295,7 +365,9 @@ impl Values {
     fn drop_unused(&mut self, operands: &[usize], workspace: &mut Workspace) {
         for operand in operands.iter().filter(|operand| self.last_use[**operand] == self.at) {
             match std::mem::replace(&mut self.values[*operand], Value::None) {
-                Value::Masked(Masked { m, l }) => [m, l].into_iter().for_each(|buffer| workspace.give(buffer)),
+                Value::Masked(Masked { m, l }) => {
+                    [m, l].into_iter().for_each(|buffer| workspace.give(buffer))
+                }
                 Value::Product(Product(z)) => workspace.give(z),
                 Value::None => {}
             }
@@ -315,7 +387,12 @@ fn last_uses(program: &[Instruction]) -> Vec<usize> {
 }
 
 /// A linear map without constants, applied to every part alike; `n` elements result.
-fn local(x: &Masked, n: usize, workspace: &mut Workspace, map: impl Fn(&[u64], &mut [u64])) -> Masked {
+fn local(
+    x: &Masked,
+    n: usize,
+    workspace: &mut Workspace,
+    map: impl Fn(&[u64], &mut [u64]),
+) -> Masked {
     let mut apply = |part: &[u64]| {
         let mut out = workspace.take(if part.is_empty() { 0 } else { n });
         if !part.is_empty() {
@@ -327,7 +404,12 @@ fn local(x: &Masked, n: usize, workspace: &mut Workspace, map: impl Fn(&[u64], &
 }
 
 fn pooling(image: &[usize], result: &[usize], dilation: [usize; 2], stride: [usize; 2]) -> Pooling {
-    Pooling { image: [image[0], image[1], image[2]], result: [result[0], result[1]], dilation, stride }
+    Pooling {
+        image: [image[0], image[1], image[2]],
+        result: [result[0], result[1]],
+        dilation,
+        stride,
+    }
 }
 
 /// The pixels of a window.
@@ -335,7 +417,8 @@ fn offsets(window: [usize; 2]) -> impl Iterator<Item = [usize; 2]> {
     (0..window[0]).flat_map(move |dy| (0..window[1]).map(move |dx| [dy, dx]))
 }
 
-/// The maximum over each window, as a tournament: max(a, b) = b + relu(a − b), all pairs of a level at once.
+/// The maximum over each window, as a tournament: max(a, b) = b + relu(a − b), all pairs of a level
+/// at once.
 fn maximum<C: Comparison>(
     party: &mut dyn Protocol<C>,
     x: &Masked,
@@ -345,7 +428,9 @@ fn maximum<C: Comparison>(
     window: [usize; 2],
 ) -> Result<Masked, ChannelError> {
     let workspace = party.workspace();
-    let mut left: Vec<Masked> = offsets(window).map(|offset| local(x, n, workspace, |x, out| pooling.pick(x, offset, out))).collect();
+    let mut left: Vec<Masked> = offsets(window)
+        .map(|offset| local(x, n, workspace, |x, out| pooling.pick(x, offset, out)))
+        .collect();
     for level in 0.. {
         if left.len() == 1 {
             break;

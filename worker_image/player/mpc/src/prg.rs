@@ -1,4 +1,5 @@
-//! Pseudo-random streams: one AES-128-CTR stream a batch key, instruction, level and purpose (docs/protocol.md, Randomness).
+//! Pseudo-random streams: one AES-128-CTR stream a batch key, instruction, level and purpose
+//! (docs/protocol.md, Randomness).
 
 use aes::cipher::{BlockEncrypt, KeyInit};
 use aes::Aes128;
@@ -35,7 +36,8 @@ pub(super) enum Purpose {
     Request = 20,
 }
 
-/// Which stream of a key. `level` counts the rounds of an instruction that compares several times (max_pool); 0 otherwise.
+/// Which stream of a key. `level` counts the rounds of an instruction that compares several times
+/// (max_pool); 0 otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tag {
     pub instruction: u32,
@@ -43,7 +45,8 @@ pub(super) struct Tag {
     pub purpose: Purpose,
 }
 
-/// Where a party's shared randomness comes from. Every stream is read once, each position by one call.
+/// Where a party's shared randomness comes from. Every stream is read once, each position by one
+/// call.
 pub(super) trait Source {
     type Triples<'a>: Triples
     where
@@ -93,7 +96,8 @@ impl Key {
 
     /// The words `first ..` of a stream; `first` is even.
     pub(super) fn stream(&self, tag: Tag, first: usize, out: &mut [u64]) {
-        let head = u64::from(tag.instruction) << 32 | u64::from(tag.level) << 16 | tag.purpose as u64;
+        let head =
+            u64::from(tag.instruction) << 32 | u64::from(tag.level) << 16 | tag.purpose as u64;
         let mut counter = (first / 2) as u64;
         #[cfg(feature = "audit")]
         crate::audit::record(&self.id, head, counter, out.len().div_ceil(2) as u64);
@@ -108,7 +112,10 @@ impl Key {
             self.cipher.encrypt_blocks(used);
             for (pair, block) in part.chunks_mut(2).zip(used.iter()) {
                 for (word, bytes) in pair.iter_mut().zip(block.chunks_exact(8)) {
-                    *word = u64::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]]);
+                    *word = u64::from_le_bytes([
+                        bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6],
+                        bytes[7],
+                    ]);
                 }
             }
         }
@@ -140,7 +147,8 @@ impl Source for Key {
     }
 }
 
-/// Uniform triples by rejection: sixteen bits of the stream each, dropped where they would favour a value.
+/// Uniform triples by rejection: sixteen bits of the stream each, dropped where they would favour a
+/// value.
 pub(super) struct KeyTriples<'a> {
     key: &'a Key,
     tag: Tag,

@@ -1,4 +1,5 @@
-//! Products of shared bits in one round, with a dealer: multi-fan-in AND (ABY2.0, section 3; docs/protocol.md, Products of bits).
+//! Products of shared bits in one round, with a dealer: multi-fan-in AND (ABY2.0, section 3;
+//! docs/protocol.md, Products of bits).
 
 use super::block::PLANE;
 
@@ -10,13 +11,16 @@ pub(super) struct Group {
     pub factors: usize,
     /// Bit masks over the factors.
     pub products: Vec<u8>,
-    /// Sets of two and more factors whose mask products the dealer shares: every such subset of a product, ascending.
+    /// Sets of two and more factors whose mask products the dealer shares: every such subset of a
+    /// product, ascending.
     pub dealt: Vec<u8>,
 }
 
 impl Group {
     pub(super) fn new(factors: usize, products: Vec<u8>) -> Group {
-        let dealt = (0u8..=u8::MAX).filter(|t| t.count_ones() >= 2 && products.iter().any(|s| t & s == *t)).collect();
+        let dealt = (0u8..=u8::MAX)
+            .filter(|t| t.count_ones() >= 2 && products.iter().any(|s| t & s == *t))
+            .collect();
         Group { factors, products, dealt }
     }
 }
@@ -25,7 +29,9 @@ impl Group {
 #[inline(always)]
 pub(super) fn conjunction(planes: &[Plane], set: u8) -> Plane {
     let mut out = [u64::MAX; PLANE];
-    for plane in planes.iter().enumerate().filter(|(i, _)| set >> i & 1 == 1).map(|(_, plane)| plane) {
+    for plane in
+        planes.iter().enumerate().filter(|(i, _)| set >> i & 1 == 1).map(|(_, plane)| plane)
+    {
         out.iter_mut().zip(plane).for_each(|(a, b)| *a &= b);
     }
     out
@@ -38,10 +44,18 @@ pub(super) fn xor(a: &Plane, b: &Plane) -> Plane {
     out
 }
 
-/// A share of one product: ⨁ over subsets T of `set` of (the opened factors outside T) · (the mask product of T). `opened`: the factors under their masks; `masks`:
-/// this player's shares of the masks; `dealt`: its shares of the mask products `sets`; `lead`: it adds the public term.
+/// A share of one product: ⨁ over subsets T of `set` of (the opened factors outside T) · (the mask
+/// product of T). `opened`: the factors under their masks; `masks`: this player's shares of the
+/// masks; `dealt`: its shares of the mask products `sets`; `lead`: it adds the public term.
 #[inline(always)]
-pub(super) fn product(set: u8, opened: &[Plane], masks: &[Plane], sets: &[u8], dealt: &[Plane], lead: bool) -> Plane {
+pub(super) fn product(
+    set: u8,
+    opened: &[Plane],
+    masks: &[Plane],
+    sets: &[u8],
+    dealt: &[Plane],
+    lead: bool,
+) -> Plane {
     let mut sum = [0u64; PLANE];
     for t in (0..=set).filter(|t| t & set == *t) {
         let term = conjunction(opened, set & !t);

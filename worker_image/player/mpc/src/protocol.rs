@@ -1,11 +1,13 @@
-//! The protocols that players can run (docs/protocol.md). The share step chooses one for a model; the share files say which.
+//! The protocols that players can run (docs/protocol.md). The share step chooses one for a model;
+//! the share files say which.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A protocol by the name that everybody uses: the API, share files, HELLO, `/status` and a model's metadata.
+/// A protocol by the name that everybody uses: the API, share files, HELLO, `/status` and a model's
+/// metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ProtocolName {
     /// Comparison by a boolean tree on masked bits: fewer bytes.
@@ -42,7 +44,10 @@ impl FromStr for ProtocolName {
     type Err = UnknownProtocol;
 
     fn from_str(s: &str) -> Result<ProtocolName, UnknownProtocol> {
-        ProtocolName::ALL.into_iter().find(|p| p.as_str() == s).ok_or_else(|| UnknownProtocol(s.into()))
+        ProtocolName::ALL
+            .into_iter()
+            .find(|p| p.as_str() == s)
+            .ok_or_else(|| UnknownProtocol(s.into()))
     }
 }
 
@@ -55,10 +60,20 @@ mod tests {
         for protocol in ProtocolName::ALL {
             assert_eq!(protocol.as_str().parse::<ProtocolName>().expect("known"), protocol);
             assert_eq!(serde_json::to_value(protocol).expect("JSON"), protocol.as_str());
-            assert_eq!(serde_json::from_value::<ProtocolName>(protocol.as_str().into()).expect("known"), protocol);
+            assert_eq!(
+                serde_json::from_value::<ProtocolName>(protocol.as_str().into()).expect("known"),
+                protocol
+            );
         }
         for other in ["", "astra", "SecureNn", "ABY3"] {
-            assert!(other.parse::<ProtocolName>().expect_err("unknown").to_string().contains("ASTRA, SecureNN"), "{other}");
+            assert!(
+                other
+                    .parse::<ProtocolName>()
+                    .expect_err("unknown")
+                    .to_string()
+                    .contains("ASTRA, SecureNN"),
+                "{other}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The ring that values live in. Players compute in `Z64`; the privacy tests run the very same code in rings of three and four bits, over all randomness.
+//! The ring that values live in. Players compute in `Z64`; the privacy tests run the very same code
+//! in rings of three and four bits, over all randomness.
 
 /// Integers modulo 2^BITS, kept as the low bits of a word.
 pub(super) trait Ring: 'static {

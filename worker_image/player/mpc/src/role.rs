@@ -1,4 +1,5 @@
-//! The three roles. Players' names are free; roles go by position in the cluster config (docs/wire.md).
+//! The three roles. Players' names are free; roles go by position in the cluster config
+//! (docs/wire.md).
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,7 +1,10 @@
-//! SecureNN's comparison: carol's private compare (docs/protocol.md, SecureNN; Wagh, Gupta, Chandran, PoPETs 2019, section 3).
+//! SecureNN's comparison: carol's private compare (docs/protocol.md, SecureNN; Wagh, Gupta,
+//! Chandran, PoPETs 2019, section 3).
 //!
-//! alice and bob know M, carol knows R, and nobody may learn [M < R]. carol shares the bits of R modulo p; alice and bob turn them into entries of which one is
-//! zero exactly if R > M (or, if their coin β is 1, if R ≤ M), rotate, scale and blind them; carol sees whether there is a zero: a uniform bit.
+//! alice and bob know M, carol knows R, and nobody may learn [M < R]. carol shares the bits of R
+//! modulo p; alice and bob turn them into entries of which one is zero exactly if R > M (or, if
+//! their coin β is 1, if R ≤ M), rotate, scale and blind them; carol sees whether there is a zero:
+//! a uniform bit.
 
 use super::block::{blocks, plane_words, Layout, Part, BLOCK};
 use super::channel::ChannelError;
@@ -24,9 +27,17 @@ fn entries_layout<R: Ring>() -> Layout {
     Layout::new([(Purpose::Bits, Part::Triples(R::TRIPLES))])
 }
 
-/// The entries of chunk `at`. `m`: the public values; `x`: this player's shares of the bits of R; `lead`: this player adds what is public.
+/// The entries of chunk `at`. `m`: the public values; `x`: this player's shares of the bits of R;
+/// `lead`: this player adds what is public.
 #[inline(always)]
-fn entries<R: Ring>(lead: bool, m: &[u64; BLOCK], x: &Triples, at: usize, beta: &Digit, c: &mut Digits) {
+fn entries<R: Ring>(
+    lead: bool,
+    m: &[u64; BLOCK],
+    x: &Triples,
+    at: usize,
+    beta: &Digit,
+    c: &mut Digits,
+) {
     let (p, one, m) = (R::PRIME as u8, u8::from(lead), chunk(m, at));
     let mut bytes = [[0u8; LANES]; 4];
     for (k, byte) in bytes.iter_mut().enumerate() {
@@ -55,9 +66,14 @@ fn entries<R: Ring>(lead: bool, m: &[u64; BLOCK], x: &Triples, at: usize, beta: 
     }
 }
 
-/// Entry j becomes entry j + rotation, cyclically; the result is in one of the two, by the parity of the steps.
+/// Entry j becomes entry j + rotation, cyclically; the result is in one of the two, by the parity
+/// of the steps.
 #[inline(always)]
-fn rotate<'d, R: Ring>(entries: &'d mut Digits, other: &'d mut Digits, rotation: &Digit) -> &'d mut Digits {
+fn rotate<'d, R: Ring>(
+    entries: &'d mut Digits,
+    other: &'d mut Digits,
+    rotation: &Digit,
+) -> &'d mut Digits {
     let (mut from, mut to) = (entries, other);
     let mut step = 1;
     while step < R::ENTRIES {
@@ -79,10 +95,18 @@ fn rotate<'d, R: Ring>(entries: &'d mut Digits, other: &'d mut Digits, rotation:
 
 /// Entry by entry scale·c + blind (bob: − blind) modulo p, with 1 ≤ scale < p; packed.
 #[inline(always)]
-fn scale_and_blind<R: Ring>(entries: &mut Digits, scale: &Triples, blind: &Triples, at: usize, lead: bool, out: &mut Triples) {
+fn scale_and_blind<R: Ring>(
+    entries: &mut Digits,
+    scale: &Triples,
+    blind: &Triples,
+    at: usize,
+    lead: bool,
+    out: &mut Triples,
+) {
     let p = R::PRIME;
     for t in 0..R::TRIPLES {
-        let (scales, blinds) = (digits::unpack(&scale[t], at, p - 1), digits::unpack(&blind[t], at, p));
+        let (scales, blinds) =
+            (digits::unpack(&scale[t], at, p - 1), digits::unpack(&blind[t], at, p));
         for i in 0..3 {
             let entry = &mut entries[3 * t + i];
             for e in 0..LANES {
@@ -149,7 +173,13 @@ impl Comparison for SecureNn {
         vec![(Purpose::Bits, Part::Triples(R::TRIPLES))]
     }
 
-    fn deal<R: Ring, S: Source>(helper: &mut Helper<R, S>, r: &[u64], _: Option<(&[u64], u32)>, layout: &Layout, message: &mut [u64]) {
+    fn deal<R: Ring, S: Source>(
+        helper: &mut Helper<R, S>,
+        r: &[u64],
+        _: Option<(&[u64], u32)>,
+        layout: &Layout,
+        message: &mut [u64],
+    ) {
         let mut alice = helper.with_alice.triples(helper.tag(Purpose::Bits));
         let mut shares = NO_TRIPLES;
         for block in blocks(r.len()) {
@@ -164,7 +194,11 @@ impl Comparison for SecureNn {
     }
 
     /// Receives the entries, and deals s = [a zero was there] ⊕ R_top, s·R and s·ρ_m.
-    fn assist<R: Ring, S: Source>(helper: &mut Helper<R, S>, r: &[u64], msb: Option<(&[u64], u32)>) -> Result<(), ChannelError> {
+    fn assist<R: Ring, S: Source>(
+        helper: &mut Helper<R, S>,
+        r: &[u64],
+        msb: Option<(&[u64], u32)>,
+    ) -> Result<(), ChannelError> {
         let n = r.len();
         let layout = entries_layout::<R>();
         let alice = helper.recv(Role::Alice, Step::Entries, layout.words(n))?;
@@ -180,7 +214,10 @@ impl Comparison for SecureNn {
                 #[inline(always)]
                 || {
                     bits::plane(&r[block.range()], R::WINDOW - 1, &mut s);
-                    s.iter_mut().enumerate().take(block.words()).for_each(|(at, s)| *s ^= has_zero::<R>(&a, &b, at));
+                    s.iter_mut()
+                        .enumerate()
+                        .take(block.words())
+                        .for_each(|(at, s)| *s ^= has_zero::<R>(&a, &b, at));
                 },
             );
             selection::deal(helper, &s[..block.words()], r, msb, block, &second, &mut message);
@@ -190,9 +227,15 @@ impl Comparison for SecureNn {
         helper.send(Step::Select, message)
     }
 
-    fn select<R: Ring, S: Source>(data: &mut Data<R, S>, t: Difference) -> Result<Masked, ChannelError> {
+    fn select<R: Ring, S: Source>(
+        data: &mut Data<R, S>,
+        t: Difference,
+    ) -> Result<Masked, ChannelError> {
         let n = t.p.len();
-        let (mut message, mut b_public) = (data.workspace.take(entries_layout::<R>().words(n)), data.workspace.take(plane_words(n, 1)));
+        let (mut message, mut b_public) = (
+            data.workspace.take(entries_layout::<R>().words(n)),
+            data.workspace.take(plane_words(n, 1)),
+        );
         compare(data, &t, &mut message, &mut b_public);
         data.send(Role::Carol, Step::Entries, &message)?;
         data.workspace.give(message);
@@ -205,10 +248,19 @@ impl Comparison for SecureNn {
     }
 }
 
-/// A data player's entries for carol, and the public part of b = [t ≥ 0] = b_public ⊕ s, where s is what carol makes of the entries.
-fn compare<R: Ring, S: Source>(data: &Data<R, S>, t: &Difference, message: &mut [u64], b_public: &mut [u64]) {
+/// A data player's entries for carol, and the public part of b = [t ≥ 0] = b_public ⊕ s, where s is
+/// what carol makes of the entries.
+fn compare<R: Ring, S: Source>(
+    data: &Data<R, S>,
+    t: &Difference,
+    message: &mut [u64],
+    b_public: &mut [u64],
+) {
     let (lead, layout) = (data.lead(), entries_layout::<R>());
-    let (mut scales, mut blinds) = (data.with_peer.triples(data.tag(Purpose::Scale)), data.with_peer.triples(data.tag(Purpose::Blind)));
+    let (mut scales, mut blinds) = (
+        data.with_peer.triples(data.tag(Purpose::Scale)),
+        data.with_peer.triples(data.tag(Purpose::Blind)),
+    );
     let mut shares = data.with_carol.triples(data.tag(Purpose::Bits));
     let (mut x, mut scale, mut blind, mut out) = (NO_TRIPLES, NO_TRIPLES, NO_TRIPLES, NO_TRIPLES);
     let (mut c, mut spare) = (NO_DIGITS, NO_DIGITS);
@@ -221,7 +273,12 @@ fn compare<R: Ring, S: Source>(data: &Data<R, S>, t: &Difference, message: &mut 
         }
         scales.fill(R::PRIME - 1, block, &mut scale[..R::TRIPLES]);
         blinds.fill(R::PRIME, block, &mut blind[..R::TRIPLES]);
-        data.with_peer.below(data.tag(Purpose::Rotation), R::ENTRIES, block, &mut rotation[..block.len]);
+        data.with_peer.below(
+            data.tag(Purpose::Rotation),
+            R::ENTRIES,
+            block,
+            &mut rotation[..block.len],
+        );
         let mut beta = [0u64; bits::room(1)];
         data.with_peer.planes(data.tag(Purpose::Beta), 1, block, &mut beta[..block.words()]);
         let p = whole(&t.p[block.range()]);

@@ -1,4 +1,5 @@
-//! y = b·t from b = b_public ⊕ s, where carol knows s and the data players b_public (docs/protocol.md, Selection). Both protocols end so.
+//! y = b·t from b = b_public ⊕ s, where carol knows s and the data players b_public
+//! (docs/protocol.md, Selection). Both protocols end so.
 
 use super::bits;
 use super::block::{blocks, Block, Layout, Part, BLOCK};
@@ -38,24 +39,46 @@ pub(super) fn deal<R: Ring, S: Source>(
             }
         },
     );
-    helper.deal_words(Purpose::Sigma, block.first, bit, &mut message[layout.at(Purpose::Sigma, block)]);
-    helper.deal_words(Purpose::SigmaR, block.first, product, &mut message[layout.at(Purpose::SigmaR, block)]);
+    helper.deal_words(
+        Purpose::Sigma,
+        block.first,
+        bit,
+        &mut message[layout.at(Purpose::Sigma, block)],
+    );
+    helper.deal_words(
+        Purpose::SigmaR,
+        block.first,
+        product,
+        &mut message[layout.at(Purpose::SigmaR, block)],
+    );
     if let Some((rho_m, shift)) = msb {
         let (mut both, mut alice) = ([0u64; bits::room(1)], [0u64; bits::room(32)]);
-        let (both, alice) = (&mut both[..block.words()], &mut alice[..(shift as usize + 1) * block.words()]);
-        both.iter_mut().zip(s).zip(&rho_m[block.planes(1)]).for_each(|((both, s), rho_m)| *both = s & rho_m);
+        let (both, alice) =
+            (&mut both[..block.words()], &mut alice[..(shift as usize + 1) * block.words()]);
+        both.iter_mut()
+            .zip(s)
+            .zip(&rho_m[block.planes(1)])
+            .for_each(|((both, s), rho_m)| *both = s & rho_m);
         helper.with_alice.planes(helper.tag(Purpose::SigmaRhoM), shift as usize + 1, block, alice);
         bits::subtract(both, alice, &mut message[layout.at(Purpose::SigmaRhoM, block)]);
     }
 }
 
-/// A data player's share of y. `s`: its share of ⟨s⟩, or nothing if that is still to be read from `second`.
-pub(super) fn select<R: Ring, S: Source>(data: &mut Data<R, S>, t: &Difference, b_public: &[u64], second: &Dealt, s: Option<&[u64]>) -> Vec<u64> {
+/// A data player's share of y. `s`: its share of ⟨s⟩, or nothing if that is still to be read from
+/// `second`.
+pub(super) fn select<R: Ring, S: Source>(
+    data: &mut Data<R, S>,
+    t: &Difference,
+    b_public: &[u64],
+    second: &Dealt,
+    s: Option<&[u64]>,
+) -> Vec<u64> {
     let n = t.p.len();
     let mut y = data.workspace.take(n);
     let (mut share, mut scratch, mut mask) = ([0u64; BLOCK], [0u64; BLOCK], [0u64; BLOCK]);
     for block in blocks(n) {
-        let (y, share, mask) = (&mut y[block.range()], &mut share[..block.len], &mut mask[..block.len]);
+        let (y, share, mask) =
+            (&mut y[block.range()], &mut share[..block.len], &mut mask[..block.len]);
         let s = match s {
             Some(s) => &s[block.range()],
             None => data.read(second, Purpose::Sigma, block, &mut scratch),

@@ -1,4 +1,5 @@
-//! The share file: one party's shares of the weights, with the program they belong to (docs/program.md).
+//! The share file: one party's shares of the weights, with the program they belong to
+//! (docs/program.md).
 
 use std::collections::HashMap;
 
@@ -21,9 +22,11 @@ pub struct Shares {
     pub(crate) weights: HashMap<usize, Weight>,
 }
 
-/// One weight as this role uses it: the matrices that its masks and masked values are multiplied with (docs/protocol.md, conv2d).
+/// One weight as this role uses it: the matrices that its masks and masked values are multiplied
+/// with (docs/protocol.md, conv2d).
 pub(crate) enum Weight {
-    /// alice: m_w − λ_w,a; bob: −λ_w,b (multiplied with m_x) and −m_w (multiplied with her or his λ_x).
+    /// alice: m_w − λ_w,a; bob: −λ_w,b (multiplied with m_x) and −m_w (multiplied with her or his
+    /// λ_x).
     Data { with_m: Matrix, with_lambda: Matrix },
     /// carol: λ_w.
     Helper { lambda: Matrix },
@@ -55,7 +58,12 @@ impl Shares {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| format(&e))?;
         let file = SafeTensors::deserialize(bytes).map_err(|e| format(&e))?;
         let metadata = header.metadata().as_ref().ok_or_else(|| format(&"no metadata"))?;
-        let get = |key: &str| metadata.get(key).map(String::as_str).ok_or_else(|| format(&format_args!("no {key:?} in its metadata")));
+        let get = |key: &str| {
+            metadata
+                .get(key)
+                .map(String::as_str)
+                .ok_or_else(|| format(&format_args!("no {key:?} in its metadata")))
+        };
         for (key, expected) in [("format", "securemodel-shares/1"), ("fraction_bits", "16")] {
             let found = get(key)?;
             if found != expected {
@@ -63,13 +71,21 @@ impl Shares {
             }
         }
         let found = get("protocol")?;
-        let protocol = found.parse().map_err(|_| SharesError::Metadata { key: "protocol", found: found.into(), expected: "ASTRA or SecureNN" })?;
+        let protocol = found.parse().map_err(|_| SharesError::Metadata {
+            key: "protocol",
+            found: found.into(),
+            expected: "ASTRA or SecureNN",
+        })?;
         let role: Role = get("role")?.parse().map_err(|e| format(&e))?;
-        let generation = fixed_hex(get("generation")?).ok_or_else(|| format(&"generation is not 32 hex digits"))?;
+        let generation = fixed_hex(get("generation")?)
+            .ok_or_else(|| format(&"generation is not 32 hex digits"))?;
         let text = get("program")?;
         let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
         if get("digest")? != hex::encode(digest) {
-            return Err(SharesError::Digest { found: hex::encode(digest), claimed: get("digest")?.into() });
+            return Err(SharesError::Digest {
+                found: hex::encode(digest),
+                claimed: get("digest")?.into(),
+            });
         }
         let program = Program::parse(text.as_bytes())?;
         let reader = Reader { file, role };
@@ -97,24 +113,41 @@ impl Reader<'_> {
         }
         let expected = weights.len() * 2;
         if self.file.len() != expected {
-            return Err(SharesError::Format(format!("{} tensors where the program needs {expected}", self.file.len())));
+            return Err(SharesError::Format(format!(
+                "{} tensors where the program needs {expected}",
+                self.file.len()
+            )));
         }
         Ok(weights)
     }
 
     fn weight(&self, i: usize, shape: &[usize], bias: bool) -> Result<Weight, SharesError> {
-        let combine = |a: &[u64], b: &[u64], f: fn(u64, u64) -> u64| -> Vec<u64> { a.iter().zip(b).map(|(a, b)| f(*a, *b)).collect() };
+        let combine = |a: &[u64], b: &[u64], f: fn(u64, u64) -> u64| -> Vec<u64> {
+            a.iter().zip(b).map(|(a, b)| f(*a, *b)).collect()
+        };
         let negated = |a: &[u64]| -> Vec<u64> { a.iter().map(|v| v.wrapping_neg()).collect() };
         if self.role == Role::Carol {
-            let lambda = combine(&self.tensor(i, "la", shape)?, &self.tensor(i, "lb", shape)?, u64::wrapping_add);
-            return Ok(if bias { Weight::Bias(vec![0; lambda.len()]) } else { Weight::Helper { lambda: matrix(&lambda, shape) } });
+            let lambda = combine(
+                &self.tensor(i, "la", shape)?,
+                &self.tensor(i, "lb", shape)?,
+                u64::wrapping_add,
+            );
+            return Ok(if bias {
+                Weight::Bias(vec![0; lambda.len()])
+            } else {
+                Weight::Helper { lambda: matrix(&lambda, shape) }
+            });
         }
         let m = self.tensor(i, "m", shape)?;
         let own = match self.role {
             Role::Alice => combine(&m, &self.tensor(i, "la", shape)?, u64::wrapping_sub),
             _ => negated(&self.tensor(i, "lb", shape)?),
         };
-        Ok(if bias { Weight::Bias(own) } else { Weight::Data { with_m: matrix(&own, shape), with_lambda: matrix(&negated(&m), shape) } })
+        Ok(if bias {
+            Weight::Bias(own)
+        } else {
+            Weight::Data { with_m: matrix(&own, shape), with_lambda: matrix(&negated(&m), shape) }
+        })
     }
 
     fn tensor(&self, i: usize, part: &str, shape: &[usize]) -> Result<Vec<u64>, SharesError> {
@@ -126,10 +159,18 @@ impl Reader<'_> {
         if tensor.dtype() != Dtype::U64 || tensor.shape() != shape {
             return Err(SharesError::Tensor {
                 name,
-                why: format!("it is {:?} {:?}, the program needs U64 {shape:?}", tensor.dtype(), tensor.shape()),
+                why: format!(
+                    "it is {:?} {:?}, the program needs U64 {shape:?}",
+                    tensor.dtype(),
+                    tensor.shape()
+                ),
             });
         }
-        Ok(tensor.data().chunks_exact(8).map(|b| u64::from_le_bytes(b.try_into().unwrap_or_default())).collect())
+        Ok(tensor
+            .data()
+            .chunks_exact(8)
+            .map(|b| u64::from_le_bytes(b.try_into().unwrap_or_default()))
+            .collect())
     }
 }
 

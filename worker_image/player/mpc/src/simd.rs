@@ -1,6 +1,8 @@
-//! Chooses vector instructions at run time. The passes are plain Rust, compiled once for each level: bit-equal by construction, and tested to be.
+//! Chooses vector instructions at run time. The passes are plain Rust, compiled once for each
+//! level: bit-equal by construction, and tested to be.
 //!
-//! The crate's only `unsafe`: calling what was compiled for instructions that the machine was found to have.
+//! The crate's only `unsafe`: calling what was compiled for instructions that the machine was found
+//! to have.
 #![allow(unsafe_code)]
 
 /// Vector instructions that passes are compiled for. On aarch64 portable code has NEON.
@@ -41,11 +43,18 @@ impl Level {
 
     /// The strongest that this machine has.
     pub fn best() -> Level {
-        Level::ALL.iter().rev().copied().find(|level| level.is_available()).unwrap_or(Level::Portable)
+        Level::ALL
+            .iter()
+            .rev()
+            .copied()
+            .find(|level| level.is_available())
+            .unwrap_or(Level::Portable)
     }
 
-    /// Runs `pass` with these instructions, or portably if the machine lacks them. `pass` is a closure marked `#[inline(always)]`, so that it is compiled into each of the functions below;
-    /// what it calls has to be inlined too, which iterator adapters are and `std::array::from_fn` is not.
+    /// Runs `pass` with these instructions, or portably if the machine lacks them. `pass` is a
+    /// closure marked `#[inline(always)]`, so that it is compiled into each of the functions below;
+    /// what it calls has to be inlined too, which iterator adapters are and `std::array::from_fn`
+    /// is not.
     #[inline(always)]
     pub(super) fn run<T>(self, pass: impl FnOnce() -> T) -> T {
         if !self.is_available() {
@@ -53,7 +62,8 @@ impl Level {
         }
         match self {
             Level::Portable => pass(),
-            // SAFETY: `is_available` has asked the machine for every instruction set that the function is compiled for.
+            // SAFETY: `is_available` has asked the machine for every instruction set that the
+            // function is compiled for.
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { avx2(pass) },
             // SAFETY: likewise.
@@ -81,7 +91,8 @@ fn avx512<T>(pass: impl FnOnce() -> T) -> T {
     pass()
 }
 
-/// Eight ring elements in registers, for the one loop that compilers do not turn into good vector code by themselves. Methods are called inside `Level::run` of their level.
+/// Eight ring elements in registers, for the one loop that compilers do not turn into good vector
+/// code by themselves. Methods are called inside `Level::run` of their level.
 pub(super) trait Lanes: Copy {
     const ZERO: [u64; 8] = [0; 8];
 
@@ -130,7 +141,9 @@ pub(super) mod x86 {
         #[inline(always)]
         fn add_product(self, v: u64, w: Self) -> Self {
             // SAFETY: used inside `Level::run` of Avx512 alone.
-            Avx512(unsafe { _mm512_add_epi64(self.0, _mm512_mullo_epi64(_mm512_set1_epi64(v as i64), w.0)) })
+            Avx512(unsafe {
+                _mm512_add_epi64(self.0, _mm512_mullo_epi64(_mm512_set1_epi64(v as i64), w.0))
+            })
         }
 
         #[inline(always)]
@@ -148,8 +161,12 @@ pub(super) mod x86 {
     impl Lanes for Avx2 {
         #[inline(always)]
         fn load(values: &[u64; 8]) -> Self {
-            // SAFETY: used inside `Level::run` of Avx2 alone; `values` has eight elements, four a half.
-            Avx2([0, 4].map(|first| unsafe { _mm256_loadu_si256(values.as_ptr().add(first).cast()) }))
+            // SAFETY: used inside `Level::run` of Avx2 alone; `values` has eight elements, four a
+            // half.
+            Avx2(
+                [0, 4]
+                    .map(|first| unsafe { _mm256_loadu_si256(values.as_ptr().add(first).cast()) }),
+            )
         }
 
         /// A 64-bit product modulo 2^64 is low·low + 2^32·(low·high + high·low).
@@ -161,8 +178,12 @@ pub(super) mod x86 {
                 let v_high = _mm256_srli_epi64(v_low, 32);
                 let mut sums = self.0;
                 for (sum, w) in sums.iter_mut().zip(w.0) {
-                    let cross = _mm256_add_epi64(_mm256_mul_epu32(v_low, _mm256_srli_epi64(w, 32)), _mm256_mul_epu32(v_high, w));
-                    let product = _mm256_add_epi64(_mm256_mul_epu32(v_low, w), _mm256_slli_epi64(cross, 32));
+                    let cross = _mm256_add_epi64(
+                        _mm256_mul_epu32(v_low, _mm256_srli_epi64(w, 32)),
+                        _mm256_mul_epu32(v_high, w),
+                    );
+                    let product =
+                        _mm256_add_epi64(_mm256_mul_epu32(v_low, w), _mm256_slli_epi64(cross, 32));
                     *sum = _mm256_add_epi64(*sum, product);
                 }
                 Avx2(sums)

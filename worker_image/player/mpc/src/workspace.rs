@@ -1,6 +1,8 @@
-//! Buffers that are used again, from instruction to instruction and from batch to batch, so that a batch in the steady state allocates nothing of its size.
+//! Buffers that are used again, from instruction to instruction and from batch to batch, so that a
+//! batch in the steady state allocates nothing of its size.
 
-/// Free buffers. Drop it when no batch is expected: it keeps as much memory as the largest batch took.
+/// Free buffers. Drop it when no batch is expected: it keeps as much memory as the largest batch
+/// took.
 #[derive(Default)]
 pub struct Workspace {
     free: Vec<Vec<u64>>,
@@ -12,11 +14,18 @@ pub struct Workspace {
 const MOST: usize = 64;
 
 impl Workspace {
-    /// `n` words of any content: a free buffer of that length, or the smallest with room, or else a new one.
+    /// `n` words of any content: a free buffer of that length, or the smallest with room, or else a
+    /// new one.
     pub(super) fn take(&mut self, n: usize) -> Vec<u64> {
         let equal = self.free.iter().position(|buffer| buffer.len() == n);
-        let roomy = || (0..self.free.len()).filter(|i| self.free[*i].capacity() >= n).min_by_key(|i| self.free[*i].capacity());
-        let mut buffer = equal.or_else(roomy).map_or_else(|| Vec::with_capacity(n), |i| self.free.swap_remove(i));
+        let roomy = || {
+            (0..self.free.len())
+                .filter(|i| self.free[*i].capacity() >= n)
+                .min_by_key(|i| self.free[*i].capacity())
+        };
+        let mut buffer = equal
+            .or_else(roomy)
+            .map_or_else(|| Vec::with_capacity(n), |i| self.free.swap_remove(i));
         buffer.resize(n, 0);
         buffer
     }

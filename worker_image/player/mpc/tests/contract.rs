@@ -9,30 +9,44 @@ use securemodel_mpc::role::Role;
 use securemodel_mpc::shares::Shares;
 
 /// The folders of tests/contract/vectors, and the protocol of the share files in each.
-const CASES: [(&str, ProtocolName); 2] = [(".", ProtocolName::Astra), ("max_pool", ProtocolName::SecureNn)];
+const CASES: [(&str, ProtocolName); 2] =
+    [(".", ProtocolName::Astra), ("max_pool", ProtocolName::SecureNn)];
 
 fn vector(case: &str, name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../tests/contract/vectors").join(case).join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../tests/contract/vectors")
+        .join(case)
+        .join(name);
     std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 #[test]
 fn the_programs_that_python_wrote_are_accepted() {
     let program = Program::parse(&vector(".", "program.json")).expect("a valid program");
-    assert_eq!((program.input_shape(), program.output_shape(), program.input_bound()), (&[5, 5, 1][..], &[3][..], 65536));
+    assert_eq!(
+        (program.input_shape(), program.output_shape(), program.input_bound()),
+        (&[5, 5, 1][..], &[3][..], 65536)
+    );
     let program = Program::parse(&vector("max_pool", "program.json")).expect("a valid program");
-    assert_eq!((program.input_shape(), program.output_shape(), program.input_bound()), (&[6, 5, 1][..], &[3][..], 65536));
-    let pools: Vec<_> = program.instructions.iter().filter(|i| matches!(i, Instruction::MaxPool { .. })).collect();
-    let pool = Instruction::MaxPool { shape: vec![2, 2, 2], r#in: [5], window: [2, 1], stride: [2, 2] };
+    assert_eq!(
+        (program.input_shape(), program.output_shape(), program.input_bound()),
+        (&[6, 5, 1][..], &[3][..], 65536)
+    );
+    let pools: Vec<_> =
+        program.instructions.iter().filter(|i| matches!(i, Instruction::MaxPool { .. })).collect();
+    let pool =
+        Instruction::MaxPool { shape: vec![2, 2, 2], r#in: [5], window: [2, 1], stride: [2, 2] };
     assert_eq!(pools, [&pool]);
 }
 
 #[test]
 fn the_share_files_that_python_wrote_are_accepted_for_their_roles() {
     for (case, protocol) in CASES {
-        let expected: serde_json::Value = serde_json::from_slice(&vector(case, "expected.json")).expect("JSON");
+        let expected: serde_json::Value =
+            serde_json::from_slice(&vector(case, "expected.json")).expect("JSON");
         for role in Role::ALL {
-            let shares = Shares::parse(&vector(case, &format!("{role}.safetensors"))).unwrap_or_else(|e| panic!("{case}, {role}: {e}"));
+            let shares = Shares::parse(&vector(case, &format!("{role}.safetensors")))
+                .unwrap_or_else(|e| panic!("{case}, {role}: {e}"));
             assert_eq!((shares.role, shares.protocol), (role, protocol));
             assert_eq!(hex::encode(shares.digest), expected["digest"]);
             assert_eq!(hex::encode(shares.generation), expected["generation"]);
@@ -57,8 +71,16 @@ fn a_share_file_that_claims_another_role_is_refused() {
 
 #[test]
 fn a_share_file_for_a_protocol_that_is_not_known_is_refused() {
-    for (case, from, to) in [(".", "ASTRA", "astra"), (".", "ASTRA", "ABY3 "), ("max_pool", "SecureNN", "SecureNn")] {
-        let why = altered(case, &format!("\"protocol\":\"{from}\""), &format!("\"protocol\":\"{to}\"")).err().expect("refused");
-        assert!(why.contains("protocol") && why.contains(to) && why.contains("ASTRA or SecureNN"), "{why}");
+    for (case, from, to) in
+        [(".", "ASTRA", "astra"), (".", "ASTRA", "ABY3 "), ("max_pool", "SecureNN", "SecureNn")]
+    {
+        let why =
+            altered(case, &format!("\"protocol\":\"{from}\""), &format!("\"protocol\":\"{to}\""))
+                .err()
+                .expect("refused");
+        assert!(
+            why.contains("protocol") && why.contains(to) && why.contains("ASTRA or SecureNN"),
+            "{why}"
+        );
     }
 }

@@ -9,7 +9,8 @@ use securemodel_link::cluster::ClusterError;
 use securemodel_link::tls::TlsError;
 use securemodel_mpc::role::Role;
 
-/// One of the three players of a SecureModel: keeps its shares of a model and answers private predictions together with the other two.
+/// One of the three players of a SecureModel: keeps its shares of a model and answers private
+/// predictions together with the other two.
 #[derive(Parser, Clone, Debug)]
 #[command(version, about)]
 pub struct Args {

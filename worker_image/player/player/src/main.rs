@@ -16,8 +16,14 @@ const GRACE: Duration = Duration::from_millis(1500);
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let filter = tracing_subscriber::EnvFilter::try_new(&args.log).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
+    let filter = tracing_subscriber::EnvFilter::try_new(&args.log)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
     // A player with a dead thread would look alive and answer nothing: end, and be started again.
     std::panic::set_hook(Box::new(|panic| {
         error!("{panic}");
@@ -43,10 +49,14 @@ fn main() -> ExitCode {
 
 async fn serve(args: &Args) -> Result<(), ConfigError> {
     let player = Player::new(args)?;
-    let bind = |address| async move { TcpListener::bind(address).await.map_err(|why| ConfigError::Listen { address, why }) };
+    let bind = |address| async move {
+        TcpListener::bind(address).await.map_err(|why| ConfigError::Listen { address, why })
+    };
     let (secure, plain) = (bind(args.listen).await?, bind(args.health).await?);
-    let (mut terminated, mut interrupted) =
-        (signal(SignalKind::terminate()).map_err(ConfigError::Signals)?, signal(SignalKind::interrupt()).map_err(ConfigError::Signals)?);
+    let (mut terminated, mut interrupted) = (
+        signal(SignalKind::terminate()).map_err(ConfigError::Signals)?,
+        signal(SignalKind::interrupt()).map_err(ConfigError::Signals)?,
+    );
     info!(player = player.name, role = %player.role, model = player.model(), "listening on {}, health on {}", args.listen, args.health);
 
     let engine = player.engine();

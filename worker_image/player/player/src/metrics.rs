@@ -81,7 +81,13 @@ const METRICS: [Metric; 11] = {
             help: "Batches that were computed.",
             value: |seen| read(&seen.counters.batches),
         },
-        Metric { name: "rows_total", status: Some("rows"), kind: Counter, help: "Rows of these batches.", value: |seen| read(&seen.counters.rows) },
+        Metric {
+            name: "rows_total",
+            status: Some("rows"),
+            kind: Counter,
+            help: "Rows of these batches.",
+            value: |seen| read(&seen.counters.rows),
+        },
         Metric {
             name: "requests_total",
             status: Some("requests"),
@@ -131,7 +137,13 @@ const METRICS: [Metric; 11] = {
             help: "Whether predictions are served: 1, or 0.",
             value: |seen| f64::from(u8::from(seen.ready)),
         },
-        Metric { name: "waiting", status: Some("waiting"), kind: Gauge, help: "Requests that wait for a batch.", value: |seen| seen.waiting as f64 },
+        Metric {
+            name: "waiting",
+            status: Some("waiting"),
+            kind: Gauge,
+            help: "Requests that wait for a batch.",
+            value: |seen| seen.waiting as f64,
+        },
         Metric {
             name: "batch_seconds_total",
             status: None,
@@ -197,10 +209,18 @@ mod tests {
         let batches = [1, 3, 4, 200].into_iter();
         batches.for_each(|rows| counters.batch(rows, Duration::from_millis(500), 9));
         let text = exposition(&Snapshot { counters: &counters, ready: true, waiting: 0 });
-        for line in
-            ["seconds_total 2", "rows_bucket{le=\"2\"} 1", "rows_bucket{le=\"4\"} 3", "rows_bucket{le=\"+Inf\"} 4", "rows_sum 208", "rows_count 4"]
-        {
-            assert!(text.contains(&format!("\nsecuremodel_player_batch_{line}\n")), "{line}: {text}");
+        for line in [
+            "seconds_total 2",
+            "rows_bucket{le=\"2\"} 1",
+            "rows_bucket{le=\"4\"} 3",
+            "rows_bucket{le=\"+Inf\"} 4",
+            "rows_sum 208",
+            "rows_count 4",
+        ] {
+            assert!(
+                text.contains(&format!("\nsecuremodel_player_batch_{line}\n")),
+                "{line}: {text}"
+            );
         }
     }
 

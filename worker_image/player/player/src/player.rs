@@ -76,11 +76,21 @@ impl Player {
         let tls = Arc::new(Tls::load(&args.tls)?);
         if tls.identity.holder != Holder::Player(role) {
             let certificate = tls.identity.to_string();
-            return Err(ConfigError::WrongCertificate { player: args.player.clone(), position: role, certificate });
+            return Err(ConfigError::WrongCertificate {
+                player: args.player.clone(),
+                position: role,
+                certificate,
+            });
         }
         let counters = Arc::new(Counters::default());
         let requests = Arc::new(Requests::new(role, Waker::new().map_err(ConfigError::Waker)?));
-        let mesh = Mesh::new(role, cluster.clone(), tls.clone(), counters.traffic.clone(), Arc::new(Queue(requests.clone())));
+        let mesh = Mesh::new(
+            role,
+            cluster.clone(),
+            tls.clone(),
+            counters.traffic.clone(),
+            Arc::new(Queue(requests.clone())),
+        );
         let store = Store::new(args.data.clone(), role);
         let (shares, broken) = match store.load() {
             Ok(shares) => (shares, None),
@@ -112,7 +122,8 @@ impl Player {
 
     /// What batches of this player are run with.
     pub fn engine(&self) -> Arc<Engine> {
-        let (mesh, requests, counters) = (self.mesh.clone(), self.requests.clone(), self.counters.clone());
+        let (mesh, requests, counters) =
+            (self.mesh.clone(), self.requests.clone(), self.counters.clone());
         Arc::new(Engine { role: self.role, mesh, requests, counters, delay: self.batch_delay })
     }
 
@@ -123,7 +134,12 @@ impl Player {
 
     fn load(&self, shares: Shares) -> Arc<Loaded> {
         let loaded = Arc::new(Loaded::new(shares, self.max_rows));
-        info!(digest = loaded.digest(), generation = loaded.generation(), max_rows = loaded.max_rows, "shares loaded");
+        info!(
+            digest = loaded.digest(),
+            generation = loaded.generation(),
+            max_rows = loaded.max_rows,
+            "shares loaded"
+        );
         *locked(&self.broken) = None;
         self.mesh.set_offer(loaded.clone());
         loaded
@@ -158,25 +174,45 @@ impl Player {
         match readiness {
             Readiness::Ready => ("Serving", "serving".into()),
             Readiness::NoShares => {
-                let broken = locked(&self.broken).clone().map(|why| format!("the share file on the volume cannot be used: {why}"));
+                let broken = locked(&self.broken)
+                    .clone()
+                    .map(|why| format!("the share file on the volume cannot be used: {why}"));
                 ("NoShares", broken.unwrap_or_else(|| "no shares have been delivered yet".into()))
             }
             Readiness::PeersMissing(roles) => {
                 let message = match &roles[..] {
-                    [] => format!("linked with {}, waiting for them to link with each other", self.role.peers().each_ref().map(name).join(" and ")),
-                    missing => format!("not linked with {}", missing.iter().map(name).collect::<Vec<_>>().join(" and ")),
+                    [] => format!(
+                        "linked with {}, waiting for them to link with each other",
+                        self.role.peers().each_ref().map(name).join(" and ")
+                    ),
+                    missing => format!(
+                        "not linked with {}",
+                        missing.iter().map(name).collect::<Vec<_>>().join(" and ")
+                    ),
                 };
                 ("PeersMissing", message)
             }
-            Readiness::DigestMismatch(role) => {
-                ("DigestMismatch", format!("{} has another program, or no shares yet; share the model again if this stays", name(role)))
-            }
-            Readiness::ProtocolMismatch(role) => {
-                ("ProtocolMismatch", format!("{} has shares for another protocol; share the model again if this stays", name(role)))
-            }
-            Readiness::GenerationMismatch(role) => {
-                ("GenerationMismatch", format!("{} has shares of another generation; share the model again if this stays", name(role)))
-            }
+            Readiness::DigestMismatch(role) => (
+                "DigestMismatch",
+                format!(
+                    "{} has another program, or no shares yet; share the model again if this stays",
+                    name(role)
+                ),
+            ),
+            Readiness::ProtocolMismatch(role) => (
+                "ProtocolMismatch",
+                format!(
+                    "{} has shares for another protocol; share the model again if this stays",
+                    name(role)
+                ),
+            ),
+            Readiness::GenerationMismatch(role) => (
+                "GenerationMismatch",
+                format!(
+                    "{} has shares of another generation; share the model again if this stays",
+                    name(role)
+                ),
+            ),
         }
     }
 }

@@ -19,7 +19,9 @@ pub enum StoreError {
     Volume { folder: String, why: io::Error },
     #[error(transparent)]
     Shares(#[from] SharesError),
-    #[error("this share file is {found}'s and this player is {expected}; each player gets its own")]
+    #[error(
+        "this share file is {found}'s and this player is {expected}; each player gets its own"
+    )]
     Role { found: Role, expected: Role },
 }
 
@@ -28,7 +30,8 @@ impl Store {
         Store { folder, role }
     }
 
-    /// The shares kept from before, if any. Also makes the folder, and removes a delivery that was broken off.
+    /// The shares kept from before, if any. Also makes the folder, and removes a delivery that was
+    /// broken off.
     pub fn load(&self) -> Result<Option<Shares>, StoreError> {
         fs::create_dir_all(&self.folder).map_err(|e| self.volume(e))?;
         self.discard();
@@ -48,7 +51,8 @@ impl Store {
         self.folder.join("shares.safetensors.new")
     }
 
-    /// Checks the file written aside and keeps it: synced, renamed. A refused one is removed, and what was there stays.
+    /// Checks the file written aside and keeps it: synced, renamed. A refused one is removed, and
+    /// what was there stays.
     pub fn adopt(&self) -> Result<Shares, StoreError> {
         let adopted = self.try_adopt();
         if adopted.is_err() {

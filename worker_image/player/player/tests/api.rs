@@ -1,4 +1,5 @@
-//! The HTTP API's errors, each with its code, status and message; nothing else is disturbed by them.
+//! The HTTP API's errors, each with its code, status and message; nothing else is disturbed by
+//! them.
 
 mod support;
 
@@ -13,8 +14,15 @@ const ROWS: [[f64; 3]; 2] = [[1.0, -2.0, 0.5], [-7.25, 3.0, 0.0]];
 fn assert_error(response: Option<Response>, status: u16, code: &str, retryable: bool, says: &str) {
     let response = response.expect("an answer");
     let json = response.json();
-    assert_eq!((response.status, json["code"].as_str(), json["retryable"].as_bool()), (status, Some(code), Some(retryable)), "{json}");
-    assert!(json["error"].as_str().is_some_and(|error| error.contains(says)), "{says:?} is not in {json}");
+    assert_eq!(
+        (response.status, json["code"].as_str(), json["retryable"].as_bool()),
+        (status, Some(code), Some(retryable)),
+        "{json}"
+    );
+    assert!(
+        json["error"].as_str().is_some_and(|error| error.contains(says)),
+        "{says:?} is not in {json}"
+    );
     assert!(response.head.contains("content-type: application/json"));
 }
 
@@ -35,7 +43,15 @@ fn bad_requests_are_refused_one_by_one() {
     let trio = Trio::serving(1);
     let alice = trio.client(0);
     let [share, _] = model::share_input(&ROWS);
-    let bad = |key: &str, value: Value, says: &str| assert_error(alice.infer_json(&request(key, value), &share), 400, "bad_request", false, says);
+    let bad = |key: &str, value: Value, says: &str| {
+        assert_error(
+            alice.infer_json(&request(key, value), &share),
+            400,
+            "bad_request",
+            false,
+            says,
+        )
+    };
     bad("id", json!("short"), "id is not 32 lower-case hex digits");
     bad("id", json!("ABCDEF0123456789ABCDEF0123456789"), "id is not 32 lower-case hex digits");
     bad("name", json!("image"), r#"input "image", expected "input""#);
@@ -43,14 +59,40 @@ fn bad_requests_are_refused_one_by_one() {
     bad("inputs", json!([]), "0 inputs");
     bad("parameters", json!({"binary_data_size": 40}), "binary_data_size is 40");
     bad("shape", json!("many"), "the JSON part of the body");
-    assert_error(alice.send("POST", "/v2/models/digits/infer", &[], b"{}"), 400, "bad_request", false, "Inference-Header-Content-Length");
+    assert_error(
+        alice.send("POST", "/v2/models/digits/infer", &[], b"{}"),
+        400,
+        "bad_request",
+        false,
+        "Inference-Header-Content-Length",
+    );
     let beyond = [("Inference-Header-Content-Length", "100".to_owned())];
-    assert_error(alice.send("POST", "/v2/models/digits/infer", &beyond, b"{}"), 400, "bad_request", false, "the whole body has 2 bytes");
+    assert_error(
+        alice.send("POST", "/v2/models/digits/infer", &beyond, b"{}"),
+        400,
+        "bad_request",
+        false,
+        "the whole body has 2 bytes",
+    );
 
-    for shape in [json!([2, 4]), json!([0, 3]), json!([9, 3]), json!([-2, 3]), json!([3]), json!([])] {
-        assert_error(alice.infer_json(&request("shape", shape), &share), 400, "wrong_shape", false, "expected [B, 3] with B from 1 to 8");
+    for shape in
+        [json!([2, 4]), json!([0, 3]), json!([9, 3]), json!([-2, 3]), json!([3]), json!([])]
+    {
+        assert_error(
+            alice.infer_json(&request("shape", shape), &share),
+            400,
+            "wrong_shape",
+            false,
+            "expected [B, 3] with B from 1 to 8",
+        );
     }
-    assert_error(alice.infer(&model::fresh_id(), &[2, 3], &vec![0; 70_000]), 413, "too_large", false, "send fewer rows");
+    assert_error(
+        alice.infer(&model::fresh_id(), &[2, 3], &vec![0; 70_000]),
+        413,
+        "too_large",
+        false,
+        "send fewer rows",
+    );
     trio.assert_predicts(&ROWS);
 }
 
@@ -67,7 +109,13 @@ fn an_id_is_used_once_and_a_lone_share_does_not_wait_for_ever() {
         std::thread::sleep(Duration::from_millis(500));
         assert_error(other.infer(&id, &[2, 3], &again), 409, "duplicate_id", false, &id);
         trio.assert_predicts(&ROWS); // others are served meanwhile
-        assert_error(lone.join().expect("answered"), 504, "share_missing", true, ["bob", "alice"][i]);
+        assert_error(
+            lone.join().expect("answered"),
+            504,
+            "share_missing",
+            true,
+            ["bob", "alice"][i],
+        );
         assert!((4..7).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
     }
 }
@@ -79,7 +127,13 @@ fn shares_of_unequal_rows_fail_without_a_batch() {
     let (one, two) = (trio.client(1), id.clone());
     let bob = std::thread::spawn(move || one.infer(&two, &[1, 3], &[0; 24]));
     std::thread::sleep(Duration::from_millis(300));
-    assert_error(trio.client(0).infer(&id, &[2, 3], &[0; 48]), 400, "wrong_shape", false, "2 and 1 rows");
+    assert_error(
+        trio.client(0).infer(&id, &[2, 3], &[0; 48]),
+        400,
+        "wrong_shape",
+        false,
+        "2 and 1 rows",
+    );
     assert_error(bob.join().expect("answered"), 504, "share_missing", true, "alice");
     assert_eq!(trio.status(0).expect("status")["counters"]["batches"], 0);
 }
@@ -88,12 +142,22 @@ fn shares_of_unequal_rows_fail_without_a_batch() {
 fn what_is_not_there_is_not_found() {
     let trio = Trio::serving(1);
     let alice = trio.client(0);
-    for (method, path) in
-        [("GET", "/"), ("GET", "/v2/models/other"), ("POST", "/v2/models/digits"), ("DELETE", "/v1/shares"), ("GET", "/v2/models/digits/versions/1")]
-    {
+    for (method, path) in [
+        ("GET", "/"),
+        ("GET", "/v2/models/other"),
+        ("POST", "/v2/models/digits"),
+        ("DELETE", "/v1/shares"),
+        ("GET", "/v2/models/digits/versions/1"),
+    ] {
         assert_error(alice.send(method, path, &[], b""), 404, "not_found", false, "");
     }
-    assert_error(trio.client(2).infer(&model::fresh_id(), &[1, 3], &[0; 24]), 404, "not_found", false, "carol does not answer");
+    assert_error(
+        trio.client(2).infer(&model::fresh_id(), &[1, 3], &[0; 24]),
+        404,
+        "not_found",
+        false,
+        "carol does not answer",
+    );
     let head = alice.send("HEAD", "/nothing", &[], b"").expect("an answer");
     assert_eq!((head.status, head.body.len()), (404, 0));
 }
@@ -109,14 +173,27 @@ fn health_and_metadata_are_for_everybody() {
             assert_eq!(support::get_plain(trio.health[i], path).expect("an answer").status, 200);
         }
     }
-    assert_eq!(trio.client(1).send("GET", "/v2/models/digits/ready", &[], b"").expect("an answer").status, 200);
-    let metadata = trio.client(1).send("GET", "/v2/models/digits", &[], b"").expect("an answer").json();
+    assert_eq!(
+        trio.client(1).send("GET", "/v2/models/digits/ready", &[], b"").expect("an answer").status,
+        200
+    );
+    let metadata =
+        trio.client(1).send("GET", "/v2/models/digits", &[], b"").expect("an answer").json();
     let generation = hex::encode([5; 16]);
     assert_eq!(metadata["versions"], json!([generation]));
-    assert_eq!(metadata["inputs"], json!([{"name": "input", "datatype": "UINT64", "shape": [-1, 3]}]));
-    assert_eq!(metadata["outputs"], json!([{"name": "output", "datatype": "UINT64", "shape": [-1, 2]}]));
+    assert_eq!(
+        metadata["inputs"],
+        json!([{"name": "input", "datatype": "UINT64", "shape": [-1, 3]}])
+    );
+    assert_eq!(
+        metadata["outputs"],
+        json!([{"name": "output", "datatype": "UINT64", "shape": [-1, 2]}])
+    );
     let parameters = &metadata["parameters"];
-    assert_eq!((&parameters["role"], &parameters["input_bound"], &parameters["max_rows"]), (&json!("bob"), &json!(6_553_600), &json!(8)));
+    assert_eq!(
+        (&parameters["role"], &parameters["input_bound"], &parameters["max_rows"]),
+        (&json!("bob"), &json!(6_553_600), &json!(8))
+    );
 }
 
 #[test]
@@ -128,21 +205,52 @@ fn only_the_share_step_delivers_and_only_what_fits() {
         let client = holder.map_or_else(|| trio.client(0), |holder| trio.client_as(0, holder));
         client.send("PUT", "/v1/shares", &[], file)
     };
-    assert_error(put(None, &alices), 403, "forbidden", false, "a client without a certificate may not deliver shares");
-    assert_error(put(Some("bob"), &alices), 403, "forbidden", false, "bob of default/digits may not deliver shares");
+    assert_error(
+        put(None, &alices),
+        403,
+        "forbidden",
+        false,
+        "a client without a certificate may not deliver shares",
+    );
+    assert_error(
+        put(Some("bob"), &alices),
+        403,
+        "forbidden",
+        false,
+        "bob of default/digits may not deliver shares",
+    );
     assert_error(put(Some("share"), b"nonsense"), 422, "bad_shares", false, "not a share file");
-    assert_error(put(Some("share"), &bobs), 422, "bad_shares", false, "this share file is bob's and this player is alice");
+    assert_error(
+        put(Some("share"), &bobs),
+        422,
+        "bad_shares",
+        false,
+        "this share file is bob's and this player is alice",
+    );
     let tampered = String::from_utf8_lossy(&alices).find("\"SecureNN\"").map(|at| {
         let mut file = alices.clone();
         file[at + 1] = b'X';
         file
     });
-    assert_error(put(Some("share"), &tampered.expect("found")), 422, "bad_shares", false, "protocol");
+    assert_error(
+        put(Some("share"), &tampered.expect("found")),
+        422,
+        "bad_shares",
+        false,
+        "protocol",
+    );
     assert_eq!(trio.status(0).expect("status")["digest"], Value::Null);
-    assert!(std::fs::read_dir(trio.path("data-alice")).expect("folder").next().is_none(), "nothing is left behind");
+    assert!(
+        std::fs::read_dir(trio.path("data-alice")).expect("folder").next().is_none(),
+        "nothing is left behind"
+    );
     assert_eq!(put(Some("share"), &alices).expect("an answer").status, 200);
     assert_error(put(Some("share"), &bobs), 422, "bad_shares", false, "bob's");
-    assert_eq!(trio.status(0).expect("status")["generation"], hex::encode([1; 16]), "a refused file does not replace a good one");
+    assert_eq!(
+        trio.status(0).expect("status")["generation"],
+        hex::encode([1; 16]),
+        "a refused file does not replace a good one"
+    );
 }
 
 #[test]
@@ -157,14 +265,25 @@ fn a_full_queue_says_when_to_come_back() {
                 })
                 .collect();
             trio.wait(i, "full", |s| s["counters"]["waiting"] == MAX_WAITING);
-            let response = trio.client(i).infer(&model::fresh_id(), &[1, 3], &[0; 24]).expect("an answer");
+            let response =
+                trio.client(i).infer(&model::fresh_id(), &[1, 3], &[0; 24]).expect("an answer");
             assert!(response.head.contains("retry-after: 1"), "{}", response.head);
             assert_error(Some(response), 429, "overloaded", true, "try again in a second");
             for lone in waiting {
-                assert_error(lone.join().expect("answered"), 504, "share_missing", true, "drawn afresh");
+                assert_error(
+                    lone.join().expect("answered"),
+                    504,
+                    "share_missing",
+                    true,
+                    "drawn afresh",
+                );
             }
             let metrics = support::get_plain(trio.health[i], "/metrics").expect("metrics").text();
-            assert!(metrics.contains("securemodel_player_rejected_total 1\n") && metrics.contains("securemodel_player_waiting 0\n"), "{metrics}");
+            assert!(
+                metrics.contains("securemodel_player_rejected_total 1\n")
+                    && metrics.contains("securemodel_player_waiting 0\n"),
+                "{metrics}"
+            );
             trio.assert_predicts(&ROWS);
         }
     });

@@ -29,7 +29,10 @@ fn requests_that_come_within_the_delay_share_a_batch_and_each_client_gets_its_ow
     assert_eq!(batches(&trio, 0), 1);
     let metrics = support::get_plain(trio.health[0], "/metrics").expect("metrics").text();
     for line in ["bucket{le=\"4\"} 0", "bucket{le=\"8\"} 1", "sum 6", "count 1"] {
-        assert!(metrics.contains(&format!("\nsecuremodel_player_batch_rows_{line}\n")), "{line}: {metrics}");
+        assert!(
+            metrics.contains(&format!("\nsecuremodel_player_batch_rows_{line}\n")),
+            "{line}: {metrics}"
+        );
     }
 }
 
@@ -49,8 +52,11 @@ fn leave(trio: &Trio, leaves: usize) -> Option<u16> {
     let (id, shares) = (model::fresh_id(), model::share_input(&ROWS));
     std::thread::scope(|scope| {
         let (id, shares) = (&id, &shares);
-        let stays = scope.spawn(move || trio.client(1 - leaves).infer(id, &[2, 3], &shares[1 - leaves]));
-        let left = scope.spawn(move || trio.client(leaves).with_patience(DELAY / 2).infer(id, &[2, 3], &shares[leaves]));
+        let stays =
+            scope.spawn(move || trio.client(1 - leaves).infer(id, &[2, 3], &shares[1 - leaves]));
+        let left = scope.spawn(move || {
+            trio.client(leaves).with_patience(DELAY / 2).infer(id, &[2, 3], &shares[leaves])
+        });
         let others = scope.spawn(move || trio.assert_predicts(&ROWS));
         assert!(left.join().expect("no panic").is_none());
         others.join().expect("the others are served");
@@ -62,12 +68,18 @@ fn leave(trio: &Trio, leaves: usize) -> Option<u16> {
 fn a_client_that_leaves_bob_once_alice_has_his_share_does_not_harm_the_batch() {
     let trio = patient_trio();
     assert_eq!(leave(&trio, 1), Some(200), "alice's part of it is computed; nobody gets bob's");
-    assert_eq!((batches(&trio, 1), &trio.status(1).expect("status")["counters"]["rows"]), (1.into(), &4.into()));
+    assert_eq!(
+        (batches(&trio, 1), &trio.status(1).expect("status")["counters"]["rows"]),
+        (1.into(), &4.into())
+    );
 }
 
 #[test]
 fn a_client_that_leaves_alice_is_in_no_batch() {
     let trio = patient_trio();
     assert_eq!(leave(&trio, 0), Some(504), "bob's share finds no counterpart");
-    assert_eq!((batches(&trio, 1), &trio.status(1).expect("status")["counters"]["rows"]), (1.into(), &2.into()));
+    assert_eq!(
+        (batches(&trio, 1), &trio.status(1).expect("status")["counters"]["rows"]),
+        (1.into(), &2.into())
+    );
 }

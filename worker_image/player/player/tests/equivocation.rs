@@ -45,7 +45,13 @@ fn subtracted(a: &[u64], b: &[u64]) -> Vec<u64> {
 struct Links<'a>(&'a Epoch<Loaded>);
 
 impl Channel for Links<'_> {
-    fn send(&mut self, to: Role, instruction: u32, step: u8, words: &[u64]) -> Result<(), ChannelError> {
+    fn send(
+        &mut self,
+        to: Role,
+        instruction: u32,
+        step: u8,
+        words: &[u64],
+    ) -> Result<(), ChannelError> {
         let header = Header { kind: Kind::Data, step, hop: 4, instruction, batch: 0 };
         self.0.links.send(to, &header, bytemuck::cast_slice(words))
     }
@@ -85,7 +91,8 @@ fn run(trio: &Trio, alice: &Peer, orders: [[usize; 2]; 2]) -> Vec<(Request, Vec<
         let mask = subtracted(&masked, &words(&others));
         requests.push(Request { entry, share: words(&own), masked, mask });
     }
-    let [to_bob, to_carol] = orders.map(|order| announcement(2, order.into_iter().map(|i| requests[i].entry)));
+    let [to_bob, to_carol] =
+        orders.map(|order| announcement(2, order.into_iter().map(|i| requests[i].entry)));
     for (role, list) in [(Role::Bob, &to_bob), (Role::Carol, &to_carol)] {
         Peer::say(&epoch, role, Kind::Announce, 0, list);
     }
@@ -96,10 +103,26 @@ fn run(trio: &Trio, alice: &Peer, orders: [[usize; 2]; 2]) -> Vec<(Request, Vec<
     };
     let keys = keys(&epoch, &shares.shares, &to_bob, &to_carol);
     let mut channel = Links(&epoch);
-    let own = securemodel_mpc::run(&shares.shares, &keys, 2, input, &mut channel, &mut Workspace::default()).expect("runs").expect("an output");
+    let own = securemodel_mpc::run(
+        &shares.shares,
+        &keys,
+        2,
+        input,
+        &mut channel,
+        &mut Workspace::default(),
+    )
+    .expect("runs")
+    .expect("an output");
     epoch.links.flush().expect("sent");
-    let answers: Vec<Vec<u64>> = asked.into_iter().map(|answer| answer.join().expect("answered").expect("an answer").inference().1).collect();
-    let outputs: Vec<Vec<u64>> = orders[0].iter().zip(own.chunks_exact(2)).map(|(request, own)| added(own, &answers[*request])).collect();
+    let answers: Vec<Vec<u64>> = asked
+        .into_iter()
+        .map(|answer| answer.join().expect("answered").expect("an answer").inference().1)
+        .collect();
+    let outputs: Vec<Vec<u64>> = orders[0]
+        .iter()
+        .zip(own.chunks_exact(2))
+        .map(|(request, own)| added(own, &answers[*request]))
+        .collect();
     let mut requests: Vec<Option<Request>> = requests.into_iter().map(Some).collect();
     let ordered = orders[0].map(|i| requests[i].take().expect("each once"));
     ordered.into_iter().zip(outputs).collect()
@@ -146,8 +169,11 @@ fn one_list_for_both_gives_the_models_answers() {
 fn another_list_for_carol_gives_noise() {
     let (trio, alice) = without_alice();
     let lambda = weights_mask(&trio);
-    let [(first, one), (second, two)] = <[_; 2]>::try_from(run(&trio, &alice, [[0, 1], [1, 0]])).unwrap_or_else(|_| panic!("two requests"));
-    for (row, own, other, output) in [(&ROWS[0], &first, &second, one), (&ROWS[1], &second, &first, two)] {
+    let [(first, one), (second, two)] = <[_; 2]>::try_from(run(&trio, &alice, [[0, 1], [1, 0]]))
+        .unwrap_or_else(|_| panic!("two requests"));
+    for (row, own, other, output) in
+        [(&ROWS[0], &first, &second, one), (&ROWS[1], &second, &first, two)]
+    {
         // what the answer would be if carol's keys were bob's: she took the other request's mask
         let foreign = subtracted(&other.mask, &own.mask);
         let errors = errors(row, &foreign, &lambda, &output);

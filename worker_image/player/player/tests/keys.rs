@@ -1,4 +1,5 @@
-//! No part of any key's stream is ever used twice: over a thousand requests, with each player restarted in between (build with `--features audit`).
+//! No part of any key's stream is ever used twice: over a thousand requests, with each player
+//! restarted in between (build with `--features audit`).
 
 mod support;
 
@@ -14,10 +15,12 @@ const ROWS: usize = 2;
 /// The model of the contract's vectors: convolution, ReLU, pooling, dense.
 fn deliver(trio: &Trio) {
     for (i, name) in NAMES.iter().enumerate() {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../../tests/contract/vectors/{name}.safetensors"));
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("../../../tests/contract/vectors/{name}.safetensors"));
         let file = fs::read(&path).expect("a share file");
         trio.wait(i, "up", |_| true);
-        let response = trio.client_as(i, "share").send("PUT", "/v1/shares", &[], &file).expect("an answer");
+        let response =
+            trio.client_as(i, "share").send("PUT", "/v1/shares", &[], &file).expect("an answer");
         assert_eq!(response.status, 200, "{}", response.text());
     }
     trio.wait_ready();
@@ -32,7 +35,9 @@ fn ask(trio: &Trio, requests: usize) {
         let statuses = std::thread::scope(|scope| {
             let ask = |i: usize| {
                 let (client, id, share) = (&clients[i], &id, &share);
-                scope.spawn(move || client.infer(id, &[ROWS, 5, 5, 1], share).expect("an answer").status)
+                scope.spawn(move || {
+                    client.infer(id, &[ROWS, 5, 5, 1], share).expect("an answer").status
+                })
             };
             [ask(0), ask(1)].map(|thread| thread.join().expect("answered"))
         });
@@ -54,18 +59,23 @@ fn audited(folder: &Path, requests: usize) {
     ask(&trio, requests / 4);
 }
 
-/// Uses of a stream position by the same player: how many records there were, and how many overlap an earlier one.
+/// Uses of a stream position by the same player: how many records there were, and how many overlap
+/// an earlier one.
 fn overlaps(folder: &Path) -> (usize, usize) {
     let (mut records, mut twice) = (0, 0);
     for name in NAMES {
         // (key, upper half of the counter block) -> first counter -> one past the last
         let mut used: HashMap<(Vec<u8>, u64), BTreeMap<u64, u64>> = HashMap::new();
-        for entry in fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path()) {
+        for entry in
+            fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path())
+        {
             if !entry.file_name().is_some_and(|file| file.to_string_lossy().starts_with(name)) {
                 continue;
             }
             for record in fs::read(&entry).expect("records").chunks_exact(40) {
-                let number = |i: usize| u64::from_le_bytes(record[16 + 8 * i..][..8].try_into().expect("eight bytes"));
+                let number = |i: usize| {
+                    u64::from_le_bytes(record[16 + 8 * i..][..8].try_into().expect("eight bytes"))
+                };
                 let intervals = used.entry((record[..16].to_vec(), number(0))).or_default();
                 let (first, end) = (number(1), number(1) + number(2));
                 let before = intervals.range(..end).next_back();

@@ -17,8 +17,14 @@ const ROWS: [[f64; 3]; 2] = [[1.0, -2.0, 0.5], [-7.25, 3.0, 0.0]];
 fn three_players_link_take_their_shares_and_answer() {
     let trio = Trio::start();
     let before = trio.wait(0, "linked", |s| s["epoch"].is_string());
-    assert_eq!((&before["reason"], &before["ready"], &before["protocol"]), (&"NoShares".into(), &false.into(), &serde_json::Value::Null));
-    assert_eq!(trio.client(0).send("GET", "/v2/health/ready", &[], b"").expect("an answer").status, 503);
+    assert_eq!(
+        (&before["reason"], &before["ready"], &before["protocol"]),
+        (&"NoShares".into(), &false.into(), &serde_json::Value::Null)
+    );
+    assert_eq!(
+        trio.client(0).send("GET", "/v2/health/ready", &[], b"").expect("an answer").status,
+        503
+    );
     trio.deliver(1);
     trio.wait_ready();
     trio.assert_predicts(&ROWS);
@@ -28,12 +34,22 @@ fn three_players_link_take_their_shares_and_answer() {
         (&status["reason"], &status["role"], &status["model"], &status["namespace"]),
         (&"Serving".into(), &"bob".into(), &"digits".into(), &"default".into())
     );
-    assert_eq!((&status["counters"]["batches"], &status["counters"]["rows"]), (&2.into(), &10.into()));
-    // client → bob → alice (his masked share) → bob (announcement, her masked share, her opening) → alice (his opening) → client;
-    // and alice → carol (announcement) → bob (dealt) → client
-    assert_eq!((&trio.status(0).expect("status")["counters"]["hops"], &status["counters"]["hops"]), (&5.into(), &5.into()));
+    assert_eq!(
+        (&status["counters"]["batches"], &status["counters"]["rows"]),
+        (&2.into(), &10.into())
+    );
+    // client → bob → alice (his masked share) → bob (announcement, her masked share, her opening) →
+    // alice (his opening) → client; and alice → carol (announcement) → bob (dealt) → client
+    assert_eq!(
+        (&trio.status(0).expect("status")["counters"]["hops"], &status["counters"]["hops"]),
+        (&5.into(), &5.into())
+    );
     let metrics = support::get_plain(trio.health[1], "/metrics").expect("metrics").text();
-    assert!(metrics.contains("securemodel_player_batches_total 2\n") && metrics.contains("securemodel_player_ready 1\n"), "{metrics}");
+    assert!(
+        metrics.contains("securemodel_player_batches_total 2\n")
+            && metrics.contains("securemodel_player_ready 1\n"),
+        "{metrics}"
+    );
 }
 
 #[test]
@@ -71,7 +87,13 @@ fn any_player_restarted_makes_a_new_epoch_and_needs_no_new_shares() {
 fn new_shares_replace_the_old_and_different_generations_do_not_serve() {
     let trio = Trio::serving(1);
     let [alice, bob, carol] = model::share_files(2);
-    assert_eq!(trio.client_as(0, "share").send("PUT", "/v1/shares", &[], &alice).expect("an answer").status, 200);
+    assert_eq!(
+        trio.client_as(0, "share")
+            .send("PUT", "/v1/shares", &[], &alice)
+            .expect("an answer")
+            .status,
+        200
+    );
     for i in [1, 2] {
         let status = trio.wait(i, "mismatched", |s| s["reason"] == "GenerationMismatch");
         assert!(status["message"].as_str().is_some_and(|m| m.contains("alice")), "{status}");
@@ -79,7 +101,13 @@ fn new_shares_replace_the_old_and_different_generations_do_not_serve() {
     let [a, _] = trio.predict(&ROWS).expect_err("nothing is served");
     assert_eq!((&a["code"], &a["retryable"]), (&"not_ready".into(), &true.into()));
     for (i, file) in [(1, bob), (2, carol)] {
-        assert_eq!(trio.client_as(i, "share").send("PUT", "/v1/shares", &[], &file).expect("an answer").status, 200);
+        assert_eq!(
+            trio.client_as(i, "share")
+                .send("PUT", "/v1/shares", &[], &file)
+                .expect("an answer")
+                .status,
+            200
+        );
     }
     trio.wait_ready();
     trio.assert_predicts(&ROWS);
@@ -90,20 +118,44 @@ fn players_with_shares_for_different_protocols_stay_linked_and_do_not_serve() {
     let trio = Trio::serving(1);
     assert_eq!(trio.status(0).expect("status")["protocol"], "SecureNN");
     let files = model::share_files_for(ProtocolName::Astra, 2);
-    assert_eq!(trio.client_as(0, "share").send("PUT", "/v1/shares", &[], &files[0]).expect("an answer").status, 200);
+    assert_eq!(
+        trio.client_as(0, "share")
+            .send("PUT", "/v1/shares", &[], &files[0])
+            .expect("an answer")
+            .status,
+        200
+    );
     for i in [1, 2] {
         let status = trio.wait(i, "mismatched", |s| s["reason"] == "ProtocolMismatch");
-        assert!(status["message"].as_str().is_some_and(|m| m.contains("alice has shares for another protocol")), "{status}");
-        assert_eq!((&status["protocol"], &status["peers"]["alice"]["linked"]), (&"SecureNN".into(), &true.into()));
+        assert!(
+            status["message"]
+                .as_str()
+                .is_some_and(|m| m.contains("alice has shares for another protocol")),
+            "{status}"
+        );
+        assert_eq!(
+            (&status["protocol"], &status["peers"]["alice"]["linked"]),
+            (&"SecureNN".into(), &true.into())
+        );
     }
     let [a, _] = trio.predict(&ROWS).expect_err("nothing is served");
     assert_eq!((&a["code"], &a["retryable"]), (&"not_ready".into(), &true.into()));
     for i in [1, 2] {
-        assert_eq!(trio.client_as(i, "share").send("PUT", "/v1/shares", &[], &files[i]).expect("an answer").status, 200);
+        assert_eq!(
+            trio.client_as(i, "share")
+                .send("PUT", "/v1/shares", &[], &files[i])
+                .expect("an answer")
+                .status,
+            200
+        );
     }
     trio.wait_ready();
-    let metadata = trio.client(0).send("GET", "/v2/models/digits", &[], &[]).expect("an answer").json();
-    assert_eq!((&metadata["parameters"]["protocol"], &trio.status(2).expect("status")["protocol"]), (&"ASTRA".into(), &"ASTRA".into()));
+    let metadata =
+        trio.client(0).send("GET", "/v2/models/digits", &[], &[]).expect("an answer").json();
+    assert_eq!(
+        (&metadata["parameters"]["protocol"], &trio.status(2).expect("status")["protocol"]),
+        (&"ASTRA".into(), &"ASTRA".into())
+    );
 }
 
 #[test]
@@ -120,12 +172,22 @@ fn a_peer_of_another_ca_is_refused() {
     trio.wait(2, "up", |_| true);
     std::thread::sleep(Duration::from_secs(3));
     for i in [0, 1] {
-        assert_eq!(trio.status(i).expect("status")["peers"]["carol"]["linked"], false, "{}", trio.log(i));
+        assert_eq!(
+            trio.status(i).expect("status")["peers"]["carol"]["linked"],
+            false,
+            "{}",
+            trio.log(i)
+        );
         assert!(trio.log(i).contains("TLS handshake refused"), "{}", trio.log(i));
     }
     let dials = trio.log(2).matches("the link was lost").count();
     assert!((1..30).contains(&dials), "backs off: {dials} attempts in 3 s");
-    assert_eq!(trio.log(2).matches("WARN the link was lost").count(), 2, "said once a peer: {}", trio.log(2));
+    assert_eq!(
+        trio.log(2).matches("WARN the link was lost").count(),
+        2,
+        "said once a peer: {}",
+        trio.log(2)
+    );
 }
 
 #[test]
@@ -134,7 +196,8 @@ fn a_certificate_of_another_role_is_not_a_peer() {
     let epoch = trio.wait_ready();
     // alice may not dial alice, nor may the share step or nobody
     for client in [trio.client_as(0, "alice"), trio.client_as(0, "share"), trio.client(0)] {
-        let mut stream = client.with_alpn(b"securemodel-peer/1").connect().expect("TLS itself is fine");
+        let mut stream =
+            client.with_alpn(b"securemodel-peer/1").connect().expect("TLS itself is fine");
         let mut bytes = Vec::new();
         let _ = stream.read_to_end(&mut bytes);
         assert!(bytes.is_empty(), "not a frame is said to it");
@@ -164,8 +227,12 @@ fn garbage_on_the_ports_disturbs_nothing() {
         let mut socket = TcpStream::connect(address).expect("open");
         let _ = socket.write_all(&[0x16; 300]);
     }
-    // a peer's certificate, but not a peer's frames: bob's link is replaced by it, then his own comes back
-    let mut stream = Client::new(trio.tls[0], &trio.authority, Some(&trio.path("bob"))).with_alpn(b"securemodel-peer/1").connect().expect("TLS");
+    // a peer's certificate, but not a peer's frames: bob's link is replaced by it, then his own
+    // comes back
+    let mut stream = Client::new(trio.tls[0], &trio.authority, Some(&trio.path("bob")))
+        .with_alpn(b"securemodel-peer/1")
+        .connect()
+        .expect("TLS");
     let _ = stream.write_all(&[0xff; 64]).and_then(|()| stream.flush());
     drop(stream);
     trio.wait(0, "in a new epoch", |s| s["ready"] == true && s["epoch"] != epoch.as_str());
@@ -179,16 +246,24 @@ fn a_player_that_dies_ends_what_waits_with_a_retryable_error() {
         let mut trio = Trio::serving(1);
         let client = trio.client(0);
         let share = model::share_input(&ROWS)[0].clone();
-        let waiting = std::thread::spawn(move || (client.infer(&model::fresh_id(), &[2, 3], &share), Instant::now()));
+        let waiting = std::thread::spawn(move || {
+            (client.infer(&model::fresh_id(), &[2, 3], &share), Instant::now())
+        });
         trio.wait(0, "asked", |s| s["counters"]["requests"] == 1);
         std::thread::sleep(Duration::from_millis(200));
         trio.kill(dead);
         let killed = Instant::now();
         let (response, answered) = waiting.join().expect("answered");
         let response = response.expect("an answer");
-        assert_eq!((response.status, &response.json()["code"], &response.json()["retryable"]), (503, &"epoch_ended".into(), &true.into()));
+        assert_eq!(
+            (response.status, &response.json()["code"], &response.json()["retryable"]),
+            (503, &"epoch_ended".into(), &true.into())
+        );
         assert!(answered - killed < Duration::from_secs(2));
-        assert_eq!(trio.wait(0, "aware of it", |s| s["ready"] == false)["peers"][NAMES[dead]]["linked"], false);
+        assert_eq!(
+            trio.wait(0, "aware of it", |s| s["ready"] == false)["peers"][NAMES[dead]]["linked"],
+            false
+        );
     }
 }
 
@@ -226,7 +301,9 @@ fn a_broken_share_file_is_reported_and_replaced() {
         fs::write(folder.join("shares.safetensors"), content).expect("written");
     }
     (0..3).for_each(|i| trio.start_player(i));
-    for (i, why) in [(0, "not a share file"), (1, "this share file is alice's and this player is bob")] {
+    for (i, why) in
+        [(0, "not a share file"), (1, "this share file is alice's and this player is bob")]
+    {
         let status = trio.wait(i, "up", |_| true);
         assert_eq!(status["reason"], "NoShares");
         assert!(status["message"].as_str().is_some_and(|m| m.contains(why)), "{status}");

@@ -33,7 +33,11 @@ impl Recorder {
     pub fn wait_for(&self, what: &str) -> Duration {
         let begin = Instant::now();
         while !self.heard().iter().any(|heard| heard == what) {
-            assert!(begin.elapsed() < Duration::from_secs(2), "{:?} instead of {what:?}", self.heard());
+            assert!(
+                begin.elapsed() < Duration::from_secs(2),
+                "{:?} instead of {what:?}",
+                self.heard()
+            );
             std::thread::sleep(Duration::from_micros(100));
         }
         begin.elapsed()
@@ -90,9 +94,14 @@ impl Exchange {
         let port = TcpListener::bind("127.0.0.1:0").expect("a port");
         let dialing = TcpStream::connect(port.local_addr().expect("bound")).expect("connected");
         let accepted = port.accept().expect("accepted").0;
-        let client = ClientConnection::new(dials.dialer, ServerName::try_from("localhost").expect("a name")).expect("TLS");
+        let client =
+            ClientConnection::new(dials.dialer, ServerName::try_from("localhost").expect("a name"))
+                .expect("TLS");
         let server = ServerConnection::new(accepts.server).expect("TLS");
-        let mut sides = [Side { tls: client.into(), socket: dialing }, Side { tls: server.into(), socket: accepted }];
+        let mut sides = [
+            Side { tls: client.into(), socket: dialing },
+            Side { tls: server.into(), socket: accepted },
+        ];
         std::thread::scope(|scope| {
             for Side { tls, socket } in &mut sides {
                 scope.spawn(move || {
@@ -111,7 +120,15 @@ impl Exchange {
         let mut peers = [listener, dialer].into_iter();
         sides.map(|Side { tls, socket }| {
             let peer = peers.next().expect("two");
-            let link = Link::new(peer, tls, socket, [dialer, listener], certificates.each_ref().map(|c| &c[..]), Arc::default()).expect("a link");
+            let link = Link::new(
+                peer,
+                tls,
+                socket,
+                [dialer, listener],
+                certificates.each_ref().map(|c| &c[..]),
+                Arc::default(),
+            )
+            .expect("a link");
             let owner = Arc::new(Recorder::default());
             link.start(limit, owner.clone());
             End { link, owner }
@@ -122,7 +139,15 @@ impl Exchange {
     pub fn half(&self, dialer: Role, listener: Role, limit: usize) -> (End, Side) {
         let ([Side { tls, socket }, other], certificates) = self.connect(dialer, listener);
         let traffic = Arc::new(Traffic::default());
-        let link = Link::new(listener, tls, socket, [dialer, listener], certificates.each_ref().map(|c| &c[..]), traffic).expect("a link");
+        let link = Link::new(
+            listener,
+            tls,
+            socket,
+            [dialer, listener],
+            certificates.each_ref().map(|c| &c[..]),
+            traffic,
+        )
+        .expect("a link");
         let owner = Arc::new(Recorder::default());
         link.start(limit, owner.clone());
         (End { link, owner }, other)

@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, SanType,
+};
 
 pub struct Authority {
     certificate: Certificate,
@@ -35,9 +38,14 @@ impl Authority {
             params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
         }
         let key = KeyPair::generate().expect("key");
-        let certificate = params.signed_by(&key, &self.certificate, &self.key).expect("certificate");
+        let certificate =
+            params.signed_by(&key, &self.certificate, &self.key).expect("certificate");
         fs::create_dir_all(folder).expect("folder");
-        for (name, pem) in [("ca.crt", self.pem()), ("tls.crt", certificate.pem()), ("tls.key", key.serialize_pem())] {
+        for (name, pem) in [
+            ("ca.crt", self.pem()),
+            ("tls.crt", certificate.pem()),
+            ("tls.key", key.serialize_pem()),
+        ] {
             fs::write(folder.join(name), pem).expect("written");
         }
     }

@@ -1,4 +1,5 @@
-//! Buffers are used again, and messages are padded to whole words: what a buffer held before must not go out.
+//! Buffers are used again, and messages are padded to whole words: what a buffer held before must
+//! not go out.
 
 use super::parties::{three, Pair};
 use super::*;
@@ -26,12 +27,18 @@ fn sent<C: Comparison>(protocol: ProtocolName, before: u64) -> Vec<Vec<u64>> {
         execute::<C>(&shares[role as usize], 1, input, party).expect("runs").unwrap_or_default()
     };
     let parties = three::<Z64, C, _, _>(|pair: Pair| Key::new([pair as u8; 16]), work);
-    parties.into_iter().flat_map(|(output, frames)| frames.into_iter().map(|frame| frame.words).chain([output])).collect()
+    parties
+        .into_iter()
+        .flat_map(|(output, frames)| frames.into_iter().map(|frame| frame.words).chain([output]))
+        .collect()
 }
 
 #[test]
 fn no_message_holds_what_a_buffer_held_before() {
-    assert_eq!(sent::<SecureNn>(ProtocolName::SecureNn, 0), sent::<SecureNn>(ProtocolName::SecureNn, u64::MAX));
+    assert_eq!(
+        sent::<SecureNn>(ProtocolName::SecureNn, 0),
+        sent::<SecureNn>(ProtocolName::SecureNn, u64::MAX)
+    );
     // carol's ρ is drawn like the others' randomness here, and so the same in both runs
     assert_eq!(sent::<Astra>(ProtocolName::Astra, 0), sent::<Astra>(ProtocolName::Astra, u64::MAX));
 }

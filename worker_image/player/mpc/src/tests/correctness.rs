@@ -5,15 +5,39 @@ use super::*;
 /// Uniform values with |v| < 2^bits, the edges and their neighbours among them.
 fn values(bits: u32, n: usize) -> Vec<i64> {
     let edge = 1i64 << bits;
-    let special =
-        [0, 1, -1, 2, -2, 65535, 65536, 65537, -65535, -65536, -65537, edge - 1, edge - 2, -edge + 1, -edge + 2, edge / 2, -edge / 2, edge / 2 - 1];
+    let special = [
+        0,
+        1,
+        -1,
+        2,
+        -2,
+        65535,
+        65536,
+        65537,
+        -65535,
+        -65536,
+        -65537,
+        edge - 1,
+        edge - 2,
+        -edge + 1,
+        -edge + 2,
+        edge / 2,
+        -edge / 2,
+        edge / 2 - 1,
+    ];
     let uniform = random(u64::from(bits), n - special.len());
-    let uniform = uniform.into_iter().map(|v| (v as i64) >> (63 - bits)).map(|v| if v == -edge { 0 } else { v });
+    let uniform =
+        uniform
+            .into_iter()
+            .map(|v| (v as i64) >> (63 - bits))
+            .map(|v| if v == -edge { 0 } else { v });
     special.into_iter().chain(uniform).collect()
 }
 
 fn elementwise(middle: &str) -> String {
-    format!(r#"{{"fraction_bits":16,"instructions":[{{"bound":65536,"op":"input","shape":[1000]}},{middle}],"version":1}}"#)
+    format!(
+        r#"{{"fraction_bits":16,"instructions":[{{"bound":65536,"op":"input","shape":[1000]}},{middle}],"version":1}}"#
+    )
 }
 
 fn ring(values: &[i64]) -> Vec<u64> {
@@ -30,10 +54,19 @@ fn a_million_truncations_over_the_whole_range_are_the_floor_or_one_more() {
                 r#"{{"factor":1,"in":[0],"op":"scale","shape":[1000]}},{{"in":[1],"op":"truncate","shape":[1000],"shift":{shift}}},{{"in":[2],"op":"output","shape":[1000]}}"#
             ));
             let z = values(62, if shift == 16 { MILLION } else { MILLION / 10 });
-            let t = reconstruct(&share(protocol, &program, &[]), z.len() / 1000, &ring(&z), u64::from(shift));
+            let t = reconstruct(
+                &share(protocol, &program, &[]),
+                z.len() / 1000,
+                &ring(&z),
+                u64::from(shift),
+            );
             for (z, t) in z.iter().zip(t) {
                 let floor = z >> shift;
-                assert!(t as i64 == floor || t as i64 == floor + 1, "{z} >> {shift} gave {}", t as i64);
+                assert!(
+                    t as i64 == floor || t as i64 == floor + 1,
+                    "{z} >> {shift} gave {}",
+                    t as i64
+                );
             }
         }
     }
@@ -64,10 +97,19 @@ fn truncation_and_comparison_in_one_are_right_over_the_whole_window() {
             z.extend((-1000..1000).flat_map(|t: i64| [t << shift, (t << shift) - 1]));
             let most = ((1i64 << 31) - 2) << shift; // one more unit may come from the truncation
             z.iter_mut().for_each(|z| *z = (*z).clamp(-most, most));
-            let y = reconstruct(&share(protocol, &program, &[]), z.len() / 1000, &ring(&z), u64::from(shift));
+            let y = reconstruct(
+                &share(protocol, &program, &[]),
+                z.len() / 1000,
+                &ring(&z),
+                u64::from(shift),
+            );
             for (z, y) in z.iter().zip(y) {
                 let floor = z >> shift;
-                assert!(y as i64 == floor.max(0) || y as i64 == (floor + 1).max(0), "{z} gave {}", y as i64);
+                assert!(
+                    y as i64 == floor.max(0) || y as i64 == (floor + 1).max(0),
+                    "{z} gave {}",
+                    y as i64
+                );
             }
         }
     }
@@ -83,9 +125,19 @@ fn a_small_network_with_every_instruction_agrees_with_integer_arithmetic() {
             {"in":[7],"op":"reshape","shape":[20]},{"op":"weight","scale":16,"shape":[20,3]},{"in":[8,9],"op":"matmul","shape":[3]},
             {"in":[10],"op":"truncate","shape":[3],"shift":16},{"in":[11],"op":"relu","shape":[3]},{"factor":3,"in":[12],"op":"scale","shape":[3]},
             {"in":[13],"op":"truncate_output","shape":[3],"shift":1}],"version":1}"#;
-        let fixed = |seed, n: usize| -> Vec<i64> { random(seed, n).into_iter().map(|v| (v as i64) >> 47).collect() }; // |v| < 1 in 16 fraction bits
-        let (kernel, bias, dense) = (fixed(1, 90), fixed(2, 5).into_iter().map(|v| v << 18).collect::<Vec<i64>>(), fixed(3, 60));
-        let weights = [(1, vec![3, 3, 2, 5], ring(&kernel)), (2, vec![5], ring(&bias)), (9, vec![20, 3], ring(&dense))];
+        let fixed = |seed, n: usize| -> Vec<i64> {
+            random(seed, n).into_iter().map(|v| (v as i64) >> 47).collect()
+        }; // |v| < 1 in 16 fraction bits
+        let (kernel, bias, dense) = (
+            fixed(1, 90),
+            fixed(2, 5).into_iter().map(|v| v << 18).collect::<Vec<i64>>(),
+            fixed(3, 60),
+        );
+        let weights = [
+            (1, vec![3, 3, 2, 5], ring(&kernel)),
+            (2, vec![5], ring(&bias)),
+            (9, vec![20, 3], ring(&dense)),
+        ];
         let shares = share(protocol, program, &weights);
         let rows = 33;
         let x = fixed(4, rows * 72);
@@ -93,13 +145,21 @@ fn a_small_network_with_every_instruction_agrees_with_integer_arithmetic() {
         for row in 0..rows {
             let x = &x[row * 72..(row + 1) * 72];
             let pooled = |y: usize, c: usize, ch: usize| -> i64 {
-                [(0, 0), (0, 1), (1, 0), (1, 1)].iter().map(|(dy, dx)| x[((y + dy) * 6 + c + dx) * 2 + ch]).sum()
+                [(0, 0), (0, 1), (1, 0), (1, 1)]
+                    .iter()
+                    .map(|(dy, dx)| x[((y + dy) * 6 + c + dx) * 2 + ch])
+                    .sum()
             };
             let mut hidden = [0i64; 20]; // (O, H, W)
-            for (o, y, c) in (0..5).flat_map(|o| (0..2).flat_map(move |y| (0..2).map(move |c| (o, y, c)))) {
+            for (o, y, c) in
+                (0..5).flat_map(|o| (0..2).flat_map(move |y| (0..2).map(move |c| (o, y, c))))
+            {
                 let mut z = bias[o];
-                for (ky, kx, ch) in (0..3).flat_map(|ky| (0..3).flat_map(move |kx| (0..2).map(move |ch| (ky, kx, ch)))) {
-                    z += pooled(2 * y + ky, 2 * c + kx, ch) * kernel[((ky * 3 + kx) * 2 + ch) * 5 + o];
+                for (ky, kx, ch) in (0..3)
+                    .flat_map(|ky| (0..3).flat_map(move |kx| (0..2).map(move |ch| (ky, kx, ch))))
+                {
+                    z += pooled(2 * y + ky, 2 * c + kx, ch)
+                        * kernel[((ky * 3 + kx) * 2 + ch) * 5 + o];
                 }
                 hidden[(o * 2 + y) * 2 + c] = (z >> 18).max(0);
             }
@@ -107,7 +167,11 @@ fn a_small_network_with_every_instruction_agrees_with_integer_arithmetic() {
                 let sum: i64 = (0..20).map(|i| hidden[i] * dense[i * 3 + j]).sum();
                 let logit = ((sum >> 16).max(0) * 3) >> 1;
                 let error = (got[row * 3 + j] as i64 - logit).abs();
-                assert!(error <= 40, "row {row}, output {j}: {} and {logit}", got[row * 3 + j] as i64);
+                assert!(
+                    error <= 40,
+                    "row {row}, output {j}: {} and {logit}",
+                    got[row * 3 + j] as i64
+                );
                 // 21 roundings of at most 1, weights below 1
             }
         }
@@ -125,7 +189,9 @@ fn output_shares_are_fresh_in_every_batch() {
         let [[a1, b1], [a2, b2]] = [1, 2].map(|seed| output_shares(&shares, 1, &x, seed));
         let equal = |x: &[u64], y: &[u64]| x.iter().zip(y).filter(|(x, y)| x == y).count();
         assert_eq!((equal(&a1, &a2), equal(&b1, &b2)), (0, 0), "no share repeats");
-        let sum = |a: &[u64], b: &[u64]| -> Vec<u64> { a.iter().zip(b).map(|(a, b)| a.wrapping_add(*b)).collect() };
+        let sum = |a: &[u64], b: &[u64]| -> Vec<u64> {
+            a.iter().zip(b).map(|(a, b)| a.wrapping_add(*b)).collect()
+        };
         assert_eq!(sum(&a1, &b1), sum(&a2, &b2), "the value does");
     }
 }
@@ -133,7 +199,12 @@ fn output_shares_are_fresh_in_every_batch() {
 #[test]
 fn the_maximum_of_any_window_is_right() {
     for protocol in PROTOCOLS {
-        for (window, stride, result) in [([2, 2], [2, 2], [3, 2]), ([3, 1], [1, 2], [4, 3]), ([1, 1], [1, 1], [6, 5]), ([3, 3], [3, 2], [2, 2])] {
+        for (window, stride, result) in [
+            ([2, 2], [2, 2], [3, 2]),
+            ([3, 1], [1, 2], [4, 3]),
+            ([1, 1], [1, 1], [6, 5]),
+            ([3, 3], [3, 2], [2, 2]),
+        ] {
             let shape = |size: [usize; 2]| format!("[{},{},3]", size[0], size[1]);
             let (from, to) = (shape([6, 5]), shape(result));
             let program = format!(
@@ -145,11 +216,18 @@ fn the_maximum_of_any_window_is_right() {
             let x: Vec<i64> = values(30, rows * 90);
             let y = reconstruct(&share(protocol, &program, &[]), rows, &ring(&x), 3);
             for (at, y) in y.into_iter().enumerate() {
-                let (row, inner) = (at / (result[0] * result[1] * 3), at % (result[0] * result[1] * 3));
+                let (row, inner) =
+                    (at / (result[0] * result[1] * 3), at % (result[0] * result[1] * 3));
                 let (i, j, c) = (inner / (result[1] * 3), inner / 3 % result[1], inner % 3);
                 let pixels = (0..window[0]).flat_map(|dy| (0..window[1]).map(move |dx| (dy, dx)));
-                let all = pixels.map(|(dy, dx)| x[row * 90 + ((i * stride[0] + dy) * 5 + j * stride[1] + dx) * 3 + c]);
-                assert_eq!(Some(y as i64), all.max(), "{protocol}, window {window:?}, element {at}");
+                let all = pixels.map(|(dy, dx)| {
+                    x[row * 90 + ((i * stride[0] + dy) * 5 + j * stride[1] + dx) * 3 + c]
+                });
+                assert_eq!(
+                    Some(y as i64),
+                    all.max(),
+                    "{protocol}, window {window:?}, element {at}"
+                );
             }
         }
     }
@@ -164,7 +242,8 @@ fn what_goes_wrong_here_is_blamed_on_nobody_else() {
     for shares in &shares {
         let input = Input::Carol { mask: vec![] };
         let mut channel = links.next().expect("a link each");
-        let failed = run(shares, &no_keys(), 1, input, &mut channel, &mut Workspace::default()).expect_err("it cannot");
+        let failed = run(shares, &no_keys(), 1, input, &mut channel, &mut Workspace::default())
+            .expect_err("it cannot");
         assert!(matches!(&failed, ChannelError::Ours(why) if why.contains("key")), "{failed:?}");
         assert_eq!(failed.peer(), None);
     }

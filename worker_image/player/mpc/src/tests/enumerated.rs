@@ -1,8 +1,9 @@
 //! All values of all variables: the elements of one long tensor are the enumeration.
 //!
-//! Each variable (a draw of shared randomness, a part of an input, the secret) is a digit of the element's number in a mixed radix. What the observer does not know and
-//! is random runs fastest, then what is secret, then what the observer knows: for each assignment of what it knows, and each secret, all randomness of the others is one
-//! contiguous slice.
+//! Each variable (a draw of shared randomness, a part of an input, the secret) is a digit of the
+//! element's number in a mixed radix. What the observer does not know and is random runs fastest,
+//! then what is secret, then what the observer knows: for each assignment of what it knows, and
+//! each secret, all randomness of the others is one contiguous slice.
 
 use super::parties::Pair;
 use super::*;
@@ -22,7 +23,8 @@ pub(super) enum Variable {
     Secret,
     /// One role's part of an additively shared input.
     Part(Role),
-    /// λ_a (alice) or λ_b (bob) of the masked input of that number: drawn in an earlier instruction.
+    /// λ_a (alice) or λ_b (bob) of the masked input of that number: drawn in an earlier
+    /// instruction.
     Lambda(Role, usize),
     /// A draw of a pair in this instruction.
     Drawn(Pair, Purpose),
@@ -43,8 +45,14 @@ impl Variable {
             (_, Observer::Client) | (Variable::Secret, _) => Group::Secret,
             (Variable::Part(role), Observer::Player(player)) if role == player => Group::Known,
             (Variable::Part(_), _) => Group::Secret,
-            (Variable::Lambda(role, _), Observer::Player(player)) if player == role || player == Role::Carol => Group::Known,
-            (Variable::Drawn(pair, _), Observer::Player(player)) if pair.has(player) => Group::Known,
+            (Variable::Lambda(role, _), Observer::Player(player))
+                if player == role || player == Role::Carol =>
+            {
+                Group::Known
+            }
+            (Variable::Drawn(pair, _), Observer::Player(player)) if pair.has(player) => {
+                Group::Known
+            }
             _ => Group::Random,
         }
     }
@@ -70,10 +78,24 @@ pub(super) struct Enumeration {
 }
 
 impl Enumeration {
-    /// Looks at all assignments of what the observer knows if these are no more than `most` elements, or else at a sample by `seed`, at least one.
-    pub(super) fn new(observer: Observer, variables: &[(Variable, usize)], stuck: Option<(Pair, Purpose)>, most: usize, seed: u64) -> Enumeration {
-        let mut places: Vec<Place> =
-            variables.iter().map(|(variable, size)| Place { variable: *variable, group: variable.group(observer), size: *size, stride: 0 }).collect();
+    /// Looks at all assignments of what the observer knows if these are no more than `most`
+    /// elements, or else at a sample by `seed`, at least one.
+    pub(super) fn new(
+        observer: Observer,
+        variables: &[(Variable, usize)],
+        stuck: Option<(Pair, Purpose)>,
+        most: usize,
+        seed: u64,
+    ) -> Enumeration {
+        let mut places: Vec<Place> = variables
+            .iter()
+            .map(|(variable, size)| Place {
+                variable: *variable,
+                group: variable.group(observer),
+                size: *size,
+                stride: 0,
+            })
+            .collect();
         places.sort_by_key(|place| place.group);
         let mut totals = [1, 1, 1];
         for place in &mut places {
@@ -90,7 +112,10 @@ impl Enumeration {
         let sample = most / (randomness * secrets);
         let known = match all_known <= sample {
             true => (0..all_known).collect(),
-            false => random(seed, sample.max(1)).into_iter().map(|word| (word % all_known as u64) as usize).collect(),
+            false => random(seed, sample.max(1))
+                .into_iter()
+                .map(|word| (word % all_known as u64) as usize)
+                .collect(),
         };
         Enumeration { places, randomness, secrets, all_known, known, stuck }
     }
@@ -100,10 +125,17 @@ impl Enumeration {
     }
 
     /// A variable's values for the elements `first .. first + len`.
-    pub(super) fn each(&self, variable: Variable, first: usize, len: usize, mut put: impl FnMut(usize, usize)) {
+    pub(super) fn each(
+        &self,
+        variable: Variable,
+        first: usize,
+        len: usize,
+        mut put: impl FnMut(usize, usize),
+    ) {
         let place = self.places.iter().find(|place| place.variable == variable);
         let place = place.unwrap_or_else(|| panic!("{variable:?} is drawn and was not declared"));
-        if matches!(variable, Variable::Drawn(pair, purpose) if self.stuck == Some((pair, purpose))) {
+        if matches!(variable, Variable::Drawn(pair, purpose) if self.stuck == Some((pair, purpose)))
+        {
             return (0..len).for_each(|at| put(at, 0));
         }
         let slice = self.randomness * self.secrets;
@@ -115,7 +147,8 @@ impl Enumeration {
                 let value = self.known[known] / place.stride % place.size;
                 (at..end).for_each(|at| put(at, value));
             } else {
-                let (mut value, mut left) = (inside / place.stride % place.size, place.stride - inside % place.stride);
+                let (mut value, mut left) =
+                    (inside / place.stride % place.size, place.stride - inside % place.stride);
                 for at in at..end {
                     put(at, value);
                     left -= 1;
@@ -151,12 +184,16 @@ pub(super) struct Enumerated<'a> {
 }
 
 impl Enumerated<'_> {
-    /// Values of a draw that must be declared with the size it is used with (or as a constant, where a test leaves it and all that it masks out).
+    /// Values of a draw that must be declared with the size it is used with (or as a constant,
+    /// where a test leaves it and all that it masks out).
     fn draw(&self, tag: Tag, size: usize, first: usize, len: usize, put: impl FnMut(usize, usize)) {
         assert_eq!((tag.instruction, tag.level), (0, 0), "one instruction and one level at a time");
         let variable = Variable::Drawn(self.pair, tag.purpose);
         let declared = self.enumeration.size(variable);
-        assert!(declared == size || declared == 1, "{variable:?} has {size} values, {declared} are declared");
+        assert!(
+            declared == size || declared == 1,
+            "{variable:?} has {size} values, {declared} are declared"
+        );
         self.enumeration.each(variable, self.first + first, len, put);
     }
 }
@@ -204,11 +241,17 @@ pub(super) struct EnumeratedTriples<'a> {
 impl Triples for EnumeratedTriples<'_> {
     fn fill(&mut self, base: u16, block: Block, out: &mut [[u16; BLOCK]]) {
         let (base, cube) = (usize::from(base), usize::from(base).pow(3));
-        self.source.draw(self.tag, base.pow(self.digits), block.first, block.len, |at, mut value| {
-            for plane in out.iter_mut() {
-                plane[at] = (value % cube) as u16;
-                value /= cube;
-            }
-        });
+        self.source.draw(
+            self.tag,
+            base.pow(self.digits),
+            block.first,
+            block.len,
+            |at, mut value| {
+                for plane in out.iter_mut() {
+                    plane[at] = (value % cube) as u16;
+                    value /= cube;
+                }
+            },
+        );
     }
 }

@@ -1,5 +1,7 @@
-//! Privacy without statistics: in rings of two to five bits, every instruction is run over all randomness of the others, and what a player sees, its own keys and parts
-//! included, must have exactly the same distribution for every secret. The code is the players' own, generic in the ring.
+//! Privacy without statistics: in rings of two to five bits, every instruction is run over all
+//! randomness of the others, and what a player sees, its own keys and parts included, must have
+//! exactly the same distribution for every secret. The code is the players' own, generic in the
+//! ring.
 
 use std::marker::PhantomData;
 
@@ -25,7 +27,8 @@ macro_rules! ring {
     };
 }
 
-// A truncation by s bits can be compared in a window of BITS − 1 − s bits, and ASTRA's tree has at least two digits: hence the rings of three bits and more.
+// A truncation by s bits can be compared in a window of BITS − 1 − s bits, and ASTRA's tree has at
+// least two digits: hence the rings of three bits and more.
 ring!(Two, 2, 2, &[1], 3);
 ring!(Three, 3, 3, &[1, 1], 5);
 ring!(Four, 4, 4, &[1, 1, 1], 5);
@@ -38,7 +41,8 @@ const ALICE: Observer = Observer::Player(Role::Alice);
 const BOB: Observer = Observer::Player(Role::Bob);
 const CAROL: Observer = Observer::Player(Role::Carol);
 
-/// An instruction; the number is the shift. (A program has none by 0 bits. Here it is the case in which the smallest rings hold a truncation and a comparison.)
+/// An instruction; the number is the shift. (A program has none by 0 bits. Here it is the case in
+/// which the smallest rings hold a truncation and a comparison.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Op {
     Input,
@@ -54,7 +58,9 @@ enum Op {
 impl Op {
     fn shift(self) -> Option<u32> {
         match self {
-            Op::Truncate(shift) | Op::TruncateRelu(shift) | Op::TruncateOutput(shift) => Some(shift),
+            Op::Truncate(shift) | Op::TruncateRelu(shift) | Op::TruncateOutput(shift) => {
+                Some(shift)
+            }
             _ => None,
         }
     }
@@ -78,11 +84,14 @@ impl Op {
 
     /// All values that it is defined for.
     fn secrets<R: Ring>(self) -> Vec<[i64; 2]> {
-        let (all, offset, half) = (1i64 << (R::BITS - 1), R::OFFSET as i64, 1i64 << (R::WINDOW - 1));
+        let (all, offset, half) =
+            (1i64 << (R::BITS - 1), R::OFFSET as i64, 1i64 << (R::WINDOW - 1));
         let within = |z: &i64| match self {
             Op::Relu => (-half..half).contains(z),
             Op::TruncateRelu(0) => (-offset..offset).contains(z) && (-half..half).contains(z),
-            Op::TruncateRelu(s) => (-offset..offset).contains(z) && -half <= z >> s && (z >> s) + 1 < half,
+            Op::TruncateRelu(s) => {
+                (-offset..offset).contains(z) && -half <= z >> s && (z >> s) + 1 < half
+            }
             Op::Truncate(_) | Op::TruncateOutput(_) => (-offset..offset).contains(z),
             _ => true,
         };
@@ -95,7 +104,8 @@ impl Op {
         }
     }
 
-    /// The result, where the ideal functionality of a truncation draws o, all bits of which are uniform, and hands out its low bits.
+    /// The result, where the ideal functionality of a truncation draws o, all bits of which are
+    /// uniform, and hands out its low bits.
     fn plain<R: Ring>(self, [x, y]: [i64; 2], o: u64) -> i64 {
         let truncated = |s: u32| {
             let (u, low) = (to_ring::<R>(x).wrapping_add(R::OFFSET), (1u64 << s) - 1);
@@ -119,7 +129,8 @@ fn to_ring<R: Ring>(value: i64) -> u64 {
 struct Exact<R, C> {
     op: Op,
     observer: Observer,
-    /// Fields that are not looked at; the draws of these purposes are constants. What else is seen does not depend on them.
+    /// Fields that are not looked at; the draws of these purposes are constants. What else is seen
+    /// does not depend on them.
     left_out: &'static [Purpose],
     /// Values of another player's part of a product that are tried as secrets.
     parts: usize,
@@ -140,7 +151,15 @@ struct Run {
 impl<R: Ring + Sync, C: Comparison + Sync> Exact<R, C> {
     fn of(op: Op, observer: Observer) -> Self {
         let most = if long() { 1 << 25 } else { 1 << 20 };
-        Exact { op, observer, left_out: &[], parts: 1 << R::BITS, most, stuck: None, types: PhantomData }
+        Exact {
+            op,
+            observer,
+            left_out: &[],
+            parts: 1 << R::BITS,
+            most,
+            stuck: None,
+            types: PhantomData,
+        }
     }
 
     fn without(self, left_out: &'static [Purpose]) -> Self {
@@ -161,7 +180,8 @@ impl<R: Ring + Sync, C: Comparison + Sync> Exact<R, C> {
         let shift = self.op.shift();
         let mut dealt: Vec<(Purpose, Part)> = shift.map(truncation::parts).unwrap_or_default();
         let mut drawn = vec![];
-        let masks = |purpose, size| [(Pair::AliceCarol, purpose, size), (Pair::BobCarol, purpose, size)];
+        let masks =
+            |purpose, size| [(Pair::AliceCarol, purpose, size), (Pair::BobCarol, purpose, size)];
         let word = 1 << R::BITS;
         if shift.is_some() {
             drawn.extend(masks(Purpose::Gamma, word));
@@ -186,14 +206,16 @@ impl<R: Ring + Sync, C: Comparison + Sync> Exact<R, C> {
                 }
             }
         }
-        drawn.extend(dealt.into_iter().filter(|(_, part)| *part != Part::Planes(0)).map(|(purpose, part)| {
-            let size = match part {
-                Part::Words => word,
-                Part::Planes(count) => 1 << count,
-                Part::Triples(_) => usize::from(R::PRIME).pow(R::ENTRIES as u32 - 1),
-            };
-            (Pair::AliceCarol, purpose, size)
-        }));
+        drawn.extend(dealt.into_iter().filter(|(_, part)| *part != Part::Planes(0)).map(
+            |(purpose, part)| {
+                let size = match part {
+                    Part::Words => word,
+                    Part::Planes(count) => 1 << count,
+                    Part::Triples(_) => usize::from(R::PRIME).pow(R::ENTRIES as u32 - 1),
+                };
+                (Pair::AliceCarol, purpose, size)
+            },
+        ));
         match self.op {
             Op::Input => drawn.push((Pair::AliceCarol, Purpose::Mask, word)),
             _ if self.op.has_output() => drawn.push((Pair::AliceBob, Purpose::Zero, word)),
@@ -202,14 +224,17 @@ impl<R: Ring + Sync, C: Comparison + Sync> Exact<R, C> {
         drawn
     }
 
-    /// The roles whose parts of a product are variables; the third part is what is missing to the secret.
+    /// The roles whose parts of a product are variables; the third part is what is missing to the
+    /// secret.
     fn free_parts(&self) -> Vec<(Role, usize)> {
         let word = 1 << R::BITS;
         match (self.op, self.observer) {
             (Op::Input, Observer::Player(Role::Bob)) => vec![(Role::Bob, word)],
             (Op::Input, _) => vec![(Role::Alice, word)],
             (op, _) if op.shift().is_none() => vec![],
-            (_, Observer::Player(Role::Alice)) => vec![(Role::Alice, word), (Role::Bob, self.parts)],
+            (_, Observer::Player(Role::Alice)) => {
+                vec![(Role::Alice, word), (Role::Bob, self.parts)]
+            }
             (_, Observer::Player(role)) => vec![(role, word), (Role::Alice, self.parts)],
             (_, Observer::Client) => vec![(Role::Alice, word), (Role::Bob, self.parts)],
         }
@@ -217,8 +242,11 @@ impl<R: Ring + Sync, C: Comparison + Sync> Exact<R, C> {
 
     fn enumeration(&self) -> Enumeration {
         let mut variables = vec![(Variable::Secret, self.op.secrets::<R>().len())];
-        variables.extend(self.free_parts().into_iter().map(|(role, size)| (Variable::Part(role), size)));
-        let masks = (0..self.op.operands()).flat_map(|i| [Role::Alice, Role::Bob].map(|role| (Variable::Lambda(role, i), 1 << R::BITS)));
+        variables
+            .extend(self.free_parts().into_iter().map(|(role, size)| (Variable::Part(role), size)));
+        let masks = (0..self.op.operands()).flat_map(|i| {
+            [Role::Alice, Role::Bob].map(|role| (Variable::Lambda(role, i), 1 << R::BITS))
+        });
         variables.extend(masks);
         if self.op == Op::Input {
             variables.push((Variable::Lambda(Role::Bob, 0), 1 << R::BITS));
@@ -233,9 +261,12 @@ impl<R: Ring + Sync, C: Comparison + Sync> Exact<R, C> {
     /// The players' code on the elements `first .. first + n`, and the checks of the result.
     fn run(&self, e: &Enumeration, first: usize, n: usize) -> Run {
         let list = self.op.secrets::<R>();
-        let secrets: Vec<[i64; 2]> = e.values(Variable::Secret, first, n).into_iter().map(|s| list[s as usize]).collect();
+        let secrets: Vec<[i64; 2]> =
+            e.values(Variable::Secret, first, n).into_iter().map(|s| list[s as usize]).collect();
         let lambda = |role, i| e.values(Variable::Lambda(role, i), first, n);
-        let add = |a: &[u64], b: &[u64]| -> Vec<u64> { a.iter().zip(b).map(|(a, b)| R::add(*a, *b)).collect() };
+        let add = |a: &[u64], b: &[u64]| -> Vec<u64> {
+            a.iter().zip(b).map(|(a, b)| R::add(*a, *b)).collect()
+        };
         let masked = |i: usize| -> (Vec<u64>, Vec<u64>, Vec<u64>) {
             let (la, lb) = (lambda(Role::Alice, i), lambda(Role::Bob, i));
             let x: Vec<u64> = secrets.iter().map(|x| to_ring::<R>(x[i])).collect();
@@ -248,7 +279,10 @@ impl<R: Ring + Sync, C: Comparison + Sync> Exact<R, C> {
             }
             let whole = secrets.iter().map(|x| to_ring::<R>(x[0])).collect();
             free.iter().fold(whole, |rest: Vec<u64>, (role, _)| {
-                rest.iter().zip(e.values(Variable::Part(*role), first, n)).map(|(rest, part)| R::sub(*rest, part)).collect()
+                rest.iter()
+                    .zip(e.values(Variable::Part(*role), first, n))
+                    .map(|(rest, part)| R::sub(*rest, part))
+                    .collect()
             })
         };
         let of = |role: Role, (m, la, lb): (Vec<u64>, Vec<u64>, Vec<u64>)| match role {
@@ -256,11 +290,15 @@ impl<R: Ring + Sync, C: Comparison + Sync> Exact<R, C> {
             Role::Bob => Masked { m, l: lb },
             Role::Carol => Masked { m: vec![], l: add(&la, &lb) },
         };
-        let source = |pair| Enumerated { enumeration: e, pair, first, bits: R::BITS, digits: R::ENTRIES };
+        let source =
+            |pair| Enumerated { enumeration: e, pair, first, bits: R::BITS, digits: R::ENTRIES };
         let work = |role: Role, party: &mut dyn Protocol<C>| -> Result<Masked, ChannelError> {
             party.begin(0, 0);
             let nothing = Masked { m: vec![], l: vec![] };
-            let output = |share: Option<Vec<u64>>| Masked { m: share.unwrap_or_default(), ..nothing.clone() };
+            let output = |share: Option<Vec<u64>>| Masked {
+                m: share.unwrap_or_default(),
+                ..nothing.clone()
+            };
             match self.op {
                 Op::Input => {
                     let mask = lambda(Role::Bob, 0);
@@ -276,21 +314,36 @@ impl<R: Ring + Sync, C: Comparison + Sync> Exact<R, C> {
                 Op::Relu => party.relu(of(role, masked(0))),
                 Op::TruncateRelu(shift) => party.truncate_relu(Product(share(role)), shift),
                 Op::Output => Ok(output(party.output(of(role, masked(0))))),
-                Op::TruncateOutput(shift) => party.truncate_output(Product(share(role)), shift).map(output),
+                Op::TruncateOutput(shift) => {
+                    party.truncate_output(Product(share(role)), shift).map(output)
+                }
                 Op::MaxPool => {
                     // images of one row and two columns
                     let [a, b] = [0, 1].map(|i| of(role, masked(i)));
-                    let beside = |a: Vec<u64>, b: Vec<u64>| a.into_iter().zip(b).flat_map(|(a, b)| [a, b]).collect();
+                    let beside = |a: Vec<u64>, b: Vec<u64>| {
+                        a.into_iter().zip(b).flat_map(|(a, b)| [a, b]).collect()
+                    };
                     let image = Masked { m: beside(a.m, b.m), l: beside(a.l, b.l) };
-                    let pooling = Pooling { image: [1, 2, 1], result: [1, 1], dilation: [1, 1], stride: [1, 2] };
+                    let pooling = Pooling {
+                        image: [1, 2, 1],
+                        result: [1, 1],
+                        dilation: [1, 1],
+                        stride: [1, 2],
+                    };
                     maximum(party, &image, 0, n, pooling, [1, 2])
                 }
             }
         };
-        let [(alice, to_alice), (bob, to_bob), (carol, to_carol)] = three::<R, C, _, _>(source, work);
+        let [(alice, to_alice), (bob, to_bob), (carol, to_carol)] =
+            three::<R, C, _, _>(source, work);
         let [alice, bob, carol] = [alice, bob, carol].map(|result| result.expect("runs"));
 
-        let opened = |frames: &[Frame]| frames.iter().find(|frame| frame.step == Step::Open.at(0)).map(|frame| frame.words.clone());
+        let opened = |frames: &[Frame]| {
+            frames
+                .iter()
+                .find(|frame| frame.step == Step::Open.at(0))
+                .map(|frame| frame.words.clone())
+        };
         let o: Vec<u64> = match (opened(&to_alice), opened(&to_bob)) {
             (Some(a), Some(b)) => add(&a, &b).into_iter().map(|o| R::add(o, R::OFFSET)).collect(),
             _ => vec![0; n],
@@ -302,16 +355,27 @@ impl<R: Ring + Sync, C: Comparison + Sync> Exact<R, C> {
             })
             .collect();
         for i in 0..n {
-            assert_eq!(results[i], to_ring::<R>(self.op.plain::<R>(secrets[i], o[i])), "{:?} of {:?}, opened {}", self.op, secrets[i], o[i]);
+            assert_eq!(
+                results[i],
+                to_ring::<R>(self.op.plain::<R>(secrets[i], o[i])),
+                "{:?} of {:?}, opened {}",
+                self.op,
+                secrets[i],
+                o[i]
+            );
             if !self.op.has_output() {
                 let sums = [(alice.m[i], bob.m[i]), (carol.l[i], R::add(alice.l[i], bob.l[i]))];
-                sums.iter().for_each(|(one, other)| assert_eq!(one & R::MASK, other & R::MASK, "the parts of a masked value agree"));
+                sums.iter().for_each(|(one, other)| {
+                    assert_eq!(one & R::MASK, other & R::MASK, "the parts of a masked value agree")
+                });
             }
         }
 
         let mut view = View { seen: vec![0; n], bits: 0 };
         match self.observer {
-            Observer::Client => [&alice.m, &bob.m].into_iter().for_each(|share| view.add(share, R::BITS)),
+            Observer::Client => {
+                [&alice.m, &bob.m].into_iter().for_each(|share| view.add(share, R::BITS))
+            }
             Observer::Player(player) => {
                 if player != Role::Carol {
                     (0..self.op.operands()).for_each(|i| view.add(&masked(i).0, R::BITS));
@@ -324,7 +388,9 @@ impl<R: Ring + Sync, C: Comparison + Sync> Exact<R, C> {
                     Role::Bob => &to_bob,
                     Role::Carol => &to_carol,
                 };
-                let received = frames.iter().flat_map(|frame| fields::<R, C>(frame, n, self.op.shift(), self.op.compares()));
+                let received = frames.iter().flat_map(|frame| {
+                    fields::<R, C>(frame, n, self.op.shift(), self.op.compares())
+                });
                 for field in received.filter(|field| !self.left_out.contains(&field.purpose)) {
                     let bits = match field.kind {
                         Kind::Bits(bits) => bits,
@@ -353,20 +419,37 @@ impl<R: Ring + Sync, C: Comparison + Sync> Exact<R, C> {
                 }
                 // The client learns the result; a player learns nothing that it may keep.
                 let leakage = (self.observer == Observer::Client).then_some(pending[0].1);
-                let mut view: Vec<u64> = pending.drain(..e.randomness).map(|(seen, _)| seen).collect();
+                let mut view: Vec<u64> =
+                    pending.drain(..e.randomness).map(|(seen, _)| seen).collect();
                 view.sort_unstable();
                 if view != *expected.entry(leakage).or_insert_with(|| view.clone()) {
-                    return Err(format!("{:?} at {:?}: secret {} is told apart from the first", self.op, self.observer, slice % e.secrets));
+                    return Err(format!(
+                        "{:?} at {:?}: secret {} is told apart from the first",
+                        self.op,
+                        self.observer,
+                        slice % e.secrets
+                    ));
                 }
                 slice += 1;
             }
         }
-        assert_eq!((pending.len(), slice), (0, e.secrets * e.known.len()), "every slice was compared");
-        Ok(Summary { looked_at: e.known.len(), of: e.all_known, secrets: e.secrets, randomness: e.randomness })
+        assert_eq!(
+            (pending.len(), slice),
+            (0, e.secrets * e.known.len()),
+            "every slice was compared"
+        );
+        Ok(Summary {
+            looked_at: e.known.len(),
+            of: e.all_known,
+            secrets: e.secrets,
+            randomness: e.randomness,
+        })
     }
 
     fn check(&self) {
-        let name = std::any::type_name::<(R, C)>().replace("securemodel_player::mpc::", "").replace("tests::exact::", "");
+        let name = std::any::type_name::<(R, C)>()
+            .replace("securemodel_player::mpc::", "")
+            .replace("tests::exact::", "");
         match self.verdict() {
             Ok(Summary { looked_at, of, secrets, randomness }) => println!(
                 "{name} {:?} {:?}: {looked_at} of {of} assignments of what is known, {secrets} of what is secret, {randomness} of the others' randomness",
@@ -481,17 +564,28 @@ fn nobody_learns_anything_from_the_larger_of_two() {
     Exact::<Three, Astra>::of(Op::MaxPool, ALICE).check();
 }
 
-/// The method can fail: with any single draw of any instruction stuck at zero somebody who lacks the key sees a difference.
+/// The method can fail: with any single draw of any instruction stuck at zero somebody who lacks
+/// the key sees a difference.
 #[test]
 fn no_draw_of_randomness_can_be_left_out() {
-    fn every_draw_is_needed<R: Ring + Sync, C: Comparison + Sync>(op: Op, left_out: &'static [Purpose]) {
+    fn every_draw_is_needed<R: Ring + Sync, C: Comparison + Sync>(
+        op: Op,
+        left_out: &'static [Purpose],
+    ) {
         let drawn = Exact::<R, C>::of(op, ALICE).drawn();
-        for (pair, purpose, _) in drawn.into_iter().filter(|(_, purpose, _)| !left_out.contains(purpose)) {
-            let outsiders = [ALICE, BOB, CAROL].into_iter().filter(|observer| !matches!(observer, Observer::Player(role) if pair.has(*role)));
-            let found = outsiders.chain(op.has_output().then_some(Observer::Client)).any(|observer| {
-                let exact = Exact::<R, C>::of(op, observer).parts(2).without(left_out);
-                Exact { stuck: Some((pair, purpose)), most: 1 << 16, ..exact }.verdict().is_err()
-            });
+        for (pair, purpose, _) in
+            drawn.into_iter().filter(|(_, purpose, _)| !left_out.contains(purpose))
+        {
+            let outsiders = [ALICE, BOB, CAROL]
+                .into_iter()
+                .filter(|observer| !matches!(observer, Observer::Player(role) if pair.has(*role)));
+            let found =
+                outsiders.chain(op.has_output().then_some(Observer::Client)).any(|observer| {
+                    let exact = Exact::<R, C>::of(op, observer).parts(2).without(left_out);
+                    Exact { stuck: Some((pair, purpose)), most: 1 << 16, ..exact }
+                        .verdict()
+                        .is_err()
+                });
             assert!(found, "{op:?} without {purpose:?} of {pair:?}: nobody notices");
         }
     }
@@ -502,5 +596,8 @@ fn no_draw_of_randomness_can_be_left_out() {
     every_draw_is_needed::<Two, SecureNn>(Op::Relu, &[]);
     every_draw_is_needed::<ThreeWindowTwo, SecureNn>(Op::TruncateRelu(0), &[]);
     every_draw_is_needed::<Three, Astra>(Op::Relu, &[]);
-    every_draw_is_needed::<Four, Astra>(Op::Relu, &[Purpose::Rho, Purpose::Sigma, Purpose::SigmaR, Purpose::Mask]);
+    every_draw_is_needed::<Four, Astra>(
+        Op::Relu,
+        &[Purpose::Rho, Purpose::Sigma, Purpose::SigmaR, Purpose::Mask],
+    );
 }

@@ -12,21 +12,46 @@ use super::*;
 /// log10 of the largest p-value at which a leak counts as found.
 const FOUND: f64 = -12.0;
 
-fn is_found(protocol: ProtocolName, observer: Observer, secrets: Secrets, pair: Pair, purpose: Purpose, defect: Defect) {
+fn is_found(
+    protocol: ProtocolName,
+    observer: Observer,
+    secrets: Secrets,
+    pair: Pair,
+    purpose: Purpose,
+    defect: Defect,
+) {
     let leak = Some(Leak { pair, purpose, defect });
-    let verdict = views::verdict(&Series { leak, ..views::series(protocol, observer, secrets, seed(99)) });
+    let verdict =
+        views::verdict(&Series { leak, ..views::series(protocol, observer, secrets, seed(99)) });
     println!("{protocol:?} {purpose:?} of {pair:?} {defect:?}: {verdict}");
-    assert!(verdict.log10() < FOUND, "{protocol:?} {purpose:?} of {pair:?} {defect:?} is not found: {verdict}");
+    assert!(
+        verdict.log10() < FOUND,
+        "{protocol:?} {purpose:?} of {pair:?} {defect:?} is not found: {verdict}"
+    );
 }
 
 /// Masks of alice's messages, in bob's eyes.
 fn mask_is_found(protocol: ProtocolName, secrets: Secrets, defect: Defect) {
-    is_found(protocol, Observer::Player(Role::Bob), secrets, Pair::AliceCarol, Purpose::Mask, defect);
+    is_found(
+        protocol,
+        Observer::Player(Role::Bob),
+        secrets,
+        Pair::AliceCarol,
+        Purpose::Mask,
+        defect,
+    );
 }
 
 /// Draws of alice and bob for a private compare, in carol's eyes.
 fn compare_is_found(purpose: Purpose) {
-    is_found(ProtocolName::SecureNn, Observer::Player(Role::Carol), Secrets::Fixed, Pair::AliceBob, purpose, Defect::Zero);
+    is_found(
+        ProtocolName::SecureNn,
+        Observer::Player(Role::Carol),
+        Secrets::Fixed,
+        Pair::AliceBob,
+        purpose,
+        Defect::Zero,
+    );
 }
 
 #[test]
@@ -77,7 +102,14 @@ fn a_private_compare_with_a_constant_coin_is_found() {
 
 #[test]
 fn an_output_share_that_is_not_masked_again_is_found() {
-    is_found(ProtocolName::SecureNn, Observer::Client, Secrets::Fixed, Pair::AliceBob, Purpose::Zero, Defect::Zero);
+    is_found(
+        ProtocolName::SecureNn,
+        Observer::Client,
+        Secrets::Fixed,
+        Pair::AliceBob,
+        Purpose::Zero,
+        Defect::Zero,
+    );
 }
 
 /// A stream that is read twice, which `views` does not find: its tensors are small, and it compares

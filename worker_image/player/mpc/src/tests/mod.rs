@@ -38,13 +38,31 @@ struct Memory {
 }
 
 impl Channel for Memory {
-    fn send(&mut self, to: Role, instruction: u32, step: u8, words: &[u64]) -> Result<(), ChannelError> {
+    fn send(
+        &mut self,
+        to: Role,
+        instruction: u32,
+        step: u8,
+        words: &[u64],
+    ) -> Result<(), ChannelError> {
         self.to[&to].send((instruction, step, words.to_vec())).map_err(|_| ChannelError::Lost(to))
     }
 
-    fn recv(&mut self, from: Role, instruction: u32, step: u8, len: usize) -> Result<Vec<u64>, ChannelError> {
-        let (i, s, payload) = self.from[&from].recv_timeout(Duration::from_secs(60)).map_err(|_| ChannelError::Stalled(from))?;
-        assert_eq!((i, s, payload.len()), (instruction, step, len), "the message that was asked for");
+    fn recv(
+        &mut self,
+        from: Role,
+        instruction: u32,
+        step: u8,
+        len: usize,
+    ) -> Result<Vec<u64>, ChannelError> {
+        let (i, s, payload) = self.from[&from]
+            .recv_timeout(Duration::from_secs(60))
+            .map_err(|_| ChannelError::Stalled(from))?;
+        assert_eq!(
+            (i, s, payload.len()),
+            (instruction, step, len),
+            "the message that was asked for"
+        );
         Ok(payload)
     }
 
@@ -88,21 +106,35 @@ fn seed(fixed: u64) -> u64 {
 }
 
 /// The three share files of a program, read back as a player does.
-fn share(protocol: ProtocolName, program: &str, weights: &[(usize, Vec<usize>, Vec<u64>)]) -> [Shares; 3] {
+fn share(
+    protocol: ProtocolName,
+    program: &str,
+    weights: &[(usize, Vec<usize>, Vec<u64>)],
+) -> [Shares; 3] {
     Role::ALL.map(|role| {
         let parts: Vec<(String, Vec<usize>, Vec<u8>)> = weights
             .iter()
             .flat_map(|(i, shape, w)| {
-                let (la, lb) = (random(1000 + *i as u64, w.len()), random(2000 + *i as u64, w.len()));
-                let m: Vec<u64> = (0..w.len()).map(|e| w[e].wrapping_add(la[e]).wrapping_add(lb[e])).collect();
-                let all = [("m", m, role != Role::Carol), ("la", la, role != Role::Bob), ("lb", lb, role != Role::Alice)];
-                all.into_iter()
-                    .filter(|(_, _, held)| *held)
-                    .map(move |(part, values, _)| (format!("{i}.{part}"), shape.clone(), bytemuck::cast_slice(&values).to_vec()))
+                let (la, lb) =
+                    (random(1000 + *i as u64, w.len()), random(2000 + *i as u64, w.len()));
+                let m: Vec<u64> =
+                    (0..w.len()).map(|e| w[e].wrapping_add(la[e]).wrapping_add(lb[e])).collect();
+                let all = [
+                    ("m", m, role != Role::Carol),
+                    ("la", la, role != Role::Bob),
+                    ("lb", lb, role != Role::Alice),
+                ];
+                all.into_iter().filter(|(_, _, held)| *held).map(move |(part, values, _)| {
+                    (format!("{i}.{part}"), shape.clone(), bytemuck::cast_slice(&values).to_vec())
+                })
             })
             .collect();
-        let views: Vec<(&str, TensorView)> =
-            parts.iter().map(|(name, shape, bytes)| (name.as_str(), TensorView::new(Dtype::U64, shape.clone(), bytes).expect("tensor"))).collect();
+        let views: Vec<(&str, TensorView)> = parts
+            .iter()
+            .map(|(name, shape, bytes)| {
+                (name.as_str(), TensorView::new(Dtype::U64, shape.clone(), bytes).expect("tensor"))
+            })
+            .collect();
         let metadata = HashMap::from(
             [
                 ("format", "securemodel-shares/1".to_string()),
@@ -126,7 +158,8 @@ fn reconstruct(shares: &[Shares; 3], rows: usize, input: &[u64], seed: u64) -> V
     a.iter().zip(b).map(|(a, b)| a.wrapping_add(b)).collect()
 }
 
-/// What alice and bob would send to the client; `seed` makes the batch keys and the client's shares.
+/// What alice and bob would send to the client; `seed` makes the batch keys and the client's
+/// shares.
 fn output_shares(shares: &[Shares; 3], rows: usize, input: &[u64], seed: u64) -> [Vec<u64>; 2] {
     let key = |pair: u8| Some([pair, seed as u8, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
     let keys = [
@@ -136,16 +169,28 @@ fn output_shares(shares: &[Shares; 3], rows: usize, input: &[u64], seed: u64) ->
     ];
     let a = random(seed + 77, input.len());
     let mask = request_mask(&[seed as u8 ^ 0x5a; 16], input.len());
-    let masked: Vec<u64> = input.iter().zip(&a).zip(&mask).map(|((x, a), mask)| x.wrapping_sub(*a).wrapping_add(*mask)).collect();
+    let masked: Vec<u64> = input
+        .iter()
+        .zip(&a)
+        .zip(&mask)
+        .map(|((x, a), mask)| x.wrapping_sub(*a).wrapping_add(*mask))
+        .collect();
     let mut outputs: Vec<Option<Vec<u64>>> = std::thread::scope(|scope| {
-        let inputs = [Input::Alice { share: a, bob: masked.clone() }, Input::Bob { masked, mask: mask.clone() }, Input::Carol { mask }];
+        let inputs = [
+            Input::Alice { share: a, bob: masked.clone() },
+            Input::Bob { masked, mask: mask.clone() },
+            Input::Carol { mask },
+        ];
         let handles: Vec<_> = memory()
             .into_iter()
             .zip(shares)
             .zip(&keys)
             .zip(inputs)
             .map(|(((mut memory, shares), keys), input)| {
-                scope.spawn(move || run(shares, keys, rows, input, &mut memory, &mut Workspace::default()).expect("runs"))
+                scope.spawn(move || {
+                    run(shares, keys, rows, input, &mut memory, &mut Workspace::default())
+                        .expect("runs")
+                })
             })
             .collect();
         handles.into_iter().map(|h| h.join().expect("no panic")).collect()

@@ -1,4 +1,5 @@
-//! The three parties of any ring on any source of randomness, in threads, and what each received, field by field.
+//! The three parties of any ring on any source of randomness, in threads, and what each received,
+//! field by field.
 
 use std::marker::PhantomData;
 
@@ -54,11 +55,23 @@ struct Tapped {
 }
 
 impl Channel for Tapped {
-    fn send(&mut self, to: Role, instruction: u32, step: u8, words: &[u64]) -> Result<(), ChannelError> {
+    fn send(
+        &mut self,
+        to: Role,
+        instruction: u32,
+        step: u8,
+        words: &[u64],
+    ) -> Result<(), ChannelError> {
         self.link.send(to, instruction, step, words)
     }
 
-    fn recv(&mut self, from: Role, instruction: u32, step: u8, len: usize) -> Result<Vec<u64>, ChannelError> {
+    fn recv(
+        &mut self,
+        from: Role,
+        instruction: u32,
+        step: u8,
+        len: usize,
+    ) -> Result<Vec<u64>, ChannelError> {
         let words = self.link.recv(from, instruction, step, len)?;
         self.frames.push(Frame { from, instruction, step, words: words.clone() });
         Ok(words)
@@ -78,11 +91,39 @@ pub(super) fn three<R: Ring, C: Comparison, S: Source, T: Send>(
         let (instruction, level, ring, channel_ref) = (0, 0, PhantomData::<R>, &mut channel);
         let workspace = &mut workspace;
         let result = if role == Role::Carol {
-            let (with_alice, with_bob, own) = (with(Role::Alice), with(Role::Bob), with(Role::Carol));
-            work(role, &mut Helper { with_alice, with_bob, own, channel: channel_ref, workspace, instruction, level, ring })
+            let (with_alice, with_bob, own) =
+                (with(Role::Alice), with(Role::Bob), with(Role::Carol));
+            work(
+                role,
+                &mut Helper {
+                    with_alice,
+                    with_bob,
+                    own,
+                    channel: channel_ref,
+                    workspace,
+                    instruction,
+                    level,
+                    ring,
+                },
+            )
         } else {
-            let (with_carol, with_peer) = (with(Role::Carol), with(if role == Role::Alice { Role::Bob } else { Role::Alice }));
-            work(role, &mut Data { role, with_carol, with_peer, channel: channel_ref, workspace, instruction, level, ring })
+            let (with_carol, with_peer) = (
+                with(Role::Carol),
+                with(if role == Role::Alice { Role::Bob } else { Role::Alice }),
+            );
+            work(
+                role,
+                &mut Data {
+                    role,
+                    with_carol,
+                    with_peer,
+                    channel: channel_ref,
+                    workspace,
+                    instruction,
+                    level,
+                    ring,
+                },
+            )
         };
         (result, channel.frames)
     };
@@ -113,10 +154,25 @@ pub(super) struct Field {
     pub values: Vec<u64>,
 }
 
-/// What a message holds of each of its `n` elements. `shift`: that of the instruction, if it truncates; `compares`: whether it compares.
-pub(super) fn fields<R: Ring, C: Comparison>(frame: &Frame, n: usize, shift: Option<u32>, compares: bool) -> Vec<Field> {
+/// What a message holds of each of its `n` elements. `shift`: that of the instruction, if it
+/// truncates; `compares`: whether it compares.
+pub(super) fn fields<R: Ring, C: Comparison>(
+    frame: &Frame,
+    n: usize,
+    shift: Option<u32>,
+    compares: bool,
+) -> Vec<Field> {
     let planes = frame.words.len() / plane_words(n, 1).max(1);
-    let steps = [Step::Deal, Step::Open, Step::And1, Step::And2, Step::Bit, Step::Entries, Step::Select, Step::Mask];
+    let steps = [
+        Step::Deal,
+        Step::Open,
+        Step::And1,
+        Step::And2,
+        Step::Bit,
+        Step::Entries,
+        Step::Select,
+        Step::Mask,
+    ];
     let parts = match steps[usize::from(frame.step % 8)] {
         Step::Deal => {
             let truncation = shift.map(truncation::parts).into_iter().flatten();
@@ -137,14 +193,16 @@ pub(super) fn fields<R: Ring, C: Comparison>(frame: &Frame, n: usize, shift: Opt
     for (purpose, part) in parts {
         match part {
             Part::Words => {
-                let values = blocks(n).flat_map(|block| words(purpose, block).iter().copied()).collect();
+                let values =
+                    blocks(n).flat_map(|block| words(purpose, block).iter().copied()).collect();
                 out.push(Field { purpose, kind: Kind::Bits(R::BITS), values });
             }
             Part::Planes(count) => {
                 for first in (0..count).step_by(32) {
                     let (mut values, some) = (vec![0; n], 32.min(count - first));
                     blocks(n).for_each(|block| {
-                        let planes = &words(purpose, block)[first * block.words()..][..some * block.words()];
+                        let planes =
+                            &words(purpose, block)[first * block.words()..][..some * block.words()];
                         bits::values(planes, some, &mut values[block.range()]);
                     });
                     out.push(Field { purpose, kind: Kind::Bits(some as u32), values });
@@ -156,7 +214,9 @@ pub(super) fn fields<R: Ring, C: Comparison>(frame: &Frame, n: usize, shift: Opt
                         let numbers: &[u16] = bytemuck::cast_slice(words(purpose, block));
                         &numbers[t * numbers.len() / count..][..block.len]
                     };
-                    let values = blocks(n).flat_map(|block| plane(block).iter().map(|number| u64::from(*number))).collect();
+                    let values = blocks(n)
+                        .flat_map(|block| plane(block).iter().map(|number| u64::from(*number)))
+                        .collect();
                     out.push(Field { purpose, kind: Kind::Triple, values });
                 }
             }

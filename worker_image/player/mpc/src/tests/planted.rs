@@ -82,13 +82,18 @@ impl Source for Planted {
         }
         match self.defect(tag) {
             Some(Defect::Zero) => out.fill(0),
-            Some(Defect::ZeroAt(element)) if (first..first + out.len()).contains(&element) => out[element - first] = 0,
+            Some(Defect::ZeroAt(element)) if (first..first + out.len()).contains(&element) => {
+                out[element - first] = 0
+            }
             Some(Defect::Narrow) => out.iter_mut().for_each(|word| *word &= u64::from(u32::MAX)),
             Some(Defect::Biased(bit)) => {
                 // one in fifty is set anyhow, by a stream of its own: 1/2 + 1/2 · 1/50
                 let mut other = vec![0; out.len()];
                 self.key.words(Tag { purpose: Purpose::Request, ..tag }, first, &mut other);
-                out.iter_mut().zip(other).filter(|(_, other)| other % 50 == 0).for_each(|(word, _)| *word |= 1 << bit);
+                out.iter_mut()
+                    .zip(other)
+                    .filter(|(_, other)| other % 50 == 0)
+                    .for_each(|(word, _)| *word |= 1 << bit);
             }
             _ => {}
         }
@@ -96,7 +101,9 @@ impl Source for Planted {
 
     fn planes(&self, tag: Tag, count: usize, block: Block, out: &mut [u64]) {
         match self.defect(tag) {
-            Some(Defect::Repeats(period)) => self.repeating(tag, period, block.planes(count).start, out),
+            Some(Defect::Repeats(period)) => {
+                self.repeating(tag, period, block.planes(count).start, out)
+            }
             _ => self.key(tag).planes(self.tag(tag), count, block, out),
         }
         if let Some(Defect::Zero) = self.defect(tag) {

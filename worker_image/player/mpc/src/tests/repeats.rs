@@ -19,7 +19,16 @@ use crate::block::BLOCK;
 /// Many runs: a difference that is the same in all of them is seen at a single element.
 pub(super) fn many(protocol: ProtocolName, observer: Observer, seed: u64) -> Series {
     let runs = if long() { 1000 } else { 100 };
-    Series { network: &WIDE, rows: 1, runs, protocol, observer, secrets: Secrets::Fixed, leak: None, seed }
+    Series {
+        network: &WIDE,
+        rows: 1,
+        runs,
+        protocol,
+        observer,
+        secrets: Secrets::Fixed,
+        leak: None,
+        seed,
+    }
 }
 
 /// One run of tensors that are longer than 131,072 elements.
@@ -63,7 +72,12 @@ fn places(seen: Vec<Seen>) -> Vec<Place> {
         for Field { purpose, kind, values } in message.fields {
             let nth = count.entry(purpose).and_modify(|nth| *nth += 1).or_insert(0);
             let form = message.sent.map(|(from, step)| (from, step, purpose, *nth));
-            places.push(Place { name: format!("{purpose:?} {nth} ({})", message.name), form, kind, values });
+            places.push(Place {
+                name: format!("{purpose:?} {nth} ({})", message.name),
+                form,
+                kind,
+                values,
+            });
         }
     }
     places
@@ -73,7 +87,8 @@ fn places(seen: Vec<Seen>) -> Vec<Place> {
 /// hides the result.
 fn zeros<const N: usize>(name: &str, alice: &[[u8; N]], bob: &[[u8; N]]) -> Place {
     let is_zero = |(a, b): (&u8, &u8)| usize::from(a + b) % PRIME == 0;
-    let values = alice.iter().zip(bob).map(|(a, b)| u64::from(a.iter().zip(b).any(is_zero))).collect();
+    let values =
+        alice.iter().zip(bob).map(|(a, b)| u64::from(a.iter().zip(b).any(is_zero))).collect();
     let form = Some((Role::Carol, 0, Purpose::Beta, 0));
     Place { name: format!("whether there is a zero ({name})"), form, kind: Kind::Bits(1), values }
 }
@@ -86,10 +101,20 @@ fn compare(places: &[Place], pairs: &mut Pairs) {
     };
     for (at, place) in places.iter().enumerate() {
         let (name, values) = (&place.name, &place.values);
-        for distance in (0..).map(|doublings| BLOCK << doublings).take_while(|distance| *distance < values.len()) {
-            add(format!("{name}, {distance} elements apart"), place.kind, values, &values[distance..]);
+        for distance in (0..)
+            .map(|doublings| BLOCK << doublings)
+            .take_while(|distance| *distance < values.len())
+        {
+            add(
+                format!("{name}, {distance} elements apart"),
+                place.kind,
+                values,
+                &values[distance..],
+            );
         }
-        let alike = |other: &&Place| place.form.is_some() && other.form == place.form && other.kind == place.kind;
+        let alike = |other: &&Place| {
+            place.form.is_some() && other.form == place.form && other.kind == place.kind
+        };
         for other in places[at + 1..].iter().filter(alike) {
             add(format!("{name} and {}", other.name), place.kind, values, &other.values);
         }
@@ -119,14 +144,18 @@ impl Differences {
     fn add(&mut self, a: &[u64], b: &[u64]) {
         self.count += a.len() as u64;
         match self.kind {
-            Kind::Bits(64) => self.add_bits(a.iter().zip(b).map(|(a, b)| a.wrapping_sub(*b)).collect()),
+            Kind::Bits(64) => {
+                self.add_bits(a.iter().zip(b).map(|(a, b)| a.wrapping_sub(*b)).collect())
+            }
             Kind::Bits(_) => self.add_bits(a.iter().zip(b).map(|(a, b)| a ^ b).collect()),
             Kind::Triple => self.add_digits(a, b),
         }
     }
 
     fn add_bits(&mut self, differences: Vec<u64>) {
-        for ((always, ever), difference) in self.always.iter_mut().zip(&mut self.ever).zip(&differences) {
+        for ((always, ever), difference) in
+            self.always.iter_mut().zip(&mut self.ever).zip(&differences)
+        {
             *always &= difference;
             *ever |= difference;
         }
@@ -155,13 +184,19 @@ impl Differences {
             return;
         };
         for (bit, ones) in self.ones.iter().enumerate().take(bits as usize) {
-            verdict.add(coin(*ones, self.count), || format!("bit {bit} of the difference of {name}"));
+            verdict
+                .add(coin(*ones, self.count), || format!("bit {bit} of the difference of {name}"));
         }
         let (all, n) = (u64::MAX >> (64 - bits), self.always.len() as u64);
-        let constants = self.always.iter().zip(&self.ever).map(|(always, ever)| (always | !ever) & all);
+        let constants =
+            self.always.iter().zip(&self.ever).map(|(always, ever)| (always | !ever) & all);
         if let Some(element) = constants.into_iter().position(|constant| constant != 0) {
             let p = constant(n * u64::from(bits), runs);
-            verdict.add(p, || format!("a difference that is the same in all runs, from element {element}, of {name}"));
+            verdict.add(p, || {
+                format!(
+                    "a difference that is the same in all runs, from element {element}, of {name}"
+                )
+            });
         }
     }
 }

@@ -6,10 +6,10 @@ use super::parties::{fields, three, Field, Frame, Kind, Pair};
 use super::planted::{Defect, Leak, Planted};
 use super::*;
 use crate::astra::Astra;
+use crate::program::Instruction;
 use crate::ring::Z64;
 use crate::securenn::SecureNn;
 use crate::{execute, Comparison, Protocol, Step};
-use crate::program::Instruction;
 
 pub(super) struct Network {
     program: &'static str,
@@ -165,7 +165,11 @@ impl Series {
             .iter()
             .map(|(at, shape)| {
                 let values = random(*at as u64, shape.iter().product());
-                (*at, shape.to_vec(), values.into_iter().map(|word| (word as i64 >> 48) as u64).collect())
+                (
+                    *at,
+                    shape.to_vec(),
+                    values.into_iter().map(|word| (word as i64 >> 48) as u64).collect(),
+                )
             })
             .collect();
         share(self.protocol, self.network.program, &weights)
@@ -187,24 +191,36 @@ impl Series {
             };
             execute::<C>(&shares[role as usize], self.rows, input, party).expect("runs")
         };
-        let [(alice, to_alice), (bob, to_bob), (_, to_carol)] = three::<Z64, C, _, _>(|pair| self.source(pair, run), work);
+        let [(alice, to_alice), (bob, to_bob), (_, to_carol)] =
+            three::<Z64, C, _, _>(|pair| self.source(pair, run), work);
         let outputs = [alice, bob].map(|share| share.expect("a data player has an output"));
         Batch { masked, outputs, received: [to_alice, to_bob, to_carol] }
     }
 
     /// What the observer sees of a run.
     fn seen<C: Comparison>(&self, program: &[Instruction], batch: Batch) -> Vec<Seen> {
-        let words =
-            |name: &str, purpose, values| Seen { name: name.into(), sent: None, fields: vec![Field { purpose, kind: Kind::Bits(64), values }] };
+        let words = |name: &str, purpose, values| Seen {
+            name: name.into(),
+            sent: None,
+            fields: vec![Field { purpose, kind: Kind::Bits(64), values }],
+        };
         let Observer::Player(player) = self.observer else {
             let [alice, bob] = batch.outputs;
-            return vec![words("from alice", Purpose::Zero, alice), words("from bob", Purpose::Zero, bob)];
+            return vec![
+                words("from alice", Purpose::Zero, alice),
+                words("from bob", Purpose::Zero, bob),
+            ];
         };
-        let request = (player == Role::Alice).then(|| words("request from bob", Purpose::Request, batch.masked));
+        let request = (player == Role::Alice)
+            .then(|| words("request from bob", Purpose::Request, batch.masked));
         let messages = batch.received[player as usize].iter().map(|frame| {
-            let (n, shift, compares) = about(&program[frame.instruction as usize], self.rows, frame.step);
+            let (n, shift, compares) =
+                about(&program[frame.instruction as usize], self.rows, frame.step);
             Seen {
-                name: format!("instruction {} step {} from {}", frame.instruction, frame.step, frame.from),
+                name: format!(
+                    "instruction {} step {} from {}",
+                    frame.instruction, frame.step, frame.from
+                ),
                 sent: Some((frame.from, frame.step % 8)),
                 fields: fields::<Z64, C>(frame, n, shift, compares),
             }
@@ -219,9 +235,13 @@ fn about(instruction: &Instruction, rows: usize, step: u8) -> (usize, Option<u32
     match instruction {
         Instruction::Relu { .. } => (n, None, true),
         Instruction::TruncateRelu { shift, .. } => (n, Some(*shift), true),
-        Instruction::Truncate { shift, .. } | Instruction::TruncateOutput { shift, .. } => (n, Some(*shift), false),
+        Instruction::Truncate { shift, .. } | Instruction::TruncateOutput { shift, .. } => {
+            (n, Some(*shift), false)
+        }
         // pairs of a window of two or four, then one
-        Instruction::MaxPool { window, .. } => ((n * window[0] * window[1]) >> (1 + step / 8), None, true),
+        Instruction::MaxPool { window, .. } => {
+            ((n * window[0] * window[1]) >> (1 + step / 8), None, true)
+        }
         _ => (n, None, false),
     }
 }

@@ -2,13 +2,24 @@
 
 use std::f64::consts::{LN_10, SQRT_2};
 
-/// ln erfc(x), with a relative error of erfc below 1.2e-7 (Press et al., Numerical Recipes, section 6.2).
+/// ln erfc(x), with a relative error of erfc below 1.2e-7 (Press et al., Numerical Recipes, section
+/// 6.2).
 fn ln_erfc(x: f64) -> f64 {
     if x < 0.0 {
         return (2.0 - ln_erfc(-x).exp()).ln();
     }
-    const COEFFICIENTS: [f64; 10] =
-        [-1.26551223, 1.00002368, 0.37409196, 0.09678418, -0.18628806, 0.27886807, -1.13520398, 1.48851587, -0.82215223, 0.17087277];
+    const COEFFICIENTS: [f64; 10] = [
+        -1.26551223,
+        1.00002368,
+        0.37409196,
+        0.09678418,
+        -0.18628806,
+        0.27886807,
+        -1.13520398,
+        1.48851587,
+        -0.82215223,
+        0.17087277,
+    ];
     let t = 1.0 / (1.0 + x / 2.0);
     t.ln() - x * x + COEFFICIENTS.iter().rev().fold(0.0, |sum, c| sum * t + c)
 }
@@ -68,7 +79,8 @@ impl Verdict {
         }
     }
 
-    /// log10 of the probability that some test of the family gives so small a value by chance (Bonferroni).
+    /// log10 of the probability that some test of the family gives so small a value by chance
+    /// (Bonferroni).
     pub(super) fn log10(&self) -> f64 {
         ((self.least + (self.tests as f64).ln()) / LN_10).min(0.0)
     }
@@ -82,7 +94,9 @@ impl std::fmt::Display for Verdict {
 
 #[test]
 fn tails_agree_with_tables() {
-    let near = |ln_p: f64, p: f64| assert!((ln_p - p.ln()).abs() < 1e-2 * p.ln().abs().max(1.0), "{} and {p}", ln_p.exp());
+    let near = |ln_p: f64, p: f64| {
+        assert!((ln_p - p.ln()).abs() < 1e-2 * p.ln().abs().max(1.0), "{} and {p}", ln_p.exp())
+    };
     near(normal(1.959_964), 0.05);
     near(normal(-4.891_638), 1e-6);
     near(normal(37.0471), 2.0 * 1e-300);
@@ -94,7 +108,9 @@ fn tails_agree_with_tables() {
 #[test]
 fn a_loaded_coin_is_told_from_a_fair_one() {
     assert!(coin(510_000, 1_000_000) < -150.0 && coin(500_500, 1_000_000) > -2.0);
-    assert!(two_coins([400, 600], [1000, 1000]) < -30.0 && two_coins([500, 510], [1000, 1000]) > -2.0);
+    assert!(
+        two_coins([400, 600], [1000, 1000]) < -30.0 && two_coins([500, 510], [1000, 1000]) > -2.0
+    );
     assert!(die(&[100, 100, 160]) < -5.0 && die(&[100, 90, 110]) > -2.0);
     assert!(constant(1 << 16, 100) < -50.0 && constant(1 << 16, 17) == 0.0);
 }

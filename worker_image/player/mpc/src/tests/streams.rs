@@ -52,7 +52,8 @@ impl Definition {
     }
 
     fn block(&self, tag: Tag, counter: usize) -> [u8; 16] {
-        let (_, purpose) = PURPOSES[PURPOSES.iter().position(|(purpose, _)| *purpose == tag.purpose).expect("a number")];
+        let (_, purpose) = PURPOSES
+            [PURPOSES.iter().position(|(purpose, _)| *purpose == tag.purpose).expect("a number")];
         let mut block = [0; 16];
         block[..4].copy_from_slice(&tag.instruction.to_be_bytes());
         block[4..6].copy_from_slice(&tag.level.to_be_bytes());
@@ -64,7 +65,9 @@ impl Definition {
     /// The sixteen-bit numbers from `word` on that are below base^3.
     fn triples(&self, tag: Tag, word: usize, base: u16) -> impl Iterator<Item = u16> + '_ {
         let words = (word..).map(move |at| self.word(tag, at));
-        words.flat_map(|word| (0..4).map(move |i| (word >> (16 * i)) as u16)).filter(move |number| *number < base.pow(3))
+        words
+            .flat_map(|word| (0..4).map(move |i| (word >> (16 * i)) as u16))
+            .filter(move |number| *number < base.pow(3))
     }
 }
 
@@ -153,7 +156,8 @@ fn places(form: Form) -> impl Iterator<Item = Block> {
         [(1 << bits) - BLOCK, 1 << bits, words.max(BLOCK) - BLOCK, words]
     });
     let near = [0, BLOCK].into_iter().chain(borders);
-    let near = near.flat_map(|first| [1, 2, 63, 64, 65, 511, BLOCK].map(|len| Block { first, len }));
+    let near =
+        near.flat_map(|first| [1, 2, 63, 64, 65, 511, BLOCK].map(|len| Block { first, len }));
     let powers = (9..56).map(|bit| Block { first: 1 << bit, len: 64 });
     near.chain(powers)
 }
@@ -184,7 +188,9 @@ fn triples_differ(source: &impl Source, definition: &Definition) -> Option<Strin
     all.find_map(|(tag, base, planes, blocks)| {
         let (mut drawn, mut defined) = (source.triples(tag), definition.triples(tag, 0, base));
         blocks.into_iter().enumerate().find_map(|(at, len)| {
-            let same = filled(&mut drawn, base, planes, len).into_iter().eq(defined.by_ref().take(planes * len));
+            let same = filled(&mut drawn, base, planes, len)
+                .into_iter()
+                .eq(defined.by_ref().take(planes * len));
             (!same).then(|| format!("triples of {tag:?}, base {base}, block {at}"))
         })
     })
@@ -199,7 +205,11 @@ fn filled(triples: &mut impl Triples, base: u16, planes: usize, len: usize) -> V
 
 /// What differs if TAG's purpose has the defect.
 fn differences_with(defect: Defect) -> Vec<String> {
-    let source = Planted { key: Key::new(KEY), wrong: Key::new([1; 16]), defect: Some((TAG.purpose, defect)) };
+    let source = Planted {
+        key: Key::new(KEY),
+        wrong: Key::new([1; 16]),
+        defect: Some((TAG.purpose, defect)),
+    };
     differences(&source, KEY)
 }
 
@@ -209,8 +219,11 @@ fn differences_with(defect: Defect) -> Vec<String> {
 /// The counter at the IV's end is half the position.
 #[test]
 fn the_definition_and_the_stream_give_the_answers_of_openssl() {
-    let answers: [(usize, u128); 3] =
-        [(0, 0xd9d01e065f1c47a9ca95d7ae14411a72), (1 << 16, 0xa537e732d0aaa0251e2af0600fa64d81), (1 << 32, 0x60aba08303dd2df23573ab893edc5465)];
+    let answers: [(usize, u128); 3] = [
+        (0, 0xd9d01e065f1c47a9ca95d7ae14411a72),
+        (1 << 16, 0xa537e732d0aaa0251e2af0600fa64d81),
+        (1 << 32, 0x60aba08303dd2df23573ab893edc5465),
+    ];
     for (first, answer) in answers {
         let bytes = answer.to_be_bytes();
         let definition = Definition(Aes::new(&KEY));

@@ -23,12 +23,25 @@ impl BatchChannel {
 }
 
 impl Channel for BatchChannel {
-    fn send(&mut self, to: Role, instruction: u32, step: u8, words: &[u64]) -> Result<(), ChannelError> {
-        let header = Header { kind: Kind::Data, step, hop: self.next_hop(), instruction, batch: self.batch };
+    fn send(
+        &mut self,
+        to: Role,
+        instruction: u32,
+        step: u8,
+        words: &[u64],
+    ) -> Result<(), ChannelError> {
+        let header =
+            Header { kind: Kind::Data, step, hop: self.next_hop(), instruction, batch: self.batch };
         self.epoch.links.send(to, &header, bytemuck::cast_slice(words))
     }
 
-    fn recv(&mut self, from: Role, instruction: u32, step: u8, words: usize) -> Result<Vec<u64>, ChannelError> {
+    fn recv(
+        &mut self,
+        from: Role,
+        instruction: u32,
+        step: u8,
+        words: usize,
+    ) -> Result<Vec<u64>, ChannelError> {
         let Frame { header, payload } = self.epoch.links.recv(from)?;
         let got = (header.kind, header.batch, header.instruction, header.step, payload.len());
         let asked = (Kind::Data, self.batch, instruction, step, 8 * words);

@@ -42,7 +42,12 @@ fn announced(session: &Session<'_>, frame: &Frame) -> Result<(usize, Vec<Entry>)
 }
 
 /// The masks of the requests, from the keys that carol has with bob.
-fn carols_input(keys: &mut RequestKeys, loaded: &Loaded, rows: usize, entries: &[Entry]) -> Result<Input, String> {
+fn carols_input(
+    keys: &mut RequestKeys,
+    loaded: &Loaded,
+    rows: usize,
+    entries: &[Entry],
+) -> Result<Input, String> {
     keys.reach(entries.iter().map(|entry| entry.number))?;
     let mut mask = Vec::with_capacity(rows * loaded.input);
     for entry in entries {

@@ -1,4 +1,5 @@
-//! What data players keep of requests that are not in a batch yet: for a time, and not too much of it.
+//! What data players keep of requests that are not in a batch yet: for a time, and not too much of
+//! it.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -44,7 +45,10 @@ impl<V> Kept<V> {
     pub(super) fn tidy(&mut self, now: Instant, most: usize, most_bytes: usize) {
         while let Some((since, oldest)) = self.order.front().copied() {
             let crowded = self.values.len() > most || self.bytes > most_bytes;
-            if !crowded && now.duration_since(since) <= self.time && self.values.contains_key(&oldest) {
+            if !crowded
+                && now.duration_since(since) <= self.time
+                && self.values.contains_key(&oldest)
+            {
                 break;
             }
             self.order.pop_front();

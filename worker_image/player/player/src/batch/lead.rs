@@ -26,12 +26,17 @@ pub(super) fn lead(session: &mut Session<'_>) -> Result<(), ChannelError> {
     };
 
     let rows = batch.iter().map(|(request, _)| request.rows).sum();
-    let entries = batch.iter().map(|(request, masked)| Entry { id: request.id, rows: request.rows, number: masked.number });
+    let entries = batch.iter().map(|(request, masked)| Entry {
+        id: request.id,
+        rows: request.rows,
+        number: masked.number,
+    });
     let payload = announcement(rows, entries);
     let channel = session.channel(WAITING_HOP);
     let (hop, batch_number) = (channel.next_hop(), channel.batch);
     let header = Header { hop, batch: batch_number, ..Header::control(Kind::Announce) };
-    let announced = epoch.links.iter().try_for_each(|link| epoch.links.send(link.peer, &header, &payload));
+    let announced =
+        epoch.links.iter().try_for_each(|link| epoch.links.send(link.peer, &header, &payload));
 
     let (mut share, mut bob) = (session.tensor(rows), session.tensor(rows));
     for (request, masked) in batch {

@@ -31,7 +31,10 @@ impl Pairing {
     /// bob's shares come under his numbers in turn.
     pub(super) fn count(&mut self, number: u64) -> Result<(), String> {
         if number != self.next_number {
-            return Err(format!("a share under number {number} where {} is next", self.next_number));
+            return Err(format!(
+                "a share under number {number} where {} is next",
+                self.next_number
+            ));
         }
         self.next_number += u64::from(!frozen());
         Ok(())
@@ -51,7 +54,13 @@ impl Pairing {
     }
 
     /// Both parts of a request are there, and they fit.
-    pub(super) fn pair(&mut self, client: ClientId, id: RequestId, masked: MaskedShare, now: Instant) {
+    pub(super) fn pair(
+        &mut self,
+        client: ClientId,
+        id: RequestId,
+        masked: MaskedShare,
+        now: Instant,
+    ) {
         self.queue.push(client, id, masked.rows, now);
         self.parts.insert(id, masked);
     }

@@ -1,9 +1,11 @@
 //! Whose requests the next batch takes, and when. Pure: no clock, no lock.
 //!
-//! Clients take turns. A client is a connection: it is what the player can tell apart without asking who somebody is. A batch goes round the clients in the order of
-//! their turns and takes one request of each, the oldest, then goes round again, as long as rows fit. A client whose request does not fit keeps its turn: the next
-//! batch begins with it, so a large request is passed by once, not for ever. A client that was served comes last. So whoever is at place p (from 0) is served
-//! within p + 1 batches, whatever the others send meanwhile.
+//! Clients take turns. A client is a connection: it is what the player can tell apart without
+//! asking who somebody is. A batch goes round the clients in the order of their turns and takes one
+//! request of each, the oldest, then goes round again, as long as rows fit. A client whose request
+//! does not fit keeps its turn: the next batch begins with it, so a large request is passed by
+//! once, not for ever. A client that was served comes last. So whoever is at place p (from 0) is
+//! served within p + 1 batches, whatever the others send meanwhile.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -38,7 +40,9 @@ impl Queue {
         self.rows += rows;
         match self.clients.iter_mut().find(|other| other.id == client) {
             Some(client) => client.requests.push_back(entry),
-            None => self.clients.push_back(Client { id: client, requests: VecDeque::from([entry]) }),
+            None => {
+                self.clients.push_back(Client { id: client, requests: VecDeque::from([entry]) })
+            }
         }
     }
 
@@ -56,13 +60,20 @@ impl Queue {
         *self = Queue::default();
     }
 
-    /// When the next batch begins: as soon as `max_rows` rows are there, else `delay` after the oldest request. Nothing if none is there.
+    /// When the next batch begins: as soon as `max_rows` rows are there, else `delay` after the
+    /// oldest request. Nothing if none is there.
     pub fn due(&self, max_rows: usize, delay: Duration) -> Option<Instant> {
-        let oldest = self.clients.iter().filter_map(|client| client.requests.front()).map(|entry| entry.since).min()?;
+        let oldest = self
+            .clients
+            .iter()
+            .filter_map(|client| client.requests.front())
+            .map(|entry| entry.since)
+            .min()?;
         Some(if self.rows >= max_rows { oldest } else { oldest + delay })
     }
 
-    /// The requests of the next batch, at most `max_rows` rows together; a request has no more than that.
+    /// The requests of the next batch, at most `max_rows` rows together; a request has no more than
+    /// that.
     pub fn take(&mut self, max_rows: usize) -> Vec<RequestId> {
         let (mut batch, mut left) = (Vec::new(), max_rows);
         let mut passed = VecDeque::new();
@@ -98,7 +109,10 @@ mod tests {
 
     fn filled(now: Instant, requests: &[(ClientId, usize)]) -> Queue {
         let mut queue = Queue::default();
-        requests.iter().enumerate().for_each(|(n, (client, rows))| queue.push(*client, id(n), *rows, now));
+        requests
+            .iter()
+            .enumerate()
+            .for_each(|(n, (client, rows))| queue.push(*client, id(n), *rows, now));
         queue
     }
 
@@ -162,7 +176,8 @@ mod tests {
     }
 
     proptest! {
-        /// Bounded rows, order within a client, and nobody starves: with n clients waiting when a request comes as its client's k-th, k·n batches are enough.
+        /// Bounded rows, order within a client, and nobody starves: with n clients waiting when a
+        /// request comes as its client's k-th, k·n batches are enough.
         #[test]
         fn batches_are_bounded_in_order_and_starve_nobody(steps in prop::collection::vec(step(), 1..200)) {
             let now = Instant::now();
@@ -174,7 +189,8 @@ mod tests {
                         queue.push(client, id(n), rows, now);
                         let before = waiting.values().filter(|other| other.client == client).count();
                         let clients: std::collections::BTreeSet<_> = waiting.values().map(|other| other.client).chain([client]).collect();
-                        // later comers push nobody back, but they are there when the client's next turn is counted: six at most
+                        // later comers push nobody back, but they are there when the client's next
+                        // turn is counted: six at most
                         let within = if before == 0 { clients.len() } else { clients.len() + before * 6 };
                         waiting.insert(n, Waits { client, rows, within });
                     }

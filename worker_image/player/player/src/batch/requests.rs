@@ -90,7 +90,14 @@ pub struct Requests {
 
 impl Requests {
     pub fn new(role: Role, arrival: Waker) -> Requests {
-        let state = State { epoch: None, waiting: HashMap::new(), bytes: 0, pairing: Pairing::new(), outbox: Outbox::new(), seen: Seen::default() };
+        let state = State {
+            epoch: None,
+            waiting: HashMap::new(),
+            bytes: 0,
+            pairing: Pairing::new(),
+            outbox: Outbox::new(),
+            seen: Seen::default(),
+        };
         Requests { role, state: Mutex::new(state), changed: Condvar::new(), arrival }
     }
 
@@ -113,7 +120,12 @@ impl Requests {
 
     /// Queues a request that was checked against what this epoch serves; the answer comes through
     /// the receiver.
-    pub fn add(&self, epoch: &EpochId, client: ClientId, inference: Inference) -> Result<oneshot::Receiver<Reply>, Refusal> {
+    pub fn add(
+        &self,
+        epoch: &EpochId,
+        client: ClientId,
+        inference: Inference,
+    ) -> Result<oneshot::Receiver<Reply>, Refusal> {
         let Inference { id, rows, share } = inference;
         let (now, bytes) = (Instant::now(), 8 * share.len());
         let mut state = locked(&self.state);
@@ -125,7 +137,9 @@ impl Requests {
         state.outbox.tidy(now);
         if state.is_full(bytes) {
             let (count, megabytes) = (state.waiting.len(), state.bytes >> 20);
-            let why = format!("{count} requests are waiting already, with {megabytes} MiB; try again in a second");
+            let why = format!(
+                "{count} requests are waiting already, with {megabytes} MiB; try again in a second"
+            );
             return Err(Refusal::new(Code::Overloaded, why));
         }
         if !state.seen.insert(id) {
@@ -176,7 +190,11 @@ impl Requests {
     }
 
     /// bob: the shares that alice has to get, or nothing within this time.
-    pub fn take_untold(&self, epoch: &EpochId, wait: Duration) -> Vec<(RequestId, usize, Vec<u64>)> {
+    pub fn take_untold(
+        &self,
+        epoch: &EpochId,
+        wait: Duration,
+    ) -> Vec<(RequestId, usize, Vec<u64>)> {
         let mut state = locked(&self.state);
         if state.outbox.is_empty() {
             let waited = self.changed.wait_timeout(state, wait);
@@ -257,7 +275,11 @@ mod tests {
     }
 
     /// A request of three elements a row.
-    fn add(requests: &Requests, n: usize, rows: usize) -> Result<oneshot::Receiver<Reply>, Refusal> {
+    fn add(
+        requests: &Requests,
+        n: usize,
+        rows: usize,
+    ) -> Result<oneshot::Receiver<Reply>, Refusal> {
         requests.add(&EPOCH, CLIENT, Inference { id: id(n), rows, share: vec![0; 3 * rows] })
     }
 
@@ -303,7 +325,9 @@ mod tests {
         assert!(matches!(requests.next_batch(&EPOCH, 2, delay), Next::Wait(None)));
         bob_sends(&requests, &[(1, 1)]);
         let begin = Instant::now();
-        let Next::Wait(Some(due)) = requests.next_batch(&EPOCH, 2, delay) else { panic!("too soon") };
+        let Next::Wait(Some(due)) = requests.next_batch(&EPOCH, 2, delay) else {
+            panic!("too soon")
+        };
         assert!(due <= begin + delay);
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         assert_eq!(batch(&requests, 2, delay), [id(1)]);
@@ -326,7 +350,9 @@ mod tests {
         let length = add(&requests, 2, 2).expect("queued");
         let _right = add(&requests, 3, 1).expect("queued");
         bob_sends(&requests, &[(1, 9)]);
-        requests.peer_sent(id(2), MaskedShare { number: 1, rows: 2, share: vec![0; 5] }).expect("taken");
+        requests
+            .peer_sent(id(2), MaskedShare { number: 1, rows: 2, share: vec![0; 5] })
+            .expect("taken");
         requests.peer_sent(id(3), masked(2, 1)).expect("taken");
         requests.peer_sent(id(4), masked(3, 2)).expect("taken");
         let late = add(&requests, 4, 1).expect("queued");
@@ -349,7 +375,9 @@ mod tests {
         let requests = open(Role::Alice);
         let _answer = add(&requests, 1, 1).expect("queued");
         bob_sends(&requests, &[(1, 1), (2, 1)]);
-        let refused = |n: usize, number: u64| requests.peer_sent(id(n), masked(number, 1)).expect_err("refused");
+        let refused = |n: usize, number: u64| {
+            requests.peer_sent(id(n), masked(number, 1)).expect_err("refused")
+        };
         assert_eq!(refused(3, 1), "a share under number 1 where 2 is next");
         assert_eq!(refused(3, 3), "a share under number 3 where 2 is next");
         assert!(refused(1, 2).contains("a second share for request"));
@@ -365,10 +393,17 @@ mod tests {
     fn the_queue_is_bounded_by_requests() {
         for role in [Role::Alice, Role::Bob] {
             let requests = open(role);
-            let mut answers: Vec<_> = (0..MAX_WAITING).map(|n| add(&requests, n, 1).expect("queued")).collect();
+            let mut answers: Vec<_> =
+                (0..MAX_WAITING).map(|n| add(&requests, n, 1).expect("queued")).collect();
             let refused = add(&requests, MAX_WAITING, 1).map(drop).expect_err("refused");
-            assert_eq!((refused.code, refused.message.contains("512 requests are waiting")), (Code::Overloaded, true));
-            assert!(answers.iter_mut().all(|answer| answer.try_recv().is_err()), "those that wait go on waiting");
+            assert_eq!(
+                (refused.code, refused.message.contains("512 requests are waiting")),
+                (Code::Overloaded, true)
+            );
+            assert!(
+                answers.iter_mut().all(|answer| answer.try_recv().is_err()),
+                "those that wait go on waiting"
+            );
             requests.withdraw(&id(0));
             assert!(add(&requests, MAX_WAITING, 1).is_ok(), "a refused id was not used");
         }
@@ -378,7 +413,13 @@ mod tests {
     fn the_queue_is_bounded_by_bytes() {
         for role in [Role::Alice, Role::Bob] {
             let requests = open(role);
-            let large = |n: usize| requests.add(&EPOCH, CLIENT, Inference { id: id(n), rows: 1, share: vec![0; MAX_BYTES / 16] });
+            let large = |n: usize| {
+                requests.add(
+                    &EPOCH,
+                    CLIENT,
+                    Inference { id: id(n), rows: 1, share: vec![0; MAX_BYTES / 16] },
+                )
+            };
             let _answers = [large(1).expect("queued"), large(2).expect("queued")];
             assert_eq!(add(&requests, 3, 1).map_err(|e| e.code).err(), Some(Code::Overloaded));
             requests.withdraw(&id(1));
@@ -391,19 +432,29 @@ mod tests {
         let requests = open(Role::Bob);
         let mut answer = add(&requests, 1, 1).expect("queued");
         requests.close(&over());
-        let told = |told: Result<(), Refusal>| told.map_err(|e| (e.code, e.message)).expect_err("refused");
+        let told =
+            |told: Result<(), Refusal>| told.map_err(|e| (e.code, e.message)).expect_err("refused");
         let why = (Code::PeerStalled, "carol stalls".to_owned());
         assert_eq!(told(answer.try_recv().expect("answered").map(drop)), why);
         requests.open([8; 16]);
-        assert_eq!(told(add(&requests, 2, 1).map(drop)).0, Code::EpochEnded, "it was on its way when its epoch ended");
+        assert_eq!(
+            told(add(&requests, 2, 1).map(drop)).0,
+            Code::EpochEnded,
+            "it was on its way when its epoch ended"
+        );
         assert!(requests.take_untold(&[8; 16], NOW).is_empty());
     }
 
     /// bob sends what was added, under numbers from 0.
     fn send(requests: &Requests) {
-        for (number, (id, rows, share)) in requests.take_untold(&EPOCH, NOW).into_iter().enumerate() {
+        for (number, (id, rows, share)) in requests.take_untold(&EPOCH, NOW).into_iter().enumerate()
+        {
             let mask = vec![0; share.len()];
-            requests.sending(&EPOCH, id, Sent { masked: MaskedShare { number: number as u64, rows, share }, mask });
+            requests.sending(
+                &EPOCH,
+                id,
+                Sent { masked: MaskedShare { number: number as u64, rows, share }, mask },
+            );
         }
     }
 
@@ -415,7 +466,11 @@ mod tests {
         assert!(requests.take_untold(&EPOCH, NOW).is_empty(), "told once");
         requests.withdraw(&id(2));
         let entry = |n: usize, rows: usize, number: u64| Entry { id: id(n), rows, number };
-        let take = |entry: Entry| requests.take(&EPOCH, &entry).map(|(sent, request)| (sent.mask.len(), request.is_some()));
+        let take = |entry: Entry| {
+            requests
+                .take(&EPOCH, &entry)
+                .map(|(sent, request)| (sent.mask.len(), request.is_some()))
+        };
         for wrong in [entry(1, 1, 1), entry(1, 2, 0), entry(3, 1, 0)] {
             assert!(take(wrong).expect_err("refused").contains("which does not wait"));
         }

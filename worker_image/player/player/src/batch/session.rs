@@ -45,7 +45,11 @@ pub(super) struct Session<'a> {
 }
 
 impl Session<'_> {
-    pub(super) fn new(engine: &Engine, epoch: Arc<Epoch<Loaded>>, loaded: Arc<Loaded>) -> Session<'_> {
+    pub(super) fn new(
+        engine: &Engine,
+        epoch: Arc<Epoch<Loaded>>,
+        loaded: Arc<Loaded>,
+    ) -> Session<'_> {
         let secrets = epoch.links.each_ref().map(|link| &link.secret);
         let keys = KeyChain::new(engine.role, &epoch.id, secrets);
         let bob = epoch.link(Role::Bob).ok().filter(|_| engine.role == Role::Carol);
@@ -72,16 +76,23 @@ impl Session<'_> {
     }
 
     /// Runs the batch and answers its requests. The number is spent even if `announced` failed.
-    pub(super) fn compute(&mut self, batch: Batch<'_>, announced: Result<(), ChannelError>) -> Result<(), ChannelError> {
+    pub(super) fn compute(
+        &mut self,
+        batch: Batch<'_>,
+        announced: Result<(), ChannelError>,
+    ) -> Result<(), ChannelError> {
         let Batch { mut channel, announcement, rows, input } = batch;
         let shares = &self.loaded.shares;
         let keys = self.keys.take(&shares.digest, &shares.generation, announcement);
 
         let begin = Instant::now();
-        let result = announced.and_then(|()| securemodel_mpc::run(shares, &keys, rows, input, &mut channel, &mut self.workspace));
+        let result = announced.and_then(|()| {
+            securemodel_mpc::run(shares, &keys, rows, input, &mut channel, &mut self.workspace)
+        });
         self.busy = Instant::now();
         // the end of the epoch says it, with the peer's name
-        let output = result.inspect_err(|e| debug!(batch = channel.batch, "the batch failed: {e}"))?;
+        let output =
+            result.inspect_err(|e| debug!(batch = channel.batch, "the batch failed: {e}"))?;
 
         let hops = channel.next_hop();
         self.engine.counters.batch(rows, self.busy - begin, hops);

@@ -34,11 +34,17 @@ pub async fn deliver(
     let expected = player.tls.identity.with(Holder::Share);
     if holder != Some(&expected) {
         let who = holder.map_or("a client without a certificate".into(), ToString::to_string);
-        return Err(Refusal::new(Code::Forbidden, format!("{who} may not deliver shares; that takes a certificate of {expected}")));
+        return Err(Refusal::new(
+            Code::Forbidden,
+            format!("{who} may not deliver shares; that takes a certificate of {expected}"),
+        ));
     }
     declared(headers, MAX_BYTES)?;
     let Ok(one_at_a_time) = deliveries.clone().try_lock_owned() else {
-        return Err(Refusal::new(Code::Overloaded, "another share file is being delivered; try again in a second"));
+        return Err(Refusal::new(
+            Code::Overloaded,
+            "another share file is being delivered; try again in a second",
+        ));
     };
     receive(player, body).await?;
     let keeper = player.clone();
@@ -46,7 +52,10 @@ pub async fn deliver(
         let _until_adopted = one_at_a_time;
         keeper.adopt()
     });
-    let loaded = adopted.await.map_err(|e| Refusal::new(Code::BadShares, e.to_string()))?.map_err(|e| refused(&e))?;
+    let loaded = adopted
+        .await
+        .map_err(|e| Refusal::new(Code::BadShares, e.to_string()))?
+        .map_err(|e| refused(&e))?;
     info!("shares delivered");
     Ok(json(StatusCode::OK, &json!({"digest": loaded.digest(), "generation": loaded.generation()})))
 }
@@ -58,16 +67,29 @@ async fn receive(player: &Player, body: &mut Incoming) -> Result<(), Refusal> {
     let mut body = Limited::new(body, MAX_BYTES);
     loop {
         let frame = tokio::time::timeout(SILENCE, body.frame()).await;
-        match frame.map_err(|_| Refusal::new(Code::BadRequest, format!("nothing more of the share file came for {SILENCE:?}")))? {
+        match frame.map_err(|_| {
+            Refusal::new(
+                Code::BadRequest,
+                format!("nothing more of the share file came for {SILENCE:?}"),
+            )
+        })? {
             Some(Ok(frame)) => {
                 if let Ok(bytes) = frame.into_data() {
                     file.write_all(&bytes).await.map_err(written)?;
                 }
             }
             Some(Err(e)) if e.is::<LengthLimitError>() => {
-                return Err(Refusal::new(Code::TooLarge, format!("a share file has at most {MAX_BYTES} bytes; the model is too large")));
+                return Err(Refusal::new(
+                    Code::TooLarge,
+                    format!("a share file has at most {MAX_BYTES} bytes; the model is too large"),
+                ));
             }
-            Some(Err(e)) => return Err(Refusal::new(Code::BadRequest, format!("the share file broke off: {e}"))),
+            Some(Err(e)) => {
+                return Err(Refusal::new(
+                    Code::BadRequest,
+                    format!("the share file broke off: {e}"),
+                ))
+            }
             None => return file.flush().await.map_err(written),
         }
     }
@@ -75,6 +97,7 @@ async fn receive(player: &Player, body: &mut Incoming) -> Result<(), Refusal> {
 
 /// A full or read-only volume can be mended; a bad file stays bad.
 fn refused(e: &StoreError) -> Refusal {
-    let code = if matches!(e, StoreError::Volume { .. }) { Code::NotReady } else { Code::BadShares };
+    let code =
+        if matches!(e, StoreError::Volume { .. }) { Code::NotReady } else { Code::BadShares };
     Refusal::new(code, e.to_string())
 }

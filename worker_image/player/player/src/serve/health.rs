@@ -20,8 +20,11 @@ pub fn answer(player: &Arc<Player>, request: &Request<Incoming>) -> Reply {
         (&Method::GET, "/healthz" | "/readyz") => json(StatusCode::OK, &json!({"ok": true})),
         (&Method::GET, "/status") => json(StatusCode::OK, &status(player)),
         (&Method::GET, "/metrics") => {
-            let mut reply = Response::new(Full::new(Bytes::from(metrics::exposition(&snapshot(player)))));
-            reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"));
+            let mut reply =
+                Response::new(Full::new(Bytes::from(metrics::exposition(&snapshot(player)))));
+            reply
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"));
             reply
         }
         _ => json(
@@ -36,7 +39,9 @@ fn status(player: &Player) -> Value {
     let (reason, message) = player.describe(&readiness);
     let shares = player.mesh.offer();
     let linked = player.role.peers().into_iter().zip(player.mesh.linked());
-    let peers: Map<String, Value> = linked.map(|(role, linked)| (player.cluster.name(role).to_owned(), json!({"linked": linked}))).collect();
+    let peers: Map<String, Value> = linked
+        .map(|(role, linked)| (player.cluster.name(role).to_owned(), json!({"linked": linked})))
+        .collect();
     let counters = metrics::status(&snapshot(player)).map(|(name, n)| (name.to_owned(), n.into()));
     let counters: Map<String, Value> = counters.collect();
     json!({

@@ -1,4 +1,5 @@
-//! The body of a prediction: Open Inference Protocol JSON, then the raw tensor (binary tensor extension).
+//! The body of a prediction: Open Inference Protocol JSON, then the raw tensor (binary tensor
+//! extension).
 
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
@@ -36,23 +37,49 @@ pub fn body_limit(loaded: &Loaded) -> usize {
 /// `json_length`: the header Inference-Header-Content-Length.
 pub fn parse(body: &[u8], json_length: usize, loaded: &Loaded) -> Result<Inference, Refusal> {
     let bad = |why: String| Refusal::new(Code::BadRequest, why);
-    let (json, tensor) = body
-        .split_at_checked(json_length)
-        .ok_or_else(|| bad(format!("Inference-Header-Content-Length is {json_length}, the whole body has {} bytes", body.len())))?;
-    let request: Body = serde_json::from_slice(json).map_err(|e| bad(format!("the JSON part of the body: {e}")))?;
-    let id = hex::decode(&request.id).ok().and_then(|id| id.try_into().ok()).filter(|_| !request.id.bytes().any(|b| b.is_ascii_uppercase()));
-    let id = id.ok_or_else(|| bad("id is not 32 lower-case hex digits; draw 128 random bits".into()))?;
-    let [input] = &request.inputs[..] else { return Err(bad(format!("{} inputs, expected the one named \"input\"", request.inputs.len()))) };
+    let (json, tensor) = body.split_at_checked(json_length).ok_or_else(|| {
+        bad(format!(
+            "Inference-Header-Content-Length is {json_length}, the whole body has {} bytes",
+            body.len()
+        ))
+    })?;
+    let request: Body =
+        serde_json::from_slice(json).map_err(|e| bad(format!("the JSON part of the body: {e}")))?;
+    let id = hex::decode(&request.id)
+        .ok()
+        .and_then(|id| id.try_into().ok())
+        .filter(|_| !request.id.bytes().any(|b| b.is_ascii_uppercase()));
+    let id =
+        id.ok_or_else(|| bad("id is not 32 lower-case hex digits; draw 128 random bits".into()))?;
+    let [input] = &request.inputs[..] else {
+        return Err(bad(format!(
+            "{} inputs, expected the one named \"input\"",
+            request.inputs.len()
+        )));
+    };
     if input.name != "input" {
         return Err(bad(format!("input {:?}, expected \"input\"", input.name)));
     }
     if input.datatype != "UINT64" {
-        return Err(bad(format!("datatype {:?}, expected UINT64: additive shares modulo 2^64, not plain values", input.datatype)));
+        return Err(bad(format!(
+            "datatype {:?}, expected UINT64: additive shares modulo 2^64, not plain values",
+            input.datatype
+        )));
     }
     let (row, max_rows) = (loaded.shares.program.input_shape(), loaded.max_rows);
     let rows = match &input.shape[..] {
-        [rows, rest @ ..] if rest.iter().map(|d| *d as usize).eq(row.iter().copied()) && (1..=max_rows as i64).contains(rows) => *rows as usize,
-        shape => return Err(Refusal::new(Code::WrongShape, format!("shape {shape:?}, expected [B, {}] with B from 1 to {max_rows}", list(row)))),
+        [rows, rest @ ..]
+            if rest.iter().map(|d| *d as usize).eq(row.iter().copied())
+                && (1..=max_rows as i64).contains(rows) =>
+        {
+            *rows as usize
+        }
+        shape => {
+            return Err(Refusal::new(
+                Code::WrongShape,
+                format!("shape {shape:?}, expected [B, {}] with B from 1 to {max_rows}", list(row)),
+            ))
+        }
     };
     let expected = rows * loaded.input * 8;
     if tensor.len() != expected || input.parameters.binary_data_size != expected {
@@ -69,7 +96,9 @@ pub fn parse(body: &[u8], json_length: usize, loaded: &Loaded) -> Result<Inferen
 
 /// The answer's body, and the length of its JSON part.
 pub fn encode(answer: &Answer, id: &RequestId, rows: usize, model: &str) -> (Vec<u8>, usize) {
-    let shape: Vec<usize> = std::iter::once(rows).chain(answer.loaded.shares.program.output_shape().iter().copied()).collect();
+    let shape: Vec<usize> = std::iter::once(rows)
+        .chain(answer.loaded.shares.program.output_shape().iter().copied())
+        .collect();
     let data: &[u8] = bytemuck::cast_slice(&answer.output);
     let json = json!({
         "model_name": model,
@@ -87,7 +116,9 @@ pub fn encode(answer: &Answer, id: &RequestId, rows: usize, model: &str) -> (Vec
 /// Model metadata.
 pub fn metadata(model: &str, role: securemodel_mpc::role::Role, loaded: &Loaded) -> Value {
     let program = &loaded.shares.program;
-    let shape = |row: &[usize]| -> Vec<i64> { std::iter::once(-1).chain(row.iter().map(|d| *d as i64)).collect() };
+    let shape = |row: &[usize]| -> Vec<i64> {
+        std::iter::once(-1).chain(row.iter().map(|d| *d as i64)).collect()
+    };
     json!({
         "name": model,
         "versions": [loaded.generation()],

@@ -24,7 +24,8 @@ use securemodel_link::tls::{Identity, ALPN_PEER};
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// A connection without a request, and one whose client does not take its answer.
 const SILENCE: Duration = Duration::from_secs(30);
-/// Connections in their handshake, and HTTP connections: apart, so that clients cannot keep peers out.
+/// Connections in their handshake, and HTTP connections: apart, so that clients cannot keep peers
+/// out.
 const MAX_HANDSHAKES: usize = 256;
 const MAX_HTTP: usize = 1024;
 
@@ -43,7 +44,14 @@ struct Secure {
 pub async fn secure(player: Arc<Player>, listener: TcpListener) -> Infallible {
     let acceptor = TlsAcceptor::from(player.tls.server.clone());
     let http = Semaphore::new(MAX_HTTP);
-    let secure = Arc::new(Secure { api: Api::new(player.clone()), player, acceptor, http, clients: AtomicU64::new(0), refused: Mutex::default() });
+    let secure = Arc::new(Secure {
+        api: Api::new(player.clone()),
+        player,
+        acceptor,
+        http,
+        clients: AtomicU64::new(0),
+        refused: Mutex::default(),
+    });
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     loop {
         let Ok(permit) = handshakes.clone().acquire_owned().await else { continue };
@@ -55,7 +63,9 @@ pub async fn secure(player: Arc<Player>, listener: TcpListener) -> Infallible {
             match stream {
                 Ok(Ok(stream)) => secure.serve(stream, address).await,
                 // a probe that only connects
-                Ok(Err(e)) if e.kind() == std::io::ErrorKind::UnexpectedEof => debug!(%address, "closed in the TLS handshake"),
+                Ok(Err(e)) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+                    debug!(%address, "closed in the TLS handshake")
+                }
                 Ok(Err(e)) => secure.refuse(address, &format!("TLS handshake refused: {e}")),
                 Err(_) => debug!(%address, "a TLS handshake took longer than {HANDSHAKE:?}"),
             }
@@ -74,9 +84,16 @@ impl Secure {
         let Ok(_one_of_many) = self.http.try_acquire() else {
             return self.refuse(address, &format!("{MAX_HTTP} clients are connected already"));
         };
-        let holder = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(|certificate| Identity::of(certificate).ok());
+        let holder = stream
+            .get_ref()
+            .1
+            .peer_certificates()
+            .and_then(|chain| chain.first())
+            .and_then(|certificate| Identity::of(certificate).ok());
         let client = self.clients.fetch_add(1, Ordering::Relaxed);
-        let service = service_fn(|request| async { Ok::<_, Infallible>(self.api.answer(client, holder.as_ref(), request).await) });
+        let service = service_fn(|request| async {
+            Ok::<_, Infallible>(self.api.answer(client, holder.as_ref(), request).await)
+        });
         if let Err(e) = builder().serve_connection(TokioIo::new(stream), service).await {
             debug!(%address, "an HTTP connection ended: {e}");
         }
@@ -87,7 +104,9 @@ impl Secure {
         let (socket, tls) = stream.into_inner();
         let socket = socket.into_std().map_err(|e| e.to_string())?;
         let mesh = self.player.mesh.clone();
-        tokio::task::spawn_blocking(move || mesh.accept(tls, socket)).await.map_err(|e| e.to_string())?
+        tokio::task::spawn_blocking(move || mesh.accept(tls, socket))
+            .await
+            .map_err(|e| e.to_string())?
     }
 
     fn refuse(&self, address: SocketAddr, why: &str) {

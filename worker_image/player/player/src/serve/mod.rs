@@ -1,4 +1,5 @@
-//! What clients, the share step and probes see: HTTPS by the Open Inference Protocol, and the health port (docs/wire.md).
+//! What clients, the share step and probes see: HTTPS by the Open Inference Protocol, and the
+//! health port (docs/wire.md).
 
 pub mod deliver;
 pub mod error;

@@ -22,7 +22,8 @@ pub fn json(status: StatusCode, value: &Value) -> Reply {
 pub fn error(refusal: &Refusal) -> Reply {
     let (status, code, retryable) = row(refusal.code);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut reply = json(status, &json!({"error": refusal.message, "code": code, "retryable": retryable}));
+    let mut reply =
+        json(status, &json!({"error": refusal.message, "code": code, "retryable": retryable}));
     if refusal.code == Code::Overloaded {
         reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
@@ -30,12 +31,18 @@ pub fn error(refusal: &Refusal) -> Reply {
 }
 
 pub fn too_large(limit: usize) -> Refusal {
-    Refusal::new(Code::TooLarge, format!("the body is larger than {limit} bytes; send fewer rows a request"))
+    Refusal::new(
+        Code::TooLarge,
+        format!("the body is larger than {limit} bytes; send fewer rows a request"),
+    )
 }
 
 /// The Content-Length, if there is one; an error if it exceeds the limit.
 pub fn declared(headers: &HeaderMap, limit: usize) -> Result<Option<usize>, Refusal> {
-    let length = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse::<usize>().ok());
     if length.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }

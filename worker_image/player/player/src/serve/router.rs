@@ -48,8 +48,14 @@ impl Api {
         Api { player, budget: Semaphore::new(BUDGET_KIB), deliveries: Arc::default() }
     }
 
-    /// Answers one request of connection number `client`. `holder`: whom the client's certificate names, if it has one.
-    pub async fn answer(&self, client: ClientId, holder: Option<&Identity>, request: Request<Incoming>) -> Reply {
+    /// Answers one request of connection number `client`. `holder`: whom the client's certificate
+    /// names, if it has one.
+    pub async fn answer(
+        &self,
+        client: ClientId,
+        holder: Option<&Identity>,
+        request: Request<Incoming>,
+    ) -> Reply {
         let _answering = self.player.begin_answer();
         let (head, mut body) = request.into_parts();
         let refused = match self.route(client, holder, &head, &mut body).await {
@@ -62,31 +68,51 @@ impl Api {
             debug!(status, code, "{line}: {}", refused.message);
         } else {
             Counters::add(&self.player.counters.errors, 1);
-            Counters::add(&self.player.counters.rejected, usize::from(refused.code == Code::Overloaded));
+            Counters::add(
+                &self.player.counters.rejected,
+                usize::from(refused.code == Code::Overloaded),
+            );
             warn!(status, code, "{line}: {}", refused.message);
         }
         let _ = timeout(DRAIN, Limited::new(&mut body, DRAIN_BYTES).collect()).await; // whatever it was, it was refused
         error(&refused)
     }
 
-    async fn route(&self, client: ClientId, holder: Option<&Identity>, head: &Parts, body: &mut Incoming) -> Result<Reply, Refusal> {
+    async fn route(
+        &self,
+        client: ClientId,
+        holder: Option<&Identity>,
+        head: &Parts,
+        body: &mut Incoming,
+    ) -> Result<Reply, Refusal> {
         let player = &self.player;
         let path = head.uri.path();
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         match (&head.method, &parts[..]) {
-            (&Method::GET, ["v2", "health", "live"]) => Ok(json(StatusCode::OK, &json!({"live": true}))),
+            (&Method::GET, ["v2", "health", "live"]) => {
+                Ok(json(StatusCode::OK, &json!({"live": true})))
+            }
             (&Method::GET, ["v2", "health", "ready"]) => self.ready(),
-            (&Method::PUT, ["v1", "shares"]) => deliver::deliver(player, &self.deliveries, holder, &head.headers, body).await,
+            (&Method::PUT, ["v1", "shares"]) => {
+                deliver::deliver(player, &self.deliveries, holder, &head.headers, body).await
+            }
             (method, ["v2", "models", model, rest @ ..]) => {
                 if !player.role.holds_data() || *model != player.model() {
-                    let why = format!("{} does not answer for a model {model:?}; alice and bob answer for {:?}", player.role, player.model());
+                    let why = format!(
+                        "{} does not answer for a model {model:?}; alice and bob answer for {:?}",
+                        player.role,
+                        player.model()
+                    );
                     return Err(Refusal::new(Code::NotFound, why));
                 }
                 match (method, rest) {
                     (&Method::GET, ["ready"]) => self.ready(),
                     (&Method::GET, []) => {
                         let loaded = player.mesh.offer().ok_or_else(|| self.not_ready())?;
-                        Ok(json(StatusCode::OK, &inference::metadata(player.model(), player.role, &loaded)))
+                        Ok(json(
+                            StatusCode::OK,
+                            &inference::metadata(player.model(), player.role, &loaded),
+                        ))
                     }
                     (&Method::POST, ["infer"]) => self.infer(client, head, body).await,
                     _ => Err(unknown(method, path)),
@@ -106,20 +132,33 @@ impl Api {
 
     fn not_ready(&self) -> Refusal {
         let player = &self.player;
-        let message = if player.is_stopping() { "this player is stopping".into() } else { player.describe(&player.mesh.readiness()).1 };
+        let message = if player.is_stopping() {
+            "this player is stopping".into()
+        } else {
+            player.describe(&player.mesh.readiness()).1
+        };
         Refusal::new(Code::NotReady, format!("not ready: {message}"))
     }
 
-    async fn infer(&self, client: ClientId, head: &Parts, body: &mut Incoming) -> Result<Reply, Refusal> {
+    async fn infer(
+        &self,
+        client: ClientId,
+        head: &Parts,
+        body: &mut Incoming,
+    ) -> Result<Reply, Refusal> {
         let player = &self.player;
         Counters::add(&player.counters.requests, 1);
         let serving = player.mesh.serving(Duration::ZERO).filter(|_| !player.is_stopping());
         let (epoch, loaded) = serving.ok_or_else(|| self.not_ready())?;
         let length = json_length(&head.headers)?;
         let limit = inference::body_limit(&loaded);
-        let reserved = declared(&head.headers, limit)?.unwrap_or(limit).div_ceil(1 << 10).min(BUDGET_KIB);
+        let reserved =
+            declared(&head.headers, limit)?.unwrap_or(limit).div_ceil(1 << 10).min(BUDGET_KIB);
         let _held = self.budget.try_acquire_many(reserved as u32).map_err(|_| {
-            let why = format!("request bodies fill the {} MiB set aside for them; try again in a second", BUDGET_KIB >> 10);
+            let why = format!(
+                "request bodies fill the {} MiB set aside for them; try again in a second",
+                BUDGET_KIB >> 10
+            );
             Refusal::new(Code::Overloaded, why)
         })?;
         let body = read(body, limit).await?;
@@ -129,7 +168,8 @@ impl Api {
         let (id, rows, end) = (inference.id, inference.rows, Instant::now() + TOTAL);
         let added = player.requests.add(&epoch.id, client, inference);
         // the epoch may have ended while the body arrived
-        let mut answer = added.map_err(|refused| epoch.ended.get().map_or(refused, Refusal::from))?;
+        let mut answer =
+            added.map_err(|refused| epoch.ended.get().map_or(refused, Refusal::from))?;
         // if the client leaves, hyper drops this future, and the request with it
         let waiting = Withdraw { player, id };
         let reply = match timeout(COUNTERPART, &mut answer).await {
@@ -142,11 +182,18 @@ impl Api {
             },
         };
         drop(waiting);
-        let answer = reply.map_err(|_| Refusal::new(Code::EpochEnded, "the request was dropped; send it again with fresh shares"))??;
+        let answer = reply.map_err(|_| {
+            Refusal::new(
+                Code::EpochEnded,
+                "the request was dropped; send it again with fresh shares",
+            )
+        })??;
         let (body, length) = inference::encode(&answer, &id, rows, player.model());
         player.counters.traffic.add_sent(body.len());
         let mut reply = Response::new(Full::new(Bytes::from(body)));
-        reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        reply
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         reply.headers_mut().insert(JSON_LENGTH, HeaderValue::from(length));
         Ok(reply)
     }
@@ -156,7 +203,8 @@ impl Api {
         if counterpart {
             return Refusal::new(Code::Overloaded, format!("no batch had room for this request within {COUNTERPART:?}; try again in a second"));
         }
-        let (alice, bob) = (self.player.cluster.name(Role::Alice), self.player.cluster.name(Role::Bob));
+        let (alice, bob) =
+            (self.player.cluster.name(Role::Alice), self.player.cluster.name(Role::Bob));
         let why = match self.player.role {
             Role::Alice => format!("{bob} did not get its share of this request within {COUNTERPART:?}"),
             // he is not told what alice has
@@ -178,18 +226,29 @@ impl Drop for Withdraw<'_> {
 }
 
 fn unknown(method: &Method, path: &str) -> Refusal {
-    Refusal::new(Code::NotFound, format!("there is no {method} {path}; the API is the Open Inference Protocol under /v2"))
+    Refusal::new(
+        Code::NotFound,
+        format!("there is no {method} {path}; the API is the Open Inference Protocol under /v2"),
+    )
 }
 
 /// How much of the body is JSON.
 pub fn json_length(headers: &HeaderMap) -> Result<usize, Refusal> {
-    let length = headers.get(JSON_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    length.ok_or_else(|| Refusal::new(Code::BadRequest, "the header Inference-Header-Content-Length is missing or not a number"))
+    let length =
+        headers.get(JSON_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    length.ok_or_else(|| {
+        Refusal::new(
+            Code::BadRequest,
+            "the header Inference-Header-Content-Length is missing or not a number",
+        )
+    })
 }
 
 async fn read(body: &mut Incoming, limit: usize) -> Result<Bytes, Refusal> {
     match timeout(BODY, Limited::new(body, limit).collect()).await {
-        Err(_) => Err(Refusal::new(Code::BadRequest, format!("the body did not arrive within {BODY:?}"))),
+        Err(_) => {
+            Err(Refusal::new(Code::BadRequest, format!("the body did not arrive within {BODY:?}")))
+        }
         Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => Err(too_large(limit)),
         Ok(Err(e)) => Err(Refusal::new(Code::BadRequest, format!("the body broke off: {e}"))),
         Ok(Ok(body)) => Ok(body.to_bytes()),

@@ -27,13 +27,21 @@ pub struct Response {
 impl Response {
     /// A connection that ended without an answer.
     pub fn lost() -> Response {
-        Response { status: 0, head: String::new(), body: br#"{"code": "lost", "retryable": true}"#.to_vec() }
+        Response {
+            status: 0,
+            head: String::new(),
+            body: br#"{"code": "lost", "retryable": true}"#.to_vec(),
+        }
     }
 
     fn parse(bytes: &[u8]) -> Option<Response> {
         let end = bytes.windows(4).position(|w| w == b"\r\n\r\n")?;
         let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-        Some(Response { status: head.split(' ').nth(1)?.parse().ok()?, head, body: bytes[end + 4..].to_vec() })
+        Some(Response {
+            status: head.split(' ').nth(1)?.parse().ok()?,
+            head,
+            body: bytes[end + 4..].to_vec(),
+        })
     }
 
     pub fn text(&self) -> String {
@@ -46,8 +54,13 @@ impl Response {
 
     /// JSON and tensor of a prediction.
     pub fn inference(&self) -> (Value, Vec<u64>) {
-        let length =
-            self.head.lines().find_map(|line| line.strip_prefix("inference-header-content-length: ")).expect("the header").parse().expect("a number");
+        let length = self
+            .head
+            .lines()
+            .find_map(|line| line.strip_prefix("inference-header-content-length: "))
+            .expect("the header")
+            .parse()
+            .expect("a number");
         let (json, tensor) = self.body.split_at(length);
         (serde_json::from_slice(json).expect("JSON"), bytemuck::pod_collect_to_vec(tensor))
     }
@@ -62,15 +75,24 @@ pub struct Client {
 impl Client {
     pub fn new(address: SocketAddr, authority: &Authority, certificate: Option<&Path>) -> Client {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).expect("PEM")).expect("a CA");
-        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("TLS 1.3")
-            .with_root_certificates(roots);
+        roots
+            .add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).expect("PEM"))
+            .expect("a CA");
+        let builder =
+            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_protocol_versions(&[&rustls::version::TLS13])
+                .expect("TLS 1.3")
+                .with_root_certificates(roots);
         let mut config = match certificate {
             Some(folder) => {
-                let chain = vec![CertificateDer::from_pem_file(folder.join("tls.crt")).expect("PEM")];
-                builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(folder.join("tls.key")).expect("PEM")).expect("a pair")
+                let chain =
+                    vec![CertificateDer::from_pem_file(folder.join("tls.crt")).expect("PEM")];
+                builder
+                    .with_client_auth_cert(
+                        chain,
+                        PrivateKeyDer::from_pem_file(folder.join("tls.key")).expect("PEM"),
+                    )
+                    .expect("a pair")
             }
             None => builder.with_no_client_auth(),
         };
@@ -91,10 +113,15 @@ impl Client {
 
     pub fn connect(&self) -> Option<StreamOwned<ClientConnection, TcpStream>> {
         let socket = TcpStream::connect(self.address).ok()?;
-        // head and body are two small writes; without this the second waits 40 ms for a delayed acknowledgement of the first
+        // head and body are two small writes; without this the second waits 40 ms for a delayed
+        // acknowledgement of the first
         socket.set_nodelay(true).ok()?;
         socket.set_read_timeout(Some(self.patience)).ok()?;
-        let tls = ClientConnection::new(Arc::new(self.config.clone()), ServerName::try_from("localhost").expect("a name")).ok()?;
+        let tls = ClientConnection::new(
+            Arc::new(self.config.clone()),
+            ServerName::try_from("localhost").expect("a name"),
+        )
+        .ok()?;
         let mut stream = StreamOwned::new(tls, socket);
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock).ok()?;
@@ -103,7 +130,13 @@ impl Client {
     }
 
     /// The answer, or nothing if the connection broke.
-    pub fn send(&self, method: &str, path: &str, headers: &[(&str, String)], body: &[u8]) -> Option<Response> {
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, String)],
+        body: &[u8],
+    ) -> Option<Response> {
         let mut stream = self.connect()?;
         exchange(&mut stream, method, path, headers, body)
     }
@@ -113,7 +146,13 @@ impl Client {
     }
 
     /// Like `infer`, with a body whose last word comes only when `rest` says so.
-    pub fn infer_slowly(&self, id: &str, shape: &[usize], tensor: &[u8], rest: &Receiver<()>) -> Option<Response> {
+    pub fn infer_slowly(
+        &self,
+        id: &str,
+        shape: &[usize],
+        tensor: &[u8],
+        rest: &Receiver<()>,
+    ) -> Option<Response> {
         let json = inference(id, shape, tensor).to_string();
         let body = [json.as_bytes(), tensor].concat();
         let (first, last) = body.split_at(body.len() - 8);
@@ -146,7 +185,13 @@ fn head(method: &str, path: &str, headers: &[(&str, String)], length: usize) -> 
     head
 }
 
-fn exchange(stream: &mut (impl Read + Write), method: &str, path: &str, headers: &[(&str, String)], body: &[u8]) -> Option<Response> {
+fn exchange(
+    stream: &mut (impl Read + Write),
+    method: &str,
+    path: &str,
+    headers: &[(&str, String)],
+    body: &[u8],
+) -> Option<Response> {
     // a server may answer before it has read all
     let _ = stream.write_all(head(method, path, headers, body.len()).as_bytes());
     finish(stream, body)

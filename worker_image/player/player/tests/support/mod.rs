@@ -41,15 +41,30 @@ impl Trio {
         let folder = tempfile::tempdir().expect("folder");
         let authority = Authority::new();
         let held: [Socket; 6] = std::array::from_fn(|_| hold_port());
-        let address = |i: usize| held[i].local_addr().ok().and_then(|address| address.as_socket()).expect("bound");
+        let address = |i: usize| {
+            held[i].local_addr().ok().and_then(|address| address.as_socket()).expect("bound")
+        };
         let (tls, health) = ([0, 1, 2].map(address), [3, 4, 5].map(address));
-        let cluster: Value =
-            NAMES.iter().zip(tls).map(|(name, address)| (name.to_string(), Value::from(format!("localhost:{}", address.port())))).collect();
+        let cluster: Value = NAMES
+            .iter()
+            .zip(tls)
+            .map(|(name, address)| {
+                (name.to_string(), Value::from(format!("localhost:{}", address.port())))
+            })
+            .collect();
         fs::write(folder.path().join("cluster.json"), cluster.to_string()).expect("written");
         for name in NAMES.into_iter().chain(["share"]) {
             authority.issue(name, &folder.path().join(name));
         }
-        Trio { folder, authority, tls, health, flags: vec![], players: [None, None, None], _held: held }
+        Trio {
+            folder,
+            authority,
+            tls,
+            health,
+            flags: vec![],
+            players: [None, None, None],
+            _held: held,
+        }
     }
 
     pub fn start() -> Trio {
@@ -82,7 +97,11 @@ impl Trio {
     }
 
     pub fn start_with(&mut self, i: usize, tls: &std::path::Path) {
-        let log = fs::File::options().create(true).append(true).open(self.path(&format!("{}.log", NAMES[i]))).expect("log");
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.path(&format!("{}.log", NAMES[i])))
+            .expect("log");
         let child = Command::new(env!("CARGO_BIN_EXE_securemodel-player"))
             .args(["--player", NAMES[i], "--max-rows", "8", "--log", "debug"])
             .args(&self.flags)
@@ -128,12 +147,14 @@ impl Trio {
 
     pub fn log(&self, i: usize) -> String {
         let mut text = String::new();
-        let _ = fs::File::open(self.path(&format!("{}.log", NAMES[i]))).and_then(|mut file| file.read_to_string(&mut text));
+        let _ = fs::File::open(self.path(&format!("{}.log", NAMES[i])))
+            .and_then(|mut file| file.read_to_string(&mut text));
         text
     }
 
     pub fn status(&self, i: usize) -> Option<Value> {
-        get_plain(self.health[i], "/status").and_then(|response| serde_json::from_slice(&response.body).ok())
+        get_plain(self.health[i], "/status")
+            .and_then(|response| serde_json::from_slice(&response.body).ok())
     }
 
     /// Waits until the status of player `i` is as wanted, at most 15 s.
@@ -145,7 +166,8 @@ impl Trio {
                 return status.clone();
             }
             if Instant::now() > end {
-                let logs: Vec<String> = (0..3).map(|i| format!("--- {}\n{}", NAMES[i], self.log(i))).collect();
+                let logs: Vec<String> =
+                    (0..3).map(|i| format!("--- {}\n{}", NAMES[i], self.log(i))).collect();
                 panic!("{} is not {what}: {status:?}\n{}", NAMES[i], logs.join("\n"));
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -156,8 +178,14 @@ impl Trio {
     pub fn wait_ready(&self) -> String {
         let end = Instant::now() + Duration::from_secs(15);
         loop {
-            let epochs: Vec<String> =
-                (0..3).map(|i| self.wait(i, "ready", |s| s["ready"] == true)["epoch"].as_str().unwrap_or_default().to_owned()).collect();
+            let epochs: Vec<String> = (0..3)
+                .map(|i| {
+                    self.wait(i, "ready", |s| s["ready"] == true)["epoch"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .to_owned()
+                })
+                .collect();
             if epochs.iter().all(|epoch| *epoch == epochs[0]) {
                 return epochs[0].clone();
             }
@@ -177,7 +205,9 @@ impl Trio {
     /// Delivers fresh shares of the test model to all three, as the share step does.
     pub fn deliver(&self, generation: u8) {
         for (i, file) in model::share_files(generation).into_iter().enumerate() {
-            let response = self.wait_for_port(i, || self.client_as(i, "share").send("PUT", "/v1/shares", &[], &file));
+            let response = self.wait_for_port(i, || {
+                self.client_as(i, "share").send("PUT", "/v1/shares", &[], &file)
+            });
             assert_eq!(response.status, 200, "{}", response.text());
             assert_eq!(response.json()["generation"], hex::encode([generation; 16]));
         }
@@ -207,7 +237,8 @@ impl Trio {
 pub struct Asker([Client; 2]);
 
 impl Asker {
-    /// One prediction of the test model for these rows; otherwise what alice and bob said, null for an answer that was none.
+    /// One prediction of the test model for these rows; otherwise what alice and bob said, null for
+    /// an answer that was none.
     pub fn predict(&self, rows: &[[f64; 3]]) -> Result<Vec<f64>, [Value; 2]> {
         let (id, shares) = (model::fresh_id(), model::share_input(rows));
         let [a, b] = std::thread::scope(|scope| {
@@ -215,7 +246,8 @@ impl Asker {
                 let (client, id, share) = (&self.0[i], &id, &shares[i]);
                 scope.spawn(move || client.infer(id, &[share.len() / 24, 3], share))
             };
-            [ask(0), ask(1)].map(|thread| thread.join().expect("answered").unwrap_or_else(Response::lost))
+            [ask(0), ask(1)]
+                .map(|thread| thread.join().expect("answered").unwrap_or_else(Response::lost))
         });
         if a.status != 200 || b.status != 200 {
             return Err([a.json(), b.json()]);
@@ -225,7 +257,11 @@ impl Asker {
             assert_eq!(a["parameters"][key], b["parameters"][key]);
         }
         assert_eq!((&a["model_version"], &a["id"]), (&b["model_version"], &b["id"]));
-        Ok(a_share.iter().zip(b_share).map(|(a, b)| a.wrapping_add(b) as i64 as f64 / 65536.0).collect())
+        Ok(a_share
+            .iter()
+            .zip(b_share)
+            .map(|(a, b)| a.wrapping_add(b) as i64 as f64 / 65536.0)
+            .collect())
     }
 }
 
@@ -238,7 +274,8 @@ impl Drop for Trio {
     }
 }
 
-/// A port that nobody else is given while this lives, however busy the machine is: bound, but not listening, so that a player may bind it as well (SO_REUSEADDR).
+/// A port that nobody else is given while this lives, however busy the machine is: bound, but not
+/// listening, so that a player may bind it as well (SO_REUSEADDR).
 fn hold_port() -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.set_reuse_address(true).expect("a socket");

@@ -23,7 +23,10 @@ pub fn plain(row: &[f64; 3]) -> [f64; 2] {
 pub fn assert_plain(rows: &[[f64; 3]], got: &[f64]) {
     let expected: Vec<f64> = rows.iter().flat_map(plain).collect();
     assert_eq!(got.len(), expected.len());
-    assert!(got.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-3), "{got:?} instead of {expected:?}");
+    assert!(
+        got.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-3),
+        "{got:?} instead of {expected:?}"
+    );
 }
 
 fn random(n: usize) -> Vec<u64> {
@@ -61,7 +64,12 @@ pub fn share_files_of(program: &str, protocol: &str, generation: u8) -> [Vec<u8>
     let bias: Vec<u64> = BIAS.iter().map(|b| fixed(*b, 32)).collect();
     let tensors = [(1, vec![3, 2], weights), (3, vec![2], bias)].map(|(i, shape, w)| {
         let (la, lb) = (random(w.len()), random(w.len()));
-        let m = w.iter().zip(&la).zip(&lb).map(|((w, a), b)| w.wrapping_add(*a).wrapping_add(*b)).collect();
+        let m = w
+            .iter()
+            .zip(&la)
+            .zip(&lb)
+            .map(|((w, a), b)| w.wrapping_add(*a).wrapping_add(*b))
+            .collect();
         (i, shape, HashMap::from([("m", m), ("la", la), ("lb", lb)]))
     });
     [("alice", ["m", "la"]), ("bob", ["m", "lb"]), ("carol", ["la", "lb"])].map(|(role, parts)| {
@@ -78,7 +86,10 @@ pub fn share_files_of(program: &str, protocol: &str, generation: u8) -> [Vec<u8>
         let views = tensors.iter().flat_map(|(i, shape, values)| {
             parts.map(|part| {
                 let bytes: &[u8] = bytemuck::cast_slice(&values[part]);
-                (format!("{i}.{part}"), TensorView::new(Dtype::U64, shape.clone(), bytes).expect("a tensor"))
+                (
+                    format!("{i}.{part}"),
+                    TensorView::new(Dtype::U64, shape.clone(), bytes).expect("a tensor"),
+                )
             })
         });
         serialize(views, Some(metadata)).expect("a file")

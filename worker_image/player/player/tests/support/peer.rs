@@ -1,4 +1,5 @@
-//! A player of a trio that lives in this process: it links and agrees like the others, and then says what a test wants.
+//! A player of a trio that lives in this process: it links and agrees like the others, and then
+//! says what a test wants.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -48,19 +49,26 @@ impl Peer {
     pub fn start(trio: &Trio, role: Role) -> Peer {
         let name = NAMES[role as usize];
         let tls = Arc::new(Tls::load(&trio.path(name)).expect("TLS files"));
-        // it dials alice through a door of its own, which can be shut: a mesh dials for as long as its process lives
+        // it dials alice through a door of its own, which can be shut: a mesh dials for as long as
+        // its process lives
         let dialed = Door::open(([127, 0, 0, 1], 0).into(), {
             let alice = trio.tls[0];
             move |socket| forward(socket, alice)
         });
         let addresses = [dialed.address, trio.tls[1], trio.tls[2]];
-        let config: Value = NAMES.iter().zip(addresses).map(|(name, address)| (*name, format!("localhost:{}", address.port()))).collect();
+        let config: Value = NAMES
+            .iter()
+            .zip(addresses)
+            .map(|(name, address)| (*name, format!("localhost:{}", address.port())))
+            .collect();
         let path = trio.path("cluster-of-the-peer.json");
         fs::write(&path, config.to_string()).expect("written");
         let (says, waiting) = channel();
         let cluster = Cluster::load(&path).expect("a cluster");
-        let mesh = Mesh::new(role, cluster, tls.clone(), Arc::default(), Arc::new(Ear(Mutex::new(says))));
-        let file = fs::read(trio.path(&format!("data-{name}")).join("shares.safetensors")).expect("a share file");
+        let mesh =
+            Mesh::new(role, cluster, tls.clone(), Arc::default(), Arc::new(Ear(Mutex::new(says))));
+        let file = fs::read(trio.path(&format!("data-{name}")).join("shares.safetensors"))
+            .expect("a share file");
         mesh.set_offer(Arc::new(Loaded::new(Shares::parse(&file).expect("shares"), 8)));
         let accepting = mesh.clone();
         let door = Door::open(trio.tls[role as usize], move |mut socket| {
@@ -138,7 +146,8 @@ impl Door {
     fn open(address: SocketAddr, mut serve: impl FnMut(TcpStream) + Send + 'static) -> Door {
         let listener = TcpListener::bind(address).expect("a free port");
         listener.set_nonblocking(true).expect("a socket");
-        let (address, shut) = (listener.local_addr().expect("bound"), Arc::new(AtomicBool::new(false)));
+        let (address, shut) =
+            (listener.local_addr().expect("bound"), Arc::new(AtomicBool::new(false)));
         let asked = shut.clone();
         let thread = std::thread::spawn(move || {
             while !asked.load(Ordering::SeqCst) {
@@ -169,7 +178,8 @@ impl Drop for Door {
 fn forward(from: TcpStream, to: SocketAddr) {
     let Ok(to) = TcpStream::connect(to) else { return };
     from.set_read_timeout(None).expect("a socket");
-    for (mut source, mut sink) in [(from.try_clone(), to.try_clone()), (Ok(to), Ok(from))].map(|(a, b)| (a.expect("a socket"), b.expect("a socket")))
+    for (mut source, mut sink) in [(from.try_clone(), to.try_clone()), (Ok(to), Ok(from))]
+        .map(|(a, b)| (a.expect("a socket"), b.expect("a socket")))
     {
         std::thread::spawn(move || {
             let mut bytes = [0; 16 << 10];
