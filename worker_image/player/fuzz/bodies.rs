@@ -17,7 +17,7 @@ use securemodel_link::frame::{Decoder, Kind, MAX_PAYLOAD};
 use securemodel_link::waker::Waker;
 use securemodel_mpc::program::Program;
 use securemodel_mpc::role::Role;
-use securemodel_mpc::shares::Shares;
+use securemodel_mpc::share_file::Shares;
 use securemodel_player::batch::request::{Inference, MaskedShare};
 use securemodel_player::batch::requests::{Next, Requests};
 use securemodel_player::model::Loaded;

@@ -13,7 +13,7 @@ use safetensors::tensor::TensorView;
 use securemodel_link::epoch::{KeyChain, LinkSecret, RequestKey, RequestKeys};
 use securemodel_mpc::protocol::ProtocolName;
 use securemodel_mpc::role::Role;
-use securemodel_mpc::shares::Shares;
+use securemodel_mpc::share_file::Shares;
 use securemodel_mpc::{request_mask, run, BatchKeys, Channel, ChannelError, Input, Workspace};
 use sha2::{Digest, Sha256};
 

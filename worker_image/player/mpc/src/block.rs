@@ -4,50 +4,50 @@
 
 use std::ops::Range;
 
-use super::prg::Purpose;
+use crate::random::prg::Purpose;
 
 /// Elements of a block; a multiple of 64, so that bit planes of blocks are whole words.
-pub(super) const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 /// Words of a bit plane of a block.
-pub(super) const PLANE: usize = BLOCK / 64;
+pub(crate) const PLANE: usize = BLOCK / 64;
 
 /// The elements `first .. first + len` of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Block {
+pub(crate) struct Block {
     pub first: usize,
     pub len: usize,
 }
 
 impl Block {
-    pub(super) fn range(self) -> Range<usize> {
+    pub(crate) fn range(self) -> Range<usize> {
         self.first..self.first + self.len
     }
 
     /// Words of a bit plane.
-    pub(super) fn words(self) -> usize {
+    pub(crate) fn words(self) -> usize {
         self.len.div_ceil(64)
     }
 
     /// Where this block's part begins in a buffer of `count` planes a block.
-    pub(super) fn planes(self, count: usize) -> Range<usize> {
+    pub(crate) fn planes(self, count: usize) -> Range<usize> {
         let begin = self.first / 64 * count;
         begin..begin + self.words() * count
     }
 }
 
 /// The blocks of a tensor of `n` elements.
-pub(super) fn blocks(n: usize) -> impl Iterator<Item = Block> {
+pub(crate) fn blocks(n: usize) -> impl Iterator<Item = Block> {
     (0..n).step_by(BLOCK).map(move |first| Block { first, len: BLOCK.min(n - first) })
 }
 
 /// Words of `count` bit planes of `n` elements.
-pub(super) fn plane_words(n: usize, count: usize) -> usize {
+pub(crate) fn plane_words(n: usize, count: usize) -> usize {
     n.div_ceil(64) * count
 }
 
 /// One part of a message: what it holds of each block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// A ring element each.
     Words,
     /// Bit planes: a bit each, or the bits of a small number each.
@@ -67,20 +67,20 @@ impl Part {
 }
 
 /// Words that hold one triple of each of `len` elements.
-pub(super) fn triple_words(len: usize) -> usize {
+pub(crate) fn triple_words(len: usize) -> usize {
     len.div_ceil(4)
 }
 
 /// The parts of a message, in order, for each block.
-pub(super) struct Layout(Vec<(Purpose, Part)>);
+pub(crate) struct Layout(Vec<(Purpose, Part)>);
 
 impl Layout {
-    pub(super) fn new(parts: impl IntoIterator<Item = (Purpose, Part)>) -> Layout {
+    pub(crate) fn new(parts: impl IntoIterator<Item = (Purpose, Part)>) -> Layout {
         Layout(parts.into_iter().collect())
     }
 
     /// Words of the whole message for `n` elements.
-    pub(super) fn words(&self, n: usize) -> usize {
+    pub(crate) fn words(&self, n: usize) -> usize {
         n / BLOCK * self.block_words(BLOCK) + self.block_words(n % BLOCK)
     }
 
@@ -88,7 +88,7 @@ impl Layout {
         self.0.iter().map(|(_, part)| part.words(len)).sum()
     }
 
-    pub(super) fn part(&self, purpose: Purpose) -> Part {
+    pub(crate) fn part(&self, purpose: Purpose) -> Part {
         self.0
             .iter()
             .find(|(found, _)| *found == purpose)
@@ -96,7 +96,7 @@ impl Layout {
     }
 
     /// Where a part of a block is.
-    pub(super) fn at(&self, purpose: Purpose, block: Block) -> Range<usize> {
+    pub(crate) fn at(&self, purpose: Purpose, block: Block) -> Range<usize> {
         let mut begin = block.first / BLOCK * self.block_words(BLOCK);
         for (found, part) in &self.0 {
             let len = part.words(block.len);

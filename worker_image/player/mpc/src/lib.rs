@@ -4,29 +4,20 @@
 //! `helper`'s (carol) business, the same for both protocols but for the comparison: `securenn` and
 //! `astra`. Nothing here knows of sockets or clocks: a `Channel` carries the messages.
 
-mod astra;
 #[cfg(feature = "audit")]
 pub mod audit;
-mod bits;
 mod block;
 mod channel;
-mod data;
-mod digits;
-mod helper;
-pub mod kernels;
-mod prg;
-mod products;
+mod compare;
+mod party;
 pub mod program;
 pub mod protocol;
-mod ring;
+mod random;
 pub mod role;
-mod securenn;
-mod selection;
-pub mod shares;
-pub mod simd;
+pub mod share_file;
+mod simd;
 #[cfg(test)]
 mod tests;
-mod truncation;
 mod workspace;
 
 use std::marker::PhantomData;
@@ -37,16 +28,17 @@ pub use channel::{Channel, ChannelError};
 pub use workspace::Workspace;
 
 use block::{Layout, Part};
-use data::{Data, Difference};
-use helper::Helper;
-use kernels::{Pooling, Windows};
-use prg::{Key, Purpose, Source, Tag};
-use ring::{Ring, Z64};
+use compare::{astra, securenn};
+use party::data::{Data, Difference};
+use party::helper::Helper;
+use random::prg::{Key, Purpose, Source, Tag};
+use random::ring::{Ring, Z64};
+use simd::kernels::{self, Pooling, Windows};
 
 use crate::program::Instruction;
 use crate::protocol::ProtocolName;
 use crate::role::Role;
-use crate::shares::{Shares, Weight};
+use crate::share_file::{Shares, Weight};
 
 /// The keys of one batch, one a pair that this role belongs to. They are used for one `run` and
 /// never again.

@@ -7,7 +7,7 @@
 pub struct Workspace {
     free: Vec<Vec<u64>>,
     /// Where windows start (`kernels`).
-    pub(super) starts: Vec<usize>,
+    pub(crate) starts: Vec<usize>,
 }
 
 /// More than a batch holds at once.
@@ -16,7 +16,7 @@ const MOST: usize = 64;
 impl Workspace {
     /// `n` words of any content: a free buffer of that length, or the smallest with room, or else a
     /// new one.
-    pub(super) fn take(&mut self, n: usize) -> Vec<u64> {
+    pub(crate) fn take(&mut self, n: usize) -> Vec<u64> {
         let equal = self.free.iter().position(|buffer| buffer.len() == n);
         let roomy = || {
             (0..self.free.len())
@@ -31,7 +31,7 @@ impl Workspace {
     }
 
     /// Takes a buffer back.
-    pub(super) fn give(&mut self, buffer: Vec<u64>) {
+    pub(crate) fn give(&mut self, buffer: Vec<u64>) {
         if self.free.len() >= MOST {
             let smallest = (0..self.free.len()).min_by_key(|i| self.free[*i].capacity());
             smallest.map(|i| self.free.swap_remove(i));

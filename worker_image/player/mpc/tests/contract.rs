@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use securemodel_mpc::program::{Instruction, Program};
 use securemodel_mpc::protocol::ProtocolName;
 use securemodel_mpc::role::Role;
-use securemodel_mpc::shares::Shares;
+use securemodel_mpc::share_file::Shares;
 
 /// The folders of tests/contract/vectors, and the protocol of the share files in each.
 const CASES: [(&str, ProtocolName); 2] =

@@ -4,7 +4,7 @@ use securemodel_link::frame::{MAX_LIST, MAX_PAYLOAD};
 use securemodel_link::offer::Offer;
 use securemodel_mpc::program::{Instruction, Program};
 use securemodel_mpc::protocol::ProtocolName;
-use securemodel_mpc::shares::Shares;
+use securemodel_mpc::share_file::Shares;
 
 /// More than any message has for one element (docs/protocol.md, Cost per element: 345 + 2·31 bits),
 /// and more than padding adds to it.

@@ -22,7 +22,7 @@ use securemodel_link::offer::Offer;
 use securemodel_link::tls::{Holder, Tls};
 use securemodel_link::waker::Waker;
 use securemodel_mpc::role::Role;
-use securemodel_mpc::shares::Shares;
+use securemodel_mpc::share_file::Shares;
 
 pub struct Player {
     pub role: Role,

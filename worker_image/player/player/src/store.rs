@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use securemodel_mpc::role::Role;
-use securemodel_mpc::shares::{Shares, SharesError};
+use securemodel_mpc::share_file::{Shares, SharesError};
 
 pub struct Store {
     folder: PathBuf,

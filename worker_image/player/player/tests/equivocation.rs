@@ -9,7 +9,7 @@ use securemodel_link::epoch::KeyChain;
 use securemodel_link::frame::{Header, Kind};
 use securemodel_link::mesh::Epoch;
 use securemodel_mpc::role::Role;
-use securemodel_mpc::shares::Shares;
+use securemodel_mpc::share_file::Shares;
 use securemodel_mpc::{BatchKeys, Channel, ChannelError, Input, Workspace};
 use securemodel_player::model::Loaded;
 use support::peer::Peer;

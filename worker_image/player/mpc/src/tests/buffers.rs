@@ -3,9 +3,9 @@
 
 use super::parties::{three, Pair};
 use super::*;
-use crate::astra::Astra;
-use crate::ring::Z64;
-use crate::securenn::SecureNn;
+use crate::compare::astra::Astra;
+use crate::compare::securenn::SecureNn;
+use crate::random::ring::Z64;
 use crate::{execute, Comparison, Protocol};
 
 /// Seven elements: neither planes nor triples of digits fill their words.

@@ -8,7 +8,7 @@
 use super::parties::Pair;
 use super::*;
 use crate::block::{Block, BLOCK};
-use crate::prg::Triples;
+use crate::random::prg::Triples;
 
 /// Who looks: one player, with all it knows, or the client, who sees both output shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

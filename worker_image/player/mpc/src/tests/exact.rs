@@ -8,12 +8,14 @@ use std::marker::PhantomData;
 use super::enumerated::{Enumerated, Enumeration, Observer, Variable};
 use super::parties::{fields, three, Frame, Kind, Pair};
 use super::*;
-use crate::astra::Astra;
 use crate::block::Part;
-use crate::kernels::Pooling;
-use crate::ring::Ring;
-use crate::securenn::SecureNn;
-use crate::{maximum, selection, truncation, Comparison, Masked, Product, Protocol, Step};
+use crate::compare::astra::Astra;
+use crate::compare::securenn::SecureNn;
+use crate::compare::selection;
+use crate::party::truncation;
+use crate::random::ring::Ring;
+use crate::simd::kernels::Pooling;
+use crate::{maximum, Comparison, Masked, Product, Protocol, Step};
 
 macro_rules! ring {
     ($name:ident, $bits:literal, $window:literal, $digits:expr, $prime:literal) => {

@@ -21,11 +21,11 @@ use std::time::Duration;
 use safetensors::{serialize, tensor::TensorView, Dtype};
 use sha2::{Digest, Sha256};
 
-use super::prg::{Key, Purpose, Source, Tag};
 use super::{request_mask, run, BatchKeys, Channel, ChannelError, Input, Workspace};
 use crate::protocol::ProtocolName;
+use crate::random::prg::{Key, Purpose, Source, Tag};
 use crate::role::Role;
-use crate::shares::Shares;
+use crate::share_file::Shares;
 
 const PROTOCOLS: [ProtocolName; 2] = [ProtocolName::SecureNn, ProtocolName::Astra];
 

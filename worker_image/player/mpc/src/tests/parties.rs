@@ -5,10 +5,13 @@ use std::marker::PhantomData;
 
 use super::*;
 use crate::block::{blocks, plane_words, Block, Layout, Part};
-use crate::data::Data;
-use crate::helper::Helper;
-use crate::ring::Ring;
-use crate::{bits, selection, truncation, Comparison, Protocol, Step};
+use crate::compare::selection;
+use crate::party::data::Data;
+use crate::party::helper::Helper;
+use crate::party::truncation;
+use crate::random::ring::Ring;
+use crate::simd::bits;
+use crate::{Comparison, Protocol, Step};
 
 /// Who shares a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 use super::parties::Pair;
 use super::*;
 use crate::block::{Block, BLOCK};
-use crate::prg::{KeyTriples, Triples};
+use crate::random::prg::{KeyTriples, Triples};
 
 /// What is wrong with one draw of one pair.
 #[derive(Clone, Copy, Debug)]

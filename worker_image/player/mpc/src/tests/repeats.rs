@@ -13,8 +13,8 @@ use super::series::{Secrets, Seen, Series, LONG, WIDE};
 use super::statistics::{coin, constant, die, Verdict};
 use super::views::{chance, digits, vectors, PRIME};
 use super::*;
-use crate::bits;
 use crate::block::BLOCK;
+use crate::simd::bits;
 
 /// Many runs: a difference that is the same in all of them is seen at a single element.
 pub(super) fn many(protocol: ProtocolName, observer: Observer, seed: u64) -> Series {

@@ -5,10 +5,10 @@ use super::enumerated::Observer;
 use super::parties::{fields, three, Field, Frame, Kind, Pair};
 use super::planted::{Defect, Leak, Planted};
 use super::*;
-use crate::astra::Astra;
+use crate::compare::astra::Astra;
+use crate::compare::securenn::SecureNn;
 use crate::program::Instruction;
-use crate::ring::Z64;
-use crate::securenn::SecureNn;
+use crate::random::ring::Z64;
 use crate::{execute, Comparison, Protocol, Step};
 
 pub(super) struct Network {

@@ -7,7 +7,7 @@ use super::parties::Pair;
 use super::planted::{Defect, Planted};
 use super::*;
 use crate::block::{Block, BLOCK};
-use crate::prg::Triples;
+use crate::random::prg::Triples;
 
 const KEY: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 const TAG: Tag = Tag { instruction: 0x89ab_cdef, level: 0x0123, purpose: Purpose::Bits };

@@ -7,7 +7,7 @@ use super::parties::{Field, Kind};
 use super::series::{Secrets, Seen, Series, SMALL};
 use super::statistics::{coin, die, two_coins, Verdict};
 use super::*;
-use crate::ring::{Ring, Z64};
+use crate::random::ring::{Ring, Z64};
 
 /// A series whose views are counted.
 pub(super) fn series(

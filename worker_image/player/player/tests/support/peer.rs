@@ -18,7 +18,7 @@ use securemodel_link::frame::{Header, Kind};
 use securemodel_link::mesh::{Ending, Epoch, Mesh, Observer};
 use securemodel_link::tls::Tls;
 use securemodel_mpc::role::Role;
-use securemodel_mpc::shares::Shares;
+use securemodel_mpc::share_file::Shares;
 use securemodel_player::model::Loaded;
 use serde_json::Value;
 

@@ -1,14 +1,14 @@
 //! Bit planes of a block: plane b holds bit b of every element, element e at bit e mod 64 of word
 //! ⌊e / 64⌋.
 
-use super::block::{BLOCK, PLANE};
+use crate::block::{BLOCK, PLANE};
 
 /// 64 rows of words side by side: eight 64 x 64 bit matrices, one a word of the planes.
 type Matrices = [[u64; PLANE]; 64];
 
 /// The lowest `count` bit planes of up to BLOCK values; bits past the last element are zero.
 #[inline(always)]
-pub(super) fn planes(values: &[u64], count: usize, out: &mut [u64]) {
+pub(crate) fn planes(values: &[u64], count: usize, out: &mut [u64]) {
     let mut rows: Matrices = [[0; PLANE]; 64];
     for (j, chunk) in values.chunks(64).enumerate() {
         for (row, value) in rows.iter_mut().zip(chunk) {
@@ -26,7 +26,7 @@ pub(super) fn planes(values: &[u64], count: usize, out: &mut [u64]) {
 
 /// The inverse of `planes`: values below 2^count.
 #[inline(always)]
-pub(super) fn values(planes: &[u64], count: usize, out: &mut [u64]) {
+pub(crate) fn values(planes: &[u64], count: usize, out: &mut [u64]) {
     let mut rows: Matrices = [[0; PLANE]; 64];
     let words = out.len().div_ceil(64);
     for (row, plane) in rows.iter_mut().zip(planes.chunks_exact(words)).take(count) {
@@ -70,7 +70,7 @@ fn swap(rows: &mut Matrices, width: usize, count: usize) {
 
 /// The plane of the values' bit `at`.
 #[inline(always)]
-pub(super) fn plane(values: &[u64], at: u32, out: &mut [u64]) {
+pub(crate) fn plane(values: &[u64], at: u32, out: &mut [u64]) {
     for (word, chunk) in out.iter_mut().zip(values.chunks(64)) {
         *word = chunk.iter().enumerate().fold(0, |acc, (e, v)| acc | (v >> at & 1) << e);
     }
@@ -78,7 +78,7 @@ pub(super) fn plane(values: &[u64], at: u32, out: &mut [u64]) {
 
 /// All ones where the plane's bit is set, for each element.
 #[inline(always)]
-pub(super) fn masks(plane: &[u64], out: &mut [u64]) {
+pub(crate) fn masks(plane: &[u64], out: &mut [u64]) {
     for (word, chunk) in plane.iter().zip(out.chunks_mut(64)) {
         for (e, mask) in chunk.iter_mut().enumerate() {
             *mask = (word >> e & 1).wrapping_neg();
@@ -89,7 +89,7 @@ pub(super) fn masks(plane: &[u64], out: &mut [u64]) {
 /// bit − a modulo 2^count, where `a` has `count` planes and `bit` is one: a borrow that ripples
 /// through the planes.
 #[inline(always)]
-pub(super) fn subtract(bit: &[u64], a: &[u64], out: &mut [u64]) {
+pub(crate) fn subtract(bit: &[u64], a: &[u64], out: &mut [u64]) {
     let words = bit.len();
     let mut borrow = [0u64; PLANE];
     for (i, (plane, result)) in a.chunks_exact(words).zip(out.chunks_exact_mut(words)).enumerate() {
@@ -102,7 +102,7 @@ pub(super) fn subtract(bit: &[u64], a: &[u64], out: &mut [u64]) {
 }
 
 /// Words for `count` planes of a block.
-pub(super) const fn room(count: usize) -> usize {
+pub(crate) const fn room(count: usize) -> usize {
     count * BLOCK / 64
 }
 

@@ -4,27 +4,27 @@
 //! Three digits in base p are one sixteen-bit number (37^3 < 2^16): messages and random streams
 //! consist of such triples.
 
-use super::block::{triple_words, Block, BLOCK};
-use super::ring::Ring;
+use crate::block::{triple_words, Block, BLOCK};
+use crate::random::ring::Ring;
 
 /// Elements of a chunk.
-pub(super) const LANES: usize = 64;
+pub(crate) const LANES: usize = 64;
 /// Most triples that a ring needs (the 32 entries of Z64).
-pub(super) const MAX_TRIPLES: usize = 11;
+pub(crate) const MAX_TRIPLES: usize = 11;
 
 /// One digit of each element of a chunk.
-pub(super) type Digit = [u8; LANES];
+pub(crate) type Digit = [u8; LANES];
 /// All digits of each element of a chunk.
-pub(super) type Digits = [Digit; 3 * MAX_TRIPLES];
+pub(crate) type Digits = [Digit; 3 * MAX_TRIPLES];
 /// All digits of a block, three to a number, plane after plane.
-pub(super) type Triples = [[u16; BLOCK]; MAX_TRIPLES];
+pub(crate) type Triples = [[u16; BLOCK]; MAX_TRIPLES];
 
-pub(super) const NO_DIGITS: Digits = [[0; LANES]; 3 * MAX_TRIPLES];
-pub(super) const NO_TRIPLES: Triples = [[0; BLOCK]; MAX_TRIPLES];
+pub(crate) const NO_DIGITS: Digits = [[0; LANES]; 3 * MAX_TRIPLES];
+pub(crate) const NO_TRIPLES: Triples = [[0; BLOCK]; MAX_TRIPLES];
 
 /// t mod p for t < 4p.
 #[inline(always)]
-pub(super) fn reduce<R: Ring>(t: u8) -> u8 {
+pub(crate) fn reduce<R: Ring>(t: u8) -> u8 {
     let p = R::PRIME as u8;
     let t = t.min(t.wrapping_sub(2 * p));
     t.min(t.wrapping_sub(p))
@@ -33,7 +33,7 @@ pub(super) fn reduce<R: Ring>(t: u8) -> u8 {
 /// The part of a block's values that chunk `at` has; the arrays of blocks have room for whole
 /// chunks.
 #[inline(always)]
-pub(super) fn chunk<T>(values: &[T; BLOCK], at: usize) -> &[T; LANES] {
+pub(crate) fn chunk<T>(values: &[T; BLOCK], at: usize) -> &[T; LANES] {
     match values[at * LANES..].first_chunk() {
         Some(chunk) => chunk,
         None => unreachable!("a block has {} chunks", BLOCK / LANES),
@@ -42,7 +42,7 @@ pub(super) fn chunk<T>(values: &[T; BLOCK], at: usize) -> &[T; LANES] {
 
 /// The three digits in base `base` of a chunk of one plane.
 #[inline(always)]
-pub(super) fn unpack(plane: &[u16; BLOCK], at: usize, base: u16) -> [Digit; 3] {
+pub(crate) fn unpack(plane: &[u16; BLOCK], at: usize, base: u16) -> [Digit; 3] {
     let packed = chunk(plane, at);
     let mut out = [[0; LANES]; 3];
     for e in 0..LANES {
@@ -57,7 +57,7 @@ pub(super) fn unpack(plane: &[u16; BLOCK], at: usize, base: u16) -> [Digit; 3] {
 
 /// The inverse of `unpack`, for digits in base p.
 #[inline(always)]
-pub(super) fn pack<R: Ring>(digits: &[Digit], plane: &mut [u16; BLOCK], at: usize) {
+pub(crate) fn pack<R: Ring>(digits: &[Digit], plane: &mut [u16; BLOCK], at: usize) {
     let out = &mut plane[at * LANES..][..LANES];
     for e in 0..LANES {
         out[e] = u16::from(digits[0][e])
@@ -66,7 +66,7 @@ pub(super) fn pack<R: Ring>(digits: &[Digit], plane: &mut [u16; BLOCK], at: usiz
 }
 
 /// A block's triples out of a message, where its planes are only as long as the block.
-pub(super) fn from_message<R: Ring>(words: &[u64], block: Block, out: &mut Triples) {
+pub(crate) fn from_message<R: Ring>(words: &[u64], block: Block, out: &mut Triples) {
     let numbers: &[u16] = bytemuck::cast_slice(words);
     for (plane, out) in numbers.chunks_exact(4 * triple_words(block.len)).zip(out).take(R::TRIPLES)
     {
@@ -75,7 +75,7 @@ pub(super) fn from_message<R: Ring>(words: &[u64], block: Block, out: &mut Tripl
 }
 
 /// The inverse of `from_message`. What is beyond the block's end becomes zero.
-pub(super) fn to_message<R: Ring>(triples: &Triples, block: Block, words: &mut [u64]) {
+pub(crate) fn to_message<R: Ring>(triples: &Triples, block: Block, words: &mut [u64]) {
     let numbers: &mut [u16] = bytemuck::cast_slice_mut(words);
     for (plane, triples) in
         numbers.chunks_exact_mut(4 * triple_words(block.len)).zip(triples).take(R::TRIPLES)

@@ -2,7 +2,7 @@
 //! in rings of three and four bits, over all randomness.
 
 /// Integers modulo 2^BITS, kept as the low bits of a word.
-pub(super) trait Ring: 'static {
+pub(crate) trait Ring: 'static {
     const BITS: u32;
     /// A comparison is right for |t| < 2^(WINDOW - 1); it looks at the WINDOW - 1 bits below.
     const WINDOW: u32;
@@ -35,7 +35,7 @@ pub(super) trait Ring: 'static {
 }
 
 /// Integers modulo 2^64.
-pub(super) struct Z64;
+pub(crate) struct Z64;
 
 impl Ring for Z64 {
     const BITS: u32 = 64;

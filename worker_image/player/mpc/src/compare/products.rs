@@ -1,13 +1,13 @@
 //! Products of shared bits in one round, with a dealer: multi-fan-in AND (ABY2.0, section 3;
 //! docs/protocol.md, Products of bits).
 
-use super::block::PLANE;
+use crate::block::PLANE;
 
 /// A bit plane of a block.
-pub(super) type Plane = [u64; PLANE];
+pub(crate) type Plane = [u64; PLANE];
 
 /// Factors that are opened together, and the products wanted of them.
-pub(super) struct Group {
+pub(crate) struct Group {
     pub factors: usize,
     /// Bit masks over the factors.
     pub products: Vec<u8>,
@@ -17,7 +17,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(factors: usize, products: Vec<u8>) -> Group {
+    pub(crate) fn new(factors: usize, products: Vec<u8>) -> Group {
         let dealt = (0u8..=u8::MAX)
             .filter(|t| t.count_ones() >= 2 && products.iter().any(|s| t & s == *t))
             .collect();
@@ -27,7 +27,7 @@ impl Group {
 
 /// The AND of the planes in `set`; all ones for the empty set.
 #[inline(always)]
-pub(super) fn conjunction(planes: &[Plane], set: u8) -> Plane {
+pub(crate) fn conjunction(planes: &[Plane], set: u8) -> Plane {
     let mut out = [u64::MAX; PLANE];
     for plane in
         planes.iter().enumerate().filter(|(i, _)| set >> i & 1 == 1).map(|(_, plane)| plane)
@@ -38,7 +38,7 @@ pub(super) fn conjunction(planes: &[Plane], set: u8) -> Plane {
 }
 
 #[inline(always)]
-pub(super) fn xor(a: &Plane, b: &Plane) -> Plane {
+pub(crate) fn xor(a: &Plane, b: &Plane) -> Plane {
     let mut out = *a;
     out.iter_mut().zip(b).for_each(|(a, b)| *a ^= b);
     out
@@ -48,7 +48,7 @@ pub(super) fn xor(a: &Plane, b: &Plane) -> Plane {
 /// product of T). `opened`: the factors under their masks; `masks`: this player's shares of the
 /// masks; `dealt`: its shares of the mask products `sets`; `lead`: it adds the public term.
 #[inline(always)]
-pub(super) fn product(
+pub(crate) fn product(
     set: u8,
     opened: &[Plane],
     masks: &[Plane],
@@ -77,7 +77,7 @@ pub(super) fn product(
 
 /// Planes of a message or stream, widened to whole blocks.
 #[inline(always)]
-pub(super) fn load(planes: &[u64], words: usize, out: &mut [Plane]) {
+pub(crate) fn load(planes: &[u64], words: usize, out: &mut [Plane]) {
     for (out, plane) in out.iter_mut().zip(planes.chunks_exact(words)) {
         *out = [0; PLANE];
         out[..words].copy_from_slice(plane);
@@ -86,7 +86,7 @@ pub(super) fn load(planes: &[u64], words: usize, out: &mut [Plane]) {
 
 /// The inverse of `load`.
 #[inline(always)]
-pub(super) fn store(planes: &[Plane], words: usize, out: &mut [u64]) {
+pub(crate) fn store(planes: &[Plane], words: usize, out: &mut [u64]) {
     for (plane, out) in planes.iter().zip(out.chunks_exact_mut(words)) {
         out.copy_from_slice(&plane[..words]);
     }

@@ -1,9 +1,9 @@
 //! What carol deals for a truncation by `shift` bits (docs/protocol.md, Truncation).
 
-use super::block::Part;
-use super::prg::Purpose;
+use crate::block::Part;
+use crate::random::prg::Purpose;
 
 /// ⟨R⟩, and ⟨ρ_m⟩ modulo 2^(shift + 1).
-pub(super) fn parts(shift: u32) -> Vec<(Purpose, Part)> {
+pub(crate) fn parts(shift: u32) -> Vec<(Purpose, Part)> {
     vec![(Purpose::R, Part::Words), (Purpose::RhoM, Part::Planes(shift as usize + 1))]
 }

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
-use crate::kernels::Matrix;
 use crate::program::{Instruction, Program, ProgramError};
 use crate::protocol::ProtocolName;
 use crate::role::Role;
+use crate::simd::kernels::Matrix;
 
 /// A checked share file, with the weights laid out as the kernels want them.
 pub struct Shares {

@@ -7,7 +7,7 @@
 
 /// Vector instructions that passes are compiled for. On aarch64 portable code has NEON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
+pub(crate) enum Level {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -16,7 +16,7 @@ pub enum Level {
 }
 
 impl Level {
-    pub const ALL: &'static [Level] = &[
+    pub(crate) const ALL: &'static [Level] = &[
         Level::Portable,
         #[cfg(target_arch = "x86_64")]
         Level::Avx2,
@@ -25,7 +25,7 @@ impl Level {
     ];
 
     /// Whether this machine has the instructions.
-    pub fn is_available(self) -> bool {
+    pub(crate) fn is_available(self) -> bool {
         match self {
             Level::Portable => true,
             #[cfg(target_arch = "x86_64")]
@@ -42,7 +42,7 @@ impl Level {
     }
 
     /// The strongest that this machine has.
-    pub fn best() -> Level {
+    pub(crate) fn best() -> Level {
         Level::ALL
             .iter()
             .rev()
@@ -56,7 +56,7 @@ impl Level {
     /// what it calls has to be inlined too, which iterator adapters are and `std::array::from_fn`
     /// is not.
     #[inline(always)]
-    pub(super) fn run<T>(self, pass: impl FnOnce() -> T) -> T {
+    pub(crate) fn run<T>(self, pass: impl FnOnce() -> T) -> T {
         if !self.is_available() {
             return pass();
         }
@@ -75,7 +75,7 @@ impl Level {
 
 /// Runs `pass` with the strongest instructions of this machine.
 #[inline(always)]
-pub(super) fn vectorized<T>(pass: impl FnOnce() -> T) -> T {
+pub(crate) fn vectorized<T>(pass: impl FnOnce() -> T) -> T {
     Level::best().run(pass)
 }
 
@@ -93,7 +93,7 @@ fn avx512<T>(pass: impl FnOnce() -> T) -> T {
 
 /// Eight ring elements in registers, for the one loop that compilers do not turn into good vector
 /// code by themselves. Methods are called inside `Level::run` of their level.
-pub(super) trait Lanes: Copy {
+pub(crate) trait Lanes: Copy {
     const ZERO: [u64; 8] = [0; 8];
 
     fn load(values: &[u64; 8]) -> Self;
@@ -123,7 +123,7 @@ impl Lanes for [u64; 8] {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) mod x86 {
+pub(crate) mod x86 {
     use std::arch::x86_64::*;
 
     use super::Lanes;

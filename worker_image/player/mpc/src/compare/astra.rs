@@ -2,17 +2,19 @@
 //! R one-hot, alice and bob pick by the public digits of M, and join the digits' comparisons in two
 //! levels of products of bits.
 
-use super::block::{blocks, plane_words, Block, Layout, Part, BLOCK, PLANE};
-use super::channel::ChannelError;
-use super::data::{Data, Difference};
-use super::helper::Helper;
-use super::prg::{Purpose, Source};
-use super::products::{conjunction, load, product, store, xor, Group, Plane};
-use super::ring::Ring;
-use super::simd::vectorized;
-use super::{bits, selection, Comparison, Masked, Step};
+use crate::block::{blocks, plane_words, Block, Layout, Part, BLOCK, PLANE};
+use crate::channel::ChannelError;
+use crate::compare::products::{conjunction, load, product, store, xor, Group, Plane};
+use crate::compare::selection;
+use crate::party::data::{Data, Difference};
+use crate::party::helper::Helper;
+use crate::random::prg::{Purpose, Source};
+use crate::random::ring::Ring;
+use crate::simd::bits;
+use crate::simd::vectorized;
+use crate::{Comparison, Masked, Step};
 
-pub(super) struct Astra;
+pub(crate) struct Astra;
 
 /// Most of each: planes of one-hot digits, factors of a level, mask products of a level.
 const LEAVES: usize = 7 * 15 + 7;

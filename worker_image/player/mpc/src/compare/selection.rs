@@ -1,23 +1,23 @@
 //! y = b·t from b = b_public ⊕ s, where carol knows s and the data players b_public
 //! (docs/protocol.md, Selection). Both protocols end so.
 
-use super::bits;
-use super::block::{blocks, Block, Layout, Part, BLOCK};
-use super::data::{Data, Dealt, Difference};
-use super::helper::Helper;
-use super::prg::{Purpose, Source};
-use super::ring::Ring;
-use super::simd::vectorized;
+use crate::block::{blocks, Block, Layout, Part, BLOCK};
+use crate::party::data::{Data, Dealt, Difference};
+use crate::party::helper::Helper;
+use crate::random::prg::{Purpose, Source};
+use crate::random::ring::Ring;
+use crate::simd::bits;
+use crate::simd::vectorized;
 
 /// ⟨s⟩, ⟨s·R⟩ and, after a truncation by `shift` bits, ⟨s·ρ_m⟩ modulo 2^(shift + 1).
-pub(super) fn parts(shift: Option<u32>) -> Vec<(Purpose, Part)> {
+pub(crate) fn parts(shift: Option<u32>) -> Vec<(Purpose, Part)> {
     let mut parts = vec![(Purpose::Sigma, Part::Words), (Purpose::SigmaR, Part::Words)];
     parts.extend(shift.map(|shift| (Purpose::SigmaRhoM, Part::Planes(shift as usize + 1))));
     parts
 }
 
 /// carol's part for a block; `s` is its plane, `r` and `msb` are the whole tensor's.
-pub(super) fn deal<R: Ring, S: Source>(
+pub(crate) fn deal<R: Ring, S: Source>(
     helper: &Helper<R, S>,
     s: &[u64],
     r: &[u64],
@@ -66,7 +66,7 @@ pub(super) fn deal<R: Ring, S: Source>(
 
 /// A data player's share of y. `s`: its share of ⟨s⟩, or nothing if that is still to be read from
 /// `second`.
-pub(super) fn select<R: Ring, S: Source>(
+pub(crate) fn select<R: Ring, S: Source>(
     data: &mut Data<R, S>,
     t: &Difference,
     b_public: &[u64],

@@ -3,19 +3,21 @@
 
 use std::marker::PhantomData;
 
-use super::block::{blocks, Layout, BLOCK};
-use super::prg::{Purpose, Source, Tag};
-use super::ring::Ring;
-use super::simd::vectorized;
-use super::{
-    bits, kernels, truncation, Channel, ChannelError, Comparison, Input, Linear, Masked, Product,
-    Protocol, Step, Workspace,
-};
+use crate::block::{blocks, Layout, BLOCK};
+use crate::party::truncation;
+use crate::random::prg::{Purpose, Source, Tag};
+use crate::random::ring::Ring;
 use crate::role::Role;
-use crate::shares::Weight;
+use crate::share_file::Weight;
+use crate::simd::bits;
+use crate::simd::kernels;
+use crate::simd::vectorized;
+use crate::{
+    Channel, ChannelError, Comparison, Input, Linear, Masked, Product, Protocol, Step, Workspace,
+};
 
 /// The helper in one batch.
-pub(super) struct Helper<'a, R, S> {
+pub(crate) struct Helper<'a, R, S> {
     pub with_alice: S,
     pub with_bob: S,
     /// A source of her own.
@@ -28,18 +30,18 @@ pub(super) struct Helper<'a, R, S> {
 }
 
 impl<R: Ring, S: Source> Helper<'_, R, S> {
-    pub(super) fn tag(&self, purpose: Purpose) -> Tag {
+    pub(crate) fn tag(&self, purpose: Purpose) -> Tag {
         Tag { instruction: self.instruction, level: self.level, purpose }
     }
 
     /// Sends a message to bob; alice never gets one from carol.
-    pub(super) fn send(&mut self, step: Step, message: Vec<u64>) -> Result<(), ChannelError> {
+    pub(crate) fn send(&mut self, step: Step, message: Vec<u64>) -> Result<(), ChannelError> {
         self.channel.send(Role::Bob, self.instruction, step.at(self.level), &message)?;
         self.workspace.give(message);
         Ok(())
     }
 
-    pub(super) fn recv(
+    pub(crate) fn recv(
         &mut self,
         from: Role,
         step: Step,
@@ -63,7 +65,7 @@ impl<R: Ring, S: Source> Helper<'_, R, S> {
 
     /// Deals values as additive shares: alice's come from the common stream, bob's go into his
     /// message.
-    pub(super) fn deal_words(
+    pub(crate) fn deal_words(
         &self,
         purpose: Purpose,
         first: usize,
@@ -81,7 +83,7 @@ impl<R: Ring, S: Source> Helper<'_, R, S> {
         r: &mut [u64],
         rho_m: &mut [u64],
         shift: u32,
-        block: super::block::Block,
+        block: crate::block::Block,
         layout: &Layout,
         message: &mut [u64],
     ) {
@@ -120,7 +122,7 @@ impl<R: Ring, S: Source> Helper<'_, R, S> {
         let layout = Layout::new(truncation::parts(shift).into_iter().chain(more));
         let (mut message, mut rho_m) = (
             self.workspace.take(layout.words(n)),
-            self.workspace.take(super::block::plane_words(n, 1)),
+            self.workspace.take(crate::block::plane_words(n, 1)),
         );
         for block in blocks(n) {
             self.deal_truncation(

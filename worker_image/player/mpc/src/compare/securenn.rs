@@ -6,18 +6,20 @@
 //! their coin β is 1, if R ≤ M), rotate, scale and blind them; carol sees whether there is a zero:
 //! a uniform bit.
 
-use super::block::{blocks, plane_words, Layout, Part, BLOCK};
-use super::channel::ChannelError;
-use super::data::{Data, Difference};
-use super::digits::{self, chunk, Digit, Digits, Triples, LANES, NO_DIGITS, NO_TRIPLES};
-use super::helper::Helper;
-use super::prg::{Purpose, Source, Triples as _};
-use super::ring::Ring;
-use super::simd::vectorized;
-use super::{bits, selection, Comparison, Masked, Step};
+use crate::block::{blocks, plane_words, Layout, Part, BLOCK};
+use crate::channel::ChannelError;
+use crate::compare::digits::{self, chunk, Digit, Digits, Triples, LANES, NO_DIGITS, NO_TRIPLES};
+use crate::compare::selection;
+use crate::party::data::{Data, Difference};
+use crate::party::helper::Helper;
+use crate::random::prg::{Purpose, Source, Triples as _};
+use crate::random::ring::Ring;
 use crate::role::Role;
+use crate::simd::bits;
+use crate::simd::vectorized;
+use crate::{Comparison, Masked, Step};
 
-pub(super) struct SecureNn;
+pub(crate) struct SecureNn;
 
 fn compared<R: Ring>() -> usize {
     R::WINDOW as usize - 1

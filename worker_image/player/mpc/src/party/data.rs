@@ -3,19 +3,21 @@
 
 use std::marker::PhantomData;
 
-use super::block::{blocks, Block, Layout, Part, BLOCK};
-use super::prg::{Purpose, Source, Tag};
-use super::ring::Ring;
-use super::simd::vectorized;
-use super::{
-    bits, kernels, truncation, Channel, ChannelError, Comparison, Input, Linear, Masked, Product,
-    Protocol, Step, Workspace,
-};
+use crate::block::{blocks, Block, Layout, Part, BLOCK};
+use crate::party::truncation;
+use crate::random::prg::{Purpose, Source, Tag};
+use crate::random::ring::Ring;
 use crate::role::Role;
-use crate::shares::Weight;
+use crate::share_file::Weight;
+use crate::simd::bits;
+use crate::simd::kernels;
+use crate::simd::vectorized;
+use crate::{
+    Channel, ChannelError, Comparison, Input, Linear, Masked, Product, Protocol, Step, Workspace,
+};
 
 /// A data player in one batch.
-pub(super) struct Data<'a, R, S> {
+pub(crate) struct Data<'a, R, S> {
     pub role: Role,
     pub with_carol: S,
     pub with_peer: S,
@@ -27,20 +29,20 @@ pub(super) struct Data<'a, R, S> {
 }
 
 /// What carol dealt: alice reads her part from the common stream, bob has it as a message.
-pub(super) struct Dealt {
+pub(crate) struct Dealt {
     layout: Layout,
     message: Option<Vec<u64>>,
 }
 
 impl Dealt {
     /// bob's part; empty for alice.
-    pub(super) fn bobs(&self, purpose: Purpose, block: Block) -> &[u64] {
+    pub(crate) fn bobs(&self, purpose: Purpose, block: Block) -> &[u64] {
         self.message.as_ref().map_or(&[], |message| &message[self.layout.at(purpose, block)])
     }
 }
 
 /// t = P − R + f·ρ_m: P is public to the data players, R and ρ_m are shared.
-pub(super) struct Difference {
+pub(crate) struct Difference {
     pub p: Vec<u64>,
     /// The share of R, if it was not dealt.
     r: Option<Vec<u64>>,
@@ -57,14 +59,14 @@ struct Msb {
 }
 
 impl Difference {
-    pub(super) fn shift(&self) -> Option<u32> {
+    pub(crate) fn shift(&self) -> Option<u32> {
         self.msb.as_ref().map(|msb| msb.shift)
     }
 }
 
 impl<R: Ring, S: Source> Data<'_, R, S> {
     /// Whether this player adds what is public.
-    pub(super) fn lead(&self) -> bool {
+    pub(crate) fn lead(&self) -> bool {
         self.role == Role::Alice
     }
 
@@ -76,28 +78,28 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
         }
     }
 
-    pub(super) fn tag(&self, purpose: Purpose) -> Tag {
+    pub(crate) fn tag(&self, purpose: Purpose) -> Tag {
         Tag { instruction: self.instruction, level: self.level, purpose }
     }
 
-    pub(super) fn send(&mut self, to: Role, step: Step, words: &[u64]) -> Result<(), ChannelError> {
+    pub(crate) fn send(&mut self, to: Role, step: Step, words: &[u64]) -> Result<(), ChannelError> {
         self.channel.send(to, self.instruction, step.at(self.level), words)
     }
 
     /// Sends words to the other data player and gets as many back: one hop.
-    pub(super) fn exchange(&mut self, step: Step, words: &[u64]) -> Result<Vec<u64>, ChannelError> {
+    pub(crate) fn exchange(&mut self, step: Step, words: &[u64]) -> Result<Vec<u64>, ChannelError> {
         let peer = self.peer();
         self.send(peer, step, words)?;
         self.channel.recv(peer, self.instruction, step.at(self.level), words.len())
     }
 
     /// Gives a message of the other data player's back.
-    pub(super) fn recycle(&mut self, theirs: Vec<u64>) {
+    pub(crate) fn recycle(&mut self, theirs: Vec<u64>) {
         self.channel.recycle(self.peer(), theirs);
     }
 
     /// carol's message for `n` elements.
-    pub(super) fn dealt(
+    pub(crate) fn dealt(
         &mut self,
         step: Step,
         layout: Layout,
@@ -116,7 +118,7 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
     }
 
     /// This player's part of what carol dealt for a block; `scratch` has room for it.
-    pub(super) fn read<'s>(
+    pub(crate) fn read<'s>(
         &self,
         dealt: &'s Dealt,
         purpose: Purpose,
@@ -140,11 +142,11 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
         }
     }
 
-    pub(super) fn discard(&mut self, dealt: Dealt) {
+    pub(crate) fn discard(&mut self, dealt: Dealt) {
         dealt.message.into_iter().for_each(|message| self.channel.recycle(Role::Carol, message));
     }
 
-    pub(super) fn finish(&mut self, t: Difference) {
+    pub(crate) fn finish(&mut self, t: Difference) {
         self.discard(t.dealt);
         [Some(t.p), t.r, t.msb.map(|msb| msb.c)]
             .into_iter()
@@ -153,7 +155,7 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
     }
 
     /// A share becomes a masked value: fresh λ, one exchange.
-    pub(super) fn remask(&mut self, mut share: Vec<u64>) -> Result<Masked, ChannelError> {
+    pub(crate) fn remask(&mut self, mut share: Vec<u64>) -> Result<Masked, ChannelError> {
         let mut l = self.workspace.take(share.len());
         for block in blocks(share.len()) {
             let (share, l) = (&mut share[block.range()], &mut l[block.range()]);
@@ -191,7 +193,7 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
             );
         }
         let theirs = self.exchange(Step::Open, &z)?;
-        let mut c = self.workspace.take(super::block::plane_words(n, 1));
+        let mut c = self.workspace.take(crate::block::plane_words(n, 1));
         let k = 1u64 << (R::SIGN - shift);
         for block in blocks(n) {
             let (p, theirs, c) =
@@ -241,7 +243,7 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
     }
 
     /// This player's additive share of t.
-    pub(super) fn share(&self, t: &Difference, block: Block, out: &mut [u64]) {
+    pub(crate) fn share(&self, t: &Difference, block: Block, out: &mut [u64]) {
         let mut scratch = [0u64; BLOCK];
         let r = match &t.r {
             Some(r) => &r[block.range()],
@@ -268,7 +270,7 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
     }
 
     /// This player's additive share of s·t, from what carol dealt of s.
-    pub(super) fn share_of_product(
+    pub(crate) fn share_of_product(
         &self,
         t: &Difference,
         second: &Dealt,

@@ -6,8 +6,8 @@
 //! of a convolution's window in (H, W, C) order; for a matrix product one run).
 
 #[cfg(target_arch = "x86_64")]
-use super::simd::x86;
-use super::simd::{vectorized, Lanes, Level};
+use super::level::x86;
+use super::level::{vectorized, Lanes, Level};
 
 /// Columns of a panel: the 64-bit lanes of one AVX-512 register, or two of AVX2.
 const LANES: usize = 8;
@@ -16,16 +16,16 @@ const ROWS: usize = 4;
 
 /// A (k, n) matrix of ring elements, packed for `accumulate`.
 #[derive(Clone)]
-pub struct Matrix {
-    pub k: usize,
-    pub n: usize,
+pub(crate) struct Matrix {
+    pub(crate) k: usize,
+    pub(crate) n: usize,
     /// Panel after panel, row after row.
     panels: Vec<[u64; LANES]>,
 }
 
 impl Matrix {
     /// From k·n values in row-major order.
-    pub fn new(values: &[u64], k: usize, n: usize) -> Matrix {
+    pub(crate) fn new(values: &[u64], k: usize, n: usize) -> Matrix {
         assert_eq!(values.len(), k * n, "a {k} x {n} matrix");
         let mut panels = vec![[0; LANES]; n.div_ceil(LANES) * k];
         for (j, panel) in panels.chunks_exact_mut(k.max(1)).enumerate() {
@@ -41,15 +41,15 @@ impl Matrix {
 
 /// Where the input of each output row is: `runs` runs of `run` elements, `pitch` apart; `starts`
 /// has the first of each row.
-pub struct Windows<'a> {
-    pub starts: &'a [usize],
-    pub runs: usize,
-    pub run: usize,
-    pub pitch: usize,
+pub(crate) struct Windows<'a> {
+    pub(crate) starts: &'a [usize],
+    pub(crate) runs: usize,
+    pub(crate) run: usize,
+    pub(crate) pitch: usize,
 }
 
 /// out[r, :] = Σ over (x, matrix) in `terms`: window r of x · matrix; `out` is (starts.len(), n).
-pub fn accumulate(out: &mut [u64], terms: &[(&[u64], &Matrix)], windows: &Windows) {
+pub(crate) fn accumulate(out: &mut [u64], terms: &[(&[u64], &Matrix)], windows: &Windows) {
     accumulate_with(Level::best(), out, terms, windows);
 }
 
@@ -129,7 +129,7 @@ fn rows<L: Lanes, const R: usize>(
 
 /// The windows of a convolution, valid padding: `image` (H, W, C) and `result` (H', W', O) are
 /// shapes of one row of the batch. Writes where they start.
-pub fn convolution<'a>(
+pub(crate) fn convolution<'a>(
     image: &[usize],
     result: &[usize],
     kernel: [usize; 2],
@@ -149,7 +149,7 @@ pub fn convolution<'a>(
 }
 
 /// The windows of a matrix product with rows of `k` elements.
-pub fn rows_of(k: usize, rows: usize, starts: &mut Vec<usize>) -> Windows<'_> {
+pub(crate) fn rows_of(k: usize, rows: usize, starts: &mut Vec<usize>) -> Windows<'_> {
     starts.clear();
     starts.extend((0..rows).map(|row| row * k));
     Windows { starts, runs: 1, run: k, pitch: 0 }
@@ -157,12 +157,12 @@ pub fn rows_of(k: usize, rows: usize, starts: &mut Vec<usize>) -> Windows<'_> {
 
 /// A window over the pixels of (H, W, C) images: for sums and maxima.
 #[derive(Clone, Copy)]
-pub struct Pooling {
-    pub image: [usize; 3],
+pub(crate) struct Pooling {
+    pub(crate) image: [usize; 3],
     /// H', W'
-    pub result: [usize; 2],
-    pub dilation: [usize; 2],
-    pub stride: [usize; 2],
+    pub(crate) result: [usize; 2],
+    pub(crate) dilation: [usize; 2],
+    pub(crate) stride: [usize; 2],
 }
 
 impl Pooling {
@@ -187,7 +187,7 @@ impl Pooling {
     }
 
     /// Adds pixel (dy, dx) of every window of x (batch, H, W, C) to `out` (batch, H', W', C).
-    pub fn add(&self, x: &[u64], offset: [usize; 2], out: &mut [u64]) {
+    pub(crate) fn add(&self, x: &[u64], offset: [usize; 2], out: &mut [u64]) {
         let channels = self.image[2];
         vectorized(
             #[inline(always)]
@@ -202,7 +202,7 @@ impl Pooling {
     }
 
     /// Pixel (dy, dx) of every window.
-    pub fn pick(&self, x: &[u64], offset: [usize; 2], out: &mut [u64]) {
+    pub(crate) fn pick(&self, x: &[u64], offset: [usize; 2], out: &mut [u64]) {
         let channels = self.image[2];
         self.pixels(x.len(), offset, |from, to| {
             out[to..to + channels].copy_from_slice(&x[from..from + channels])
@@ -211,7 +211,7 @@ impl Pooling {
 }
 
 /// The axes of each row permuted: result axis i is axis `perm[i]` of `shape`.
-pub fn transpose(x: &[u64], shape: &[usize], perm: &[usize], out: &mut [u64]) {
+pub(crate) fn transpose(x: &[u64], shape: &[usize], perm: &[usize], out: &mut [u64]) {
     let mut strides = vec![1; shape.len()];
     for axis in (0..shape.len().saturating_sub(1)).rev() {
         strides[axis] = strides[axis + 1] * shape[axis + 1];

@@ -4,7 +4,7 @@
 use aes::cipher::{BlockEncrypt, KeyInit};
 use aes::Aes128;
 
-use super::block::{Block, BLOCK};
+use crate::block::{Block, BLOCK};
 
 #[cfg(target_endian = "big")]
 compile_error!("messages and streams are little-endian words; this crate has only been written for little-endian machines");
@@ -12,7 +12,7 @@ compile_error!("messages and streams are little-endian words; this crate has onl
 /// What a stream is for. The numbers are part of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u16)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     Mask = 0,
     Gamma = 1,
     Zero = 2,
@@ -39,7 +39,7 @@ pub(super) enum Purpose {
 /// Which stream of a key. `level` counts the rounds of an instruction that compares several times
 /// (max_pool); 0 otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tag {
+pub(crate) struct Tag {
     pub instruction: u32,
     pub level: u16,
     pub purpose: Purpose,
@@ -47,7 +47,7 @@ pub(super) struct Tag {
 
 /// Where a party's shared randomness comes from. Every stream is read once, each position by one
 /// call.
-pub(super) trait Source {
+pub(crate) trait Source {
     type Triples<'a>: Triples
     where
         Self: 'a;
@@ -63,13 +63,13 @@ pub(super) trait Source {
 }
 
 /// A stream of uniform triples.
-pub(super) trait Triples {
+pub(crate) trait Triples {
     /// For each plane of `out` and each element of the block a uniform number below base^3.
     fn fill(&mut self, base: u16, block: Block, out: &mut [[u16; BLOCK]]);
 }
 
 /// The batch key of one pair, expanded.
-pub(super) struct Key {
+pub(crate) struct Key {
     cipher: Aes128,
     #[cfg(feature = "audit")]
     id: crate::audit::KeyId,
@@ -79,7 +79,7 @@ pub(super) struct Key {
 const PIPELINE: usize = 32;
 
 impl Key {
-    pub(super) fn new(bytes: [u8; 16]) -> Key {
+    pub(crate) fn new(bytes: [u8; 16]) -> Key {
         Key {
             cipher: Aes128::new(&bytes.into()),
             #[cfg(feature = "audit")]
@@ -88,14 +88,14 @@ impl Key {
     }
 
     /// A key nobody else has.
-    pub(super) fn random() -> Result<Key, getrandom::Error> {
+    pub(crate) fn random() -> Result<Key, getrandom::Error> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
         Ok(Key::new(bytes))
     }
 
     /// The words `first ..` of a stream; `first` is even.
-    pub(super) fn stream(&self, tag: Tag, first: usize, out: &mut [u64]) {
+    pub(crate) fn stream(&self, tag: Tag, first: usize, out: &mut [u64]) {
         let head =
             u64::from(tag.instruction) << 32 | u64::from(tag.level) << 16 | tag.purpose as u64;
         let mut counter = (first / 2) as u64;
@@ -149,11 +149,11 @@ impl Source for Key {
 
 /// Uniform triples by rejection: sixteen bits of the stream each, dropped where they would favour a
 /// value.
-pub(super) struct KeyTriples<'a> {
+pub(crate) struct KeyTriples<'a> {
     key: &'a Key,
     tag: Tag,
     /// The word of the stream that comes after the buffer.
-    pub(super) next: usize,
+    pub(crate) next: usize,
     buffer: [u64; 128],
     /// Sixteen-bit numbers at the buffer's end that are still to be read.
     unread: usize,

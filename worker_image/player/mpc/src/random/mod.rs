@@ -1,0 +1,4 @@
+//! What is drawn: the ring, and streams of its elements.
+
+pub(crate) mod prg;
+pub(crate) mod ring;
