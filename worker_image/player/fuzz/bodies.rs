@@ -238,9 +238,9 @@ pub fn program(data: &[u8]) {
 
 fn check(program: &Program) {
     assert!((1..1 << 31).contains(&program.input_bound()));
-    for (at, instruction) in program.instructions.iter().enumerate() {
-        assert!((1..=1 << 28).contains(&instruction.shape().iter().product::<usize>()));
-        assert!(instruction.operands().iter().all(|operand| *operand < at));
+    for (at, (shape, operands)) in program.instructions().enumerate() {
+        assert!((1..=1 << 28).contains(&shape.iter().product::<usize>()));
+        assert!(operands.iter().all(|operand| *operand < at));
     }
 }
 

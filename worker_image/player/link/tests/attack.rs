@@ -14,7 +14,7 @@ use securemodel_link::epoch::{KeyChain, LinkSecret, RequestKey, RequestKeys};
 use securemodel_mpc::protocol::ProtocolName;
 use securemodel_mpc::role::Role;
 use securemodel_mpc::share_file::Shares;
-use securemodel_mpc::{request_mask, run, BatchKeys, Channel, ChannelError, Input, Workspace};
+use securemodel_mpc::{request_mask, run, BatchKeys, Channel, ChannelError, PartyInput, Workspace};
 use sha2::{Digest, Sha256};
 
 /// Elements of a query, and of every value in the program.
@@ -147,9 +147,9 @@ fn opened(query: &[i64], keys: Keys, protocol: ProtocolName, noise: &mut Noise) 
         .map(|((x, a), mask)| (*x as u64).wrapping_sub(*a).wrapping_add(*mask));
     let bob: Vec<u64> = masked.collect();
     let inputs = [
-        Input::Alice { share, bob: bob.clone() },
-        Input::Bob { masked: bob.clone(), mask: mask.clone() },
-        Input::Carol { mask },
+        PartyInput::Alice { share, bob: bob.clone() },
+        PartyInput::Bob { masked: bob.clone(), mask: mask.clone() },
+        PartyInput::Carol { mask },
     ];
     let alice = std::thread::scope(|scope| {
         let parties = Role::ALL.into_iter().zip(recorders()).zip(keys.batch).zip(inputs);

@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
-use crate::program::{Instruction, Program, ProgramError};
+use crate::program::instruction::Instruction;
+use crate::program::{Program, ProgramError};
 use crate::protocol::ProtocolName;
 use crate::role::Role;
-use crate::simd::kernels::Matrix;
+use crate::weights::{matrix, Weight};
 
 /// A checked share file, with the weights laid out as the kernels want them.
 pub struct Shares {
@@ -20,18 +21,6 @@ pub struct Shares {
     pub program: Program,
     /// By the instruction that defines the weight.
     pub(crate) weights: HashMap<usize, Weight>,
-}
-
-/// One weight as this role uses it: the matrices that its masks and masked values are multiplied
-/// with (docs/protocol.md, conv2d).
-pub(crate) enum Weight {
-    /// alice: m_w − λ_w,a; bob: −λ_w,b (multiplied with m_x) and −m_w (multiplied with her or his
-    /// λ_x).
-    Data { with_m: Matrix, with_lambda: Matrix },
-    /// carol: λ_w.
-    Helper { lambda: Matrix },
-    /// A bias, as this role adds it to its part of the product.
-    Bias(Vec<u64>),
 }
 
 /// Why a share file is refused.
@@ -107,8 +96,8 @@ impl Reader<'_> {
     fn weights(&self, program: &Program) -> Result<HashMap<usize, Weight>, SharesError> {
         let mut weights = HashMap::new();
         for (i, instruction) in program.instructions.iter().enumerate() {
-            if let Instruction::Weight { shape, scale } = instruction {
-                weights.insert(i, self.weight(i, shape, *scale > 16)?);
+            if let Instruction::Weight(weight) = instruction {
+                weights.insert(i, self.weight(i, &weight.shape, weight.is_bias())?);
             }
         }
         let expected = weights.len() * 2;
@@ -172,10 +161,4 @@ impl Reader<'_> {
             .map(|b| u64::from_le_bytes(b.try_into().unwrap_or_default()))
             .collect())
     }
-}
-
-/// A kernel (kh, kw, C, O) as a (kh·kw·C, O) matrix; a matrix (K, N) as itself.
-fn matrix(values: &[u64], shape: &[usize]) -> Matrix {
-    let columns = shape.last().copied().unwrap_or(1);
-    Matrix::new(values, values.len() / columns, columns)
 }

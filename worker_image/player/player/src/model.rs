@@ -2,15 +2,11 @@
 
 use securemodel_link::frame::{MAX_LIST, MAX_PAYLOAD};
 use securemodel_link::offer::Offer;
-use securemodel_mpc::program::{Instruction, Program};
+use securemodel_mpc::longest_message;
 use securemodel_mpc::protocol::ProtocolName;
 use securemodel_mpc::share_file::Shares;
 
-/// More than any message has for one element (docs/protocol.md, Cost per element: 345 + 2·31 bits),
-/// and more than padding adds to it.
-const ELEMENT_BYTES: usize = 64;
-const PADDING_BYTES: usize = 16 << 10;
-
+/// What a player holds of a model, and the limits that follow from its program.
 pub struct Loaded {
     pub shares: Shares,
     /// Most rows of one batch and of one request, so that no message is longer than a frame.
@@ -24,21 +20,28 @@ pub struct Loaded {
 
 impl Loaded {
     pub fn new(shares: Shares, max_rows: usize) -> Loaded {
-        let row = largest_tensor(&shares.program).saturating_mul(ELEMENT_BYTES);
-        let max_rows = max_rows.min((MAX_PAYLOAD - PADDING_BYTES) / row).clamp(1, MAX_LIST);
+        let bytes = |rows: usize| longest_message(&shares, rows).saturating_mul(size_of::<u64>());
+        let max_rows = most(max_rows.clamp(1, MAX_LIST), |rows| bytes(rows) <= MAX_PAYLOAD);
+        let max_message = bytes(max_rows).min(MAX_PAYLOAD);
+        let elements = |shape: &[usize]| shape.iter().product();
         let (input, output) =
             (elements(shares.program.input_shape()), elements(shares.program.output_shape()));
-        Loaded {
-            max_rows,
-            input,
-            output,
-            max_message: max_rows
-                .saturating_mul(row)
-                .saturating_add(PADDING_BYTES)
-                .min(MAX_PAYLOAD),
-            shares,
+        Loaded { shares, max_rows, input, output, max_message }
+    }
+}
+
+/// The largest number from 1 to `limit` that fits; 1 if none does.
+fn most(limit: usize, fits: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (1, limit + 1); // `low` fits or is 1, `high` does not or is too many
+    while high - low > 1 {
+        let middle = low.midpoint(high);
+        if fits(middle) {
+            low = middle;
+        } else {
+            high = middle;
         }
     }
+    low
 }
 
 impl Offer for Loaded {
@@ -59,18 +62,16 @@ impl Offer for Loaded {
     }
 }
 
-fn elements(shape: &[usize]) -> usize {
-    shape.iter().product()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Elements of the largest tensor that a message is about. Besides values these are the pairs of a
-/// max_pool's first level: half a window for each result.
-fn largest_tensor(program: &Program) -> usize {
-    let sizes = program.instructions.iter().map(|instruction| match instruction {
-        Instruction::MaxPool { shape, window, .. } => {
-            (elements(window) / 2).max(1).saturating_mul(elements(shape))
+    #[test]
+    fn the_most_rows_whose_messages_fit_are_served() {
+        for limit in 1..20 {
+            for fitting in 0..20 {
+                assert_eq!(most(limit, |rows| rows <= fitting), fitting.clamp(1, limit));
+            }
         }
-        other => elements(other.shape()),
-    });
-    sizes.max().unwrap_or(1).max(1)
+    }
 }

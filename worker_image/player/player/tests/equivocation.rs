@@ -10,7 +10,7 @@ use securemodel_link::frame::{Header, Kind};
 use securemodel_link::mesh::Epoch;
 use securemodel_mpc::role::Role;
 use securemodel_mpc::share_file::Shares;
-use securemodel_mpc::{BatchKeys, Channel, ChannelError, Input, Workspace};
+use securemodel_mpc::{BatchKeys, Channel, ChannelError, PartyInput, Workspace};
 use securemodel_player::model::Loaded;
 use support::peer::Peer;
 use support::{model, Trio};
@@ -97,7 +97,7 @@ fn run(trio: &Trio, alice: &Peer, orders: [[usize; 2]; 2]) -> Vec<(Request, Vec<
         Peer::say(&epoch, role, Kind::Announce, 0, list);
     }
     let shares = alice.shares();
-    let input = Input::Alice {
+    let input = PartyInput::Alice {
         share: orders[0].iter().flat_map(|i| requests[*i].share.clone()).collect(),
         bob: orders[0].iter().flat_map(|i| requests[*i].masked.clone()).collect(),
     };

@@ -2,17 +2,20 @@
 //! R one-hot, alice and bob pick by the public digits of M, and join the digits' comparisons in two
 //! levels of products of bits.
 
-use crate::block::{blocks, plane_words, Block, Layout, Part, BLOCK, PLANE};
+use super::comparison::Comparison;
+use super::products::{conjunction, load, product, store, xor, Group, Plane};
+use super::selection;
+use crate::block::{blocks, plane_words, Block, BLOCK, PLANE};
 use crate::channel::ChannelError;
-use crate::compare::products::{conjunction, load, product, store, xor, Group, Plane};
-use crate::compare::selection;
+use crate::message::{Layout, Part, Step};
 use crate::party::data::{Data, Difference};
 use crate::party::helper::Helper;
-use crate::random::prg::{Purpose, Source};
+use crate::random::prg::Source;
 use crate::random::ring::Ring;
-use crate::simd::bits;
-use crate::simd::vectorized;
-use crate::{Comparison, Masked, Step};
+use crate::random::tag::Purpose;
+use crate::simd::{bits, vectorized};
+use crate::values::Masked;
+use crate::workspace::Workspace;
 
 pub(crate) struct Astra;
 
@@ -147,8 +150,14 @@ impl Comparison for Astra {
             .collect()
     }
 
+    fn layouts<R: Ring>(_: Option<u32>) -> Vec<Layout> {
+        let factors = Tree::new::<R>().first_factors();
+        let planes = [(Purpose::AndMask1, factors), (Purpose::AndMask2, 2), (Purpose::Rho, 1)];
+        planes.map(|(purpose, count)| Layout::new([(purpose, Part::Planes(count))])).into()
+    }
+
     fn deal<R: Ring, S: Source>(
-        helper: &mut Helper<R, S>,
+        helper: &mut Helper<R, S, Self>,
         r: &[u64],
         msb: Option<(&[u64], u32)>,
         layout: &Layout,
@@ -195,7 +204,7 @@ impl Comparison for Astra {
     }
 
     fn assist<R: Ring, S: Source>(
-        _: &mut Helper<R, S>,
+        _: &mut Helper<R, S, Self>,
         _: &[u64],
         _: Option<(&[u64], u32)>,
     ) -> Result<(), ChannelError> {
@@ -203,122 +212,157 @@ impl Comparison for Astra {
     }
 
     fn select<R: Ring, S: Source>(
-        data: &mut Data<R, S>,
+        data: &mut Data<R, S, Self>,
         t: Difference,
     ) -> Result<Masked, ChannelError> {
-        let n = t.p.len();
-        let tree = Tree::new::<R>();
-        let (count, lead) = (tree.first_factors(), data.lead());
-        let mut scratch = [0u64; bits::room(LEAVES)];
-        let mut buffer = |planes: usize| data.workspace.take(plane_words(n, planes));
-        let (mut kept, mut masks, mut own) = (buffer(KEPT), buffer(count), buffer(count));
-        let (mut second_masks, mut second_own, mut third_own) = (buffer(2), buffer(2), buffer(1));
+        let mut climb = Climb::new::<R, S, Self>(data, t.p.len());
+        climb.pick_leaves(data, &t);
+        if climb.factors > 0 {
+            open(data, Step::And1, &mut climb.first)?;
+        }
+        climb.join_groups(data, &t);
+        open(data, Step::And2, &mut climb.second)?;
+        let rho = climb.mask_bit(data, &t);
+        open(data, Step::Bit, &mut climb.bit)?;
 
-        for block in blocks(n) {
+        let y = selection::select(data, &t, &climb.bit, &t.dealt, Some(&rho));
+        data.workspace.give(rho);
+        climb.finish(data.workspace);
+        data.finish(t);
+        data.remask(y)
+    }
+}
+
+/// What alice and bob keep while they climb the tree; planes of all blocks.
+struct Climb {
+    tree: Tree,
+    /// This player adds what is public.
+    lead: bool,
+    /// Of the first level.
+    factors: usize,
+    /// See `KEPT`.
+    kept: Vec<u64>,
+    /// The factors of the first level, shared, masked, and after the exchange opened.
+    first: Vec<u64>,
+    first_masks: Vec<u64>,
+    /// E_high and L_low likewise.
+    second: Vec<u64>,
+    second_masks: Vec<u64>,
+    /// b ⊕ ρ likewise.
+    bit: Vec<u64>,
+}
+
+impl Climb {
+    fn new<R: Ring, S: Source, C>(data: &mut Data<R, S, C>, n: usize) -> Climb {
+        let (tree, lead) = (Tree::new::<R>(), data.lead());
+        let factors = tree.first_factors();
+        let mut planes = |count: usize| data.workspace.take(plane_words(n, count));
+        Climb {
+            kept: planes(KEPT),
+            first: planes(factors),
+            first_masks: planes(factors),
+            second: planes(2),
+            second_masks: planes(2),
+            bit: planes(1),
+            tree,
+            lead,
+            factors,
+        }
+    }
+
+    /// The factors of the first level, from the leaves that the public digits of M pick.
+    fn pick_leaves<R: Ring, S: Source, C>(&mut self, data: &Data<R, S, C>, t: &Difference) {
+        let (window, count) = (R::WINDOW as usize, self.factors);
+        let mut scratch = [0u64; bits::room(LEAVES)];
+        for block in blocks(t.p.len()) {
             let words = block.words();
             let one_hot = data.read(&t.dealt, Purpose::Leaves, block, &mut scratch);
-            let masks = &mut masks[block.planes(count)];
+            let masks = &mut self.first_masks[block.planes(count)];
             data.with_carol.planes(data.tag(Purpose::AndMask1), count, block, masks);
-            let (p, own, kept) =
-                (&t.p[block.range()], &mut own[block.planes(count)], &mut kept[block.planes(KEPT)]);
+            let (tree, lead, p) = (&self.tree, self.lead, &t.p[block.range()]);
+            let own = &mut self.first[block.planes(count)];
+            let kept = &mut self.kept[block.planes(KEPT)];
             vectorized(
                 #[inline(always)]
                 || {
                     let mut planes = [0u64; bits::room(32)];
-                    bits::planes(p, R::WINDOW as usize, &mut planes);
+                    bits::planes(p, window, &mut planes);
                     let (mut m, mut hot) = ([EMPTY; 32], [EMPTY; LEAVES]);
-                    load(&planes[..R::WINDOW as usize * words], words, &mut m);
+                    load(&planes[..window * words], words, &mut m);
                     load(one_hot, words, &mut hot);
                     let (mut lt, mut eq) = ([EMPTY; 8], [EMPTY; 8]);
                     pick::<R>(&m, &hot, lead, &mut lt, &mut eq);
+
                     let (low, all) = (tree.digits[1], R::DIGITS.len());
+                    let [high_group, low_group] = &tree.first;
                     let mut open = [EMPTY; FACTORS];
-                    factors(&tree.first[0], &lt[low..all], &eq[low..all], &mut open);
-                    factors(
-                        &tree.first[1],
-                        &lt[..low],
-                        &eq[..low],
-                        &mut open[tree.first[0].factors..],
-                    );
+                    factors(high_group, &lt[low..all], &eq[low..all], &mut open);
+                    factors(low_group, &lt[..low], &eq[..low], &mut open[high_group.factors..]);
                     store(&open[..count], words, own);
                     own.iter_mut().zip(masks).for_each(|(own, mask)| *own ^= *mask);
-                    store(
-                        &[lt[all - 1], lt[low - 1], eq[all - 1], m[R::WINDOW as usize - 1]],
-                        words,
-                        kept,
-                    );
+                    store(&[lt[all - 1], lt[low - 1], eq[all - 1], m[window - 1]], words, kept);
                 },
             );
         }
-        if count > 0 {
-            let theirs = data.exchange(Step::And1, &own)?;
-            own.iter_mut().zip(&theirs).for_each(|(own, theirs)| *own ^= *theirs);
-            data.recycle(theirs);
-        }
+    }
 
+    /// E_high and L_low, the factors of the second level, from the opened ones of the first; L_high
+    /// is kept.
+    fn join_groups<R: Ring, S: Source, C>(&mut self, data: &Data<R, S, C>, t: &Difference) {
+        let (tree, lead, count) = (&self.tree, self.lead, self.factors);
         let sets = tree.first.each_ref().map(|group| &group.dealt[..]);
-        for block in blocks(n) {
+        let mut scratch = [0u64; bits::room(LEAVES)];
+        for block in blocks(t.p.len()) {
             let words = block.words();
             let dealt = data.read(&t.dealt, Purpose::Products1, block, &mut scratch);
-            let masks2 = &mut second_masks[block.planes(2)];
-            data.with_carol.planes(data.tag(Purpose::AndMask2), 2, block, masks2);
-            let (opened, masks) = (&own[block.planes(count)], &masks[block.planes(count)]);
-            let (kept, out) = (&mut kept[block.planes(KEPT)], &mut second_own[block.planes(2)]);
+            let second_masks = &mut self.second_masks[block.planes(2)];
+            data.with_carol.planes(data.tag(Purpose::AndMask2), 2, block, second_masks);
+            let opened = &self.first[block.planes(count)];
+            let masks = &self.first_masks[block.planes(count)];
+            let kept = &mut self.kept[block.planes(KEPT)];
+            let out = &mut self.second[block.planes(2)];
             vectorized(
                 #[inline(always)]
                 || {
-                    let (mut open, mut mask, mut shares) =
-                        ([EMPTY; FACTORS], [EMPTY; FACTORS], [EMPTY; PRODUCTS]);
-                    let mut keep = [EMPTY; KEPT];
+                    let (mut open, mut mask) = ([EMPTY; FACTORS], [EMPTY; FACTORS]);
+                    let (mut shares, mut keep) = ([EMPTY; PRODUCTS], [EMPTY; KEPT]);
                     load(opened, words, &mut open);
                     load(masks, words, &mut mask);
                     load(dealt, words, &mut shares);
                     load(kept, words, &mut keep);
-                    let (split, dealt_split) = (tree.first[0].factors, sets[0].len());
-                    let high = |set: &u8| {
-                        product(
-                            *set,
-                            &open[..split],
-                            &mask[..split],
-                            sets[0],
-                            &shares[..dealt_split],
-                            lead,
-                        )
-                    };
-                    let low = |set: &u8| {
-                        product(
-                            *set,
-                            &open[split..],
-                            &mask[split..],
-                            sets[1],
-                            &shares[dealt_split..],
-                            lead,
-                        )
-                    };
+                    let (open_high, open_low) = open.split_at(tree.first[0].factors);
+                    let (mask_high, mask_low) = mask.split_at(tree.first[0].factors);
+                    let (dealt_high, dealt_low) = shares.split_at(sets[0].len());
+                    let high =
+                        |set: &u8| product(*set, open_high, mask_high, sets[0], dealt_high, lead);
+                    let low =
+                        |set: &u8| product(*set, open_low, mask_low, sets[1], dealt_low, lead);
+
                     let above = tree.digits[0] - 1;
-                    let l_high = tree.first[0]
-                        .products
-                        .iter()
-                        .take(above)
-                        .fold(keep[0], |sum, set| xor(&sum, &high(set)));
-                    let l_low = tree.first[1]
-                        .products
-                        .iter()
-                        .fold(keep[1], |sum, set| xor(&sum, &low(set)));
-                    let e_high = tree.first[0].products.get(above).map_or(keep[2], high);
+                    let [high_group, low_group] = &tree.first;
+                    let high_products = high_group.products.iter().take(above);
+                    let l_high = high_products.fold(keep[0], |sum, set| xor(&sum, &high(set)));
+                    let l_low =
+                        low_group.products.iter().fold(keep[1], |sum, set| xor(&sum, &low(set)));
+                    let e_high = high_group.products.get(above).map_or(keep[2], high);
                     keep[0] = l_high;
                     store(&keep, words, kept);
                     store(&[e_high, l_low], words, out);
-                    out.iter_mut().zip(masks2).for_each(|(out, mask)| *out ^= *mask);
+                    out.iter_mut().zip(second_masks).for_each(|(out, mask)| *out ^= *mask);
                 },
             );
         }
-        let theirs = data.exchange(Step::And2, &second_own)?;
-        second_own.iter_mut().zip(&theirs).for_each(|(own, theirs)| *own ^= *theirs);
-        data.recycle(theirs);
+    }
 
-        let mut rho = data.workspace.take(n);
-        for block in blocks(n) {
+    /// b ⊕ ρ, from the opened factors of the second level; returns ⟨ρ⟩, which is s of the selection.
+    fn mask_bit<R: Ring, S: Source, C>(
+        &mut self,
+        data: &mut Data<R, S, C>,
+        t: &Difference,
+    ) -> Vec<u64> {
+        let (sets, lead) = (&self.tree.second.dealt, self.lead);
+        let mut rho = data.workspace.take(t.p.len());
+        for block in blocks(t.p.len()) {
             let words = block.words();
             let rho = &mut rho[block.range()];
             let mut scratch = [0u64; BLOCK];
@@ -326,28 +370,23 @@ impl Comparison for Astra {
             let (mut dealt, mut top) = ([0u64; PLANE], [0u64; PLANE]);
             let dealt = data.read(&t.dealt, Purpose::Products2, block, &mut dealt);
             let top = data.read(&t.dealt, Purpose::TopR, block, &mut top);
-            let (opened, masks, kept) = (
-                &second_own[block.planes(2)],
-                &second_masks[block.planes(2)],
-                &kept[block.planes(KEPT)],
-            );
-            let out = &mut third_own[block.planes(1)];
+            let opened = &self.second[block.planes(2)];
+            let masks = &self.second_masks[block.planes(2)];
+            let kept = &self.kept[block.planes(KEPT)];
+            let out = &mut self.bit[block.planes(1)];
             vectorized(
                 #[inline(always)]
                 || {
-                    let (mut open, mut mask, mut keep, mut shares) =
-                        ([EMPTY; 2], [EMPTY; 2], [EMPTY; KEPT], [EMPTY; 2]);
+                    let (mut open, mut mask) = ([EMPTY; 2], [EMPTY; 2]);
+                    let (mut keep, mut shares) = ([EMPTY; KEPT], [EMPTY; 2]);
                     load(opened, words, &mut open);
                     load(masks, words, &mut mask);
                     load(kept, words, &mut keep);
                     load(dealt, words, &mut shares);
                     load(top, words, &mut shares[1..]);
-                    let lt = xor(
-                        &keep[0],
-                        &product(0b11, &open, &mask, &tree.second.dealt, &shares[..1], lead),
-                    );
+                    let lower = product(0b11, &open, &mask, sets, &shares[..1], lead);
                     // b = [t ≥ 0] = 1 ⊕ M_top ⊕ R_top ⊕ [M < R]
-                    let mut b = xor(&lt, &shares[1]);
+                    let mut b = xor(&xor(&keep[0], &lower), &shares[1]);
                     if lead {
                         b.iter_mut().zip(&keep[3]).for_each(|(b, m)| *b = !(*b ^ m));
                     }
@@ -356,22 +395,31 @@ impl Comparison for Astra {
                 },
             );
         }
-        let theirs = data.exchange(Step::Bit, &third_own)?;
-        third_own.iter_mut().zip(&theirs).for_each(|(own, theirs)| *own ^= *theirs);
-        data.recycle(theirs);
+        rho
+    }
 
-        let y = selection::select(data, &t, &third_own, &t.dealt, Some(&rho));
-        [kept, masks, own, second_masks, second_own, third_own, rho]
-            .into_iter()
-            .for_each(|buffer| data.workspace.give(buffer));
-        data.finish(t);
-        data.remask(y)
+    fn finish(self, workspace: &mut Workspace) {
+        let Climb { kept, first, first_masks, second, second_masks, bit, .. } = self;
+        let buffers = [kept, first, first_masks, second, second_masks, bit];
+        buffers.into_iter().for_each(|buffer| workspace.give(buffer));
     }
 }
 
+/// Exchanges shares of bits; both players have their sum.
+fn open<R: Ring, S: Source, C>(
+    data: &mut Data<R, S, C>,
+    step: Step,
+    own: &mut [u64],
+) -> Result<(), ChannelError> {
+    let theirs = data.exchange(step, own)?;
+    own.iter_mut().zip(&theirs).for_each(|(own, theirs)| *own ^= *theirs);
+    data.recycle(theirs);
+    Ok(())
+}
+
 /// The masks of a level's factors, which carol shares with alice and bob each.
-fn common_masks<R: Ring, S: Source>(
-    helper: &Helper<R, S>,
+fn common_masks<R: Ring, S: Source, C>(
+    helper: &Helper<R, S, C>,
     purpose: Purpose,
     count: usize,
     block: Block,

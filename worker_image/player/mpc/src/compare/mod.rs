@@ -1,7 +1,12 @@
-//! Comparisons: a protocol's way to y = max(t, 0) (docs/protocol.md, relu).
+//! Comparisons: each protocol's way to y = max(t, 0) (docs/protocol.md, relu).
 
 pub(crate) mod astra;
+mod comparison;
 mod digits;
 mod products;
 pub(crate) mod securenn;
 pub(crate) mod selection;
+pub(crate) mod table;
+
+pub(crate) use comparison::Comparison;
+pub(crate) use table::{layouts, parts, with_comparison};

@@ -6,18 +6,20 @@
 //! their coin β is 1, if R ≤ M), rotate, scale and blind them; carol sees whether there is a zero:
 //! a uniform bit.
 
-use crate::block::{blocks, plane_words, Layout, Part, BLOCK};
+use super::comparison::Comparison;
+use super::digits::{self, chunk, Digit, Digits, Triples, LANES, NO_DIGITS, NO_TRIPLES};
+use super::selection;
+use crate::block::{blocks, plane_words, BLOCK};
 use crate::channel::ChannelError;
-use crate::compare::digits::{self, chunk, Digit, Digits, Triples, LANES, NO_DIGITS, NO_TRIPLES};
-use crate::compare::selection;
+use crate::message::{Layout, Part, Step};
 use crate::party::data::{Data, Difference};
 use crate::party::helper::Helper;
-use crate::random::prg::{Purpose, Source, Triples as _};
+use crate::random::prg::{Source, Triples as _};
 use crate::random::ring::Ring;
+use crate::random::tag::Purpose;
 use crate::role::Role;
-use crate::simd::bits;
-use crate::simd::vectorized;
-use crate::{Comparison, Masked, Step};
+use crate::simd::{bits, vectorized};
+use crate::values::Masked;
 
 pub(crate) struct SecureNn;
 
@@ -175,8 +177,12 @@ impl Comparison for SecureNn {
         vec![(Purpose::Bits, Part::Triples(R::TRIPLES))]
     }
 
+    fn layouts<R: Ring>(shift: Option<u32>) -> Vec<Layout> {
+        vec![entries_layout::<R>(), Layout::new(selection::parts(shift))]
+    }
+
     fn deal<R: Ring, S: Source>(
-        helper: &mut Helper<R, S>,
+        helper: &mut Helper<R, S, Self>,
         r: &[u64],
         _: Option<(&[u64], u32)>,
         layout: &Layout,
@@ -197,7 +203,7 @@ impl Comparison for SecureNn {
 
     /// Receives the entries, and deals s = [a zero was there] ⊕ R_top, s·R and s·ρ_m.
     fn assist<R: Ring, S: Source>(
-        helper: &mut Helper<R, S>,
+        helper: &mut Helper<R, S, Self>,
         r: &[u64],
         msb: Option<(&[u64], u32)>,
     ) -> Result<(), ChannelError> {
@@ -230,7 +236,7 @@ impl Comparison for SecureNn {
     }
 
     fn select<R: Ring, S: Source>(
-        data: &mut Data<R, S>,
+        data: &mut Data<R, S, Self>,
         t: Difference,
     ) -> Result<Masked, ChannelError> {
         let n = t.p.len();
@@ -252,8 +258,8 @@ impl Comparison for SecureNn {
 
 /// A data player's entries for carol, and the public part of b = [t ≥ 0] = b_public ⊕ s, where s is
 /// what carol makes of the entries.
-fn compare<R: Ring, S: Source>(
-    data: &Data<R, S>,
+fn compare<R: Ring, S: Source, C>(
+    data: &Data<R, S, C>,
     t: &Difference,
     message: &mut [u64],
     b_public: &mut [u64],

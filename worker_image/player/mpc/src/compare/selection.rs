@@ -1,13 +1,14 @@
 //! y = b·t from b = b_public ⊕ s, where carol knows s and the data players b_public
 //! (docs/protocol.md, Selection). Both protocols end so.
 
-use crate::block::{blocks, Block, Layout, Part, BLOCK};
+use crate::block::{blocks, Block, BLOCK};
+use crate::message::{Layout, Part};
 use crate::party::data::{Data, Dealt, Difference};
 use crate::party::helper::Helper;
-use crate::random::prg::{Purpose, Source};
+use crate::random::prg::Source;
 use crate::random::ring::Ring;
-use crate::simd::bits;
-use crate::simd::vectorized;
+use crate::random::tag::Purpose;
+use crate::simd::{bits, vectorized};
 
 /// ⟨s⟩, ⟨s·R⟩ and, after a truncation by `shift` bits, ⟨s·ρ_m⟩ modulo 2^(shift + 1).
 pub(crate) fn parts(shift: Option<u32>) -> Vec<(Purpose, Part)> {
@@ -17,8 +18,8 @@ pub(crate) fn parts(shift: Option<u32>) -> Vec<(Purpose, Part)> {
 }
 
 /// carol's part for a block; `s` is its plane, `r` and `msb` are the whole tensor's.
-pub(crate) fn deal<R: Ring, S: Source>(
-    helper: &Helper<R, S>,
+pub(crate) fn deal<R: Ring, S: Source, C>(
+    helper: &Helper<R, S, C>,
     s: &[u64],
     r: &[u64],
     msb: Option<(&[u64], u32)>,
@@ -66,8 +67,8 @@ pub(crate) fn deal<R: Ring, S: Source>(
 
 /// A data player's share of y. `s`: its share of ⟨s⟩, or nothing if that is still to be read from
 /// `second`.
-pub(crate) fn select<R: Ring, S: Source>(
-    data: &mut Data<R, S>,
+pub(crate) fn select<R: Ring, S: Source, C>(
+    data: &mut Data<R, S, C>,
     t: &Difference,
     b_public: &[u64],
     second: &Dealt,

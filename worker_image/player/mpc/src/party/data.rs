@@ -3,21 +3,21 @@
 
 use std::marker::PhantomData;
 
-use crate::block::{blocks, Block, Layout, Part, BLOCK};
-use crate::party::truncation;
-use crate::random::prg::{Purpose, Source, Tag};
+use super::base::Party;
+use super::truncation;
+use crate::block::{blocks, plane_words, Block, BLOCK};
+use crate::channel::{Channel, ChannelError};
+use crate::message::{Layout, Part, Step};
+use crate::random::prg::Source;
 use crate::random::ring::Ring;
+use crate::random::tag::{Purpose, Tag};
 use crate::role::Role;
-use crate::share_file::Weight;
-use crate::simd::bits;
-use crate::simd::kernels;
-use crate::simd::vectorized;
-use crate::{
-    Channel, ChannelError, Comparison, Input, Linear, Masked, Product, Protocol, Step, Workspace,
-};
+use crate::simd::{bits, vectorized};
+use crate::values::{Masked, Product};
+use crate::workspace::Workspace;
 
 /// A data player in one batch.
-pub(crate) struct Data<'a, R, S> {
+pub(crate) struct Data<'a, R, S, C> {
     pub role: Role,
     pub with_carol: S,
     pub with_peer: S,
@@ -25,7 +25,7 @@ pub(crate) struct Data<'a, R, S> {
     pub workspace: &'a mut Workspace,
     pub instruction: u32,
     pub level: u16,
-    pub ring: PhantomData<R>,
+    pub protocol: PhantomData<(R, C)>,
 }
 
 /// What carol dealt: alice reads her part from the common stream, bob has it as a message.
@@ -59,12 +59,17 @@ struct Msb {
 }
 
 impl Difference {
+    /// A masked value x = m − λ, with what carol dealt for it.
+    pub(crate) fn of_masked(x: Masked, dealt: Dealt) -> Difference {
+        Difference { p: x.m, r: Some(x.l), msb: None, dealt }
+    }
+
     pub(crate) fn shift(&self) -> Option<u32> {
         self.msb.as_ref().map(|msb| msb.shift)
     }
 }
 
-impl<R: Ring, S: Source> Data<'_, R, S> {
+impl<R: Ring, S: Source, C> Data<'_, R, S, C> {
     /// Whether this player adds what is public.
     pub(crate) fn lead(&self) -> bool {
         self.role == Role::Alice
@@ -86,11 +91,20 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
         self.channel.send(to, self.instruction, step.at(self.level), words)
     }
 
+    pub(crate) fn recv(
+        &mut self,
+        from: Role,
+        step: Step,
+        words: usize,
+    ) -> Result<Vec<u64>, ChannelError> {
+        self.channel.recv(from, self.instruction, step.at(self.level), words)
+    }
+
     /// Sends words to the other data player and gets as many back: one hop.
     pub(crate) fn exchange(&mut self, step: Step, words: &[u64]) -> Result<Vec<u64>, ChannelError> {
         let peer = self.peer();
         self.send(peer, step, words)?;
-        self.channel.recv(peer, self.instruction, step.at(self.level), words.len())
+        self.recv(peer, step, words.len())
     }
 
     /// Gives a message of the other data player's back.
@@ -107,12 +121,7 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
     ) -> Result<Dealt, ChannelError> {
         let message = match self.role {
             Role::Alice => None,
-            _ => Some(self.channel.recv(
-                Role::Carol,
-                self.instruction,
-                step.at(self.level),
-                layout.words(n),
-            )?),
+            _ => Some(self.recv(Role::Carol, step, layout.words(n))?),
         };
         Ok(Dealt { layout, message })
     }
@@ -176,7 +185,7 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
 
     /// Opens o = z + r + OFFSET, and what follows from it: t = ⌊z / 2^shift⌋ (or one more) as a
     /// difference.
-    fn open(
+    pub(crate) fn open(
         &mut self,
         Product(mut z): Product,
         shift: u32,
@@ -193,7 +202,7 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
             );
         }
         let theirs = self.exchange(Step::Open, &z)?;
-        let mut c = self.workspace.take(crate::block::plane_words(n, 1));
+        let mut c = self.workspace.take(plane_words(n, 1));
         let k = 1u64 << (R::SIGN - shift);
         for block in blocks(n) {
             let (p, theirs, c) =
@@ -301,7 +310,7 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
     }
 
     /// An additive share of t, for all elements.
-    fn shares(&mut self, t: Difference) -> Vec<u64> {
+    pub(crate) fn shares(&mut self, t: Difference) -> Vec<u64> {
         let mut out = self.workspace.take(t.p.len());
         for block in blocks(t.p.len()) {
             self.share(&t, block, &mut out[block.range()]);
@@ -310,8 +319,14 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
         out
     }
 
+    /// An additive share of a masked value.
+    pub(crate) fn share_of_masked(&mut self, x: Masked) -> Vec<u64> {
+        let dealt = Dealt { layout: Layout::new([]), message: None };
+        self.shares(Difference::of_masked(x, dealt))
+    }
+
     /// An output share: a fresh sharing of the same value.
-    fn rerandomized(&mut self, mut t: Vec<u64>) -> Vec<u64> {
+    pub(crate) fn rerandomized(&mut self, mut t: Vec<u64>) -> Vec<u64> {
         let (lead, mut zero) = (self.lead(), [0u64; BLOCK]);
         for block in blocks(t.len()) {
             let (t, zero) = (&mut t[block.range()], &mut zero[..block.len]);
@@ -325,99 +340,18 @@ impl<R: Ring, S: Source> Data<'_, R, S> {
 }
 
 #[inline(always)]
-fn add_into<R: Ring>(a: &mut [u64], b: &[u64]) {
+pub(crate) fn add_into<R: Ring>(a: &mut [u64], b: &[u64]) {
     for (a, b) in a.iter_mut().zip(b) {
         *a = R::add(*a, *b);
     }
 }
 
-impl<R: Ring, S: Source, C: Comparison> Protocol<C> for Data<'_, R, S> {
+impl<R: Ring, S: Source, C> Party for Data<'_, R, S, C> {
     fn begin(&mut self, instruction: u32, level: u16) {
         (self.instruction, self.level) = (instruction, level);
     }
 
     fn workspace(&mut self) -> &mut Workspace {
         self.workspace
-    }
-
-    /// alice knows bob's masked share already, and sends hers; bob has sent his with the word that
-    /// the request came.
-    fn input(&mut self, input: Input, n: usize) -> Result<Masked, ChannelError> {
-        match input {
-            Input::Alice { share: mut m, bob } if m.len() == n && bob.len() == n => {
-                let mut l = self.workspace.take(n);
-                self.with_carol.words(self.tag(Purpose::Mask), 0, &mut l);
-                add_into::<R>(&mut m, &l);
-                self.send(Role::Bob, Step::Mask, &m)?;
-                add_into::<R>(&mut m, &bob);
-                self.workspace.give(bob);
-                Ok(Masked { m, l })
-            }
-            Input::Bob { masked: mut m, mask: l } if m.len() == n && l.len() == n => {
-                let theirs = self.channel.recv(
-                    Role::Alice,
-                    self.instruction,
-                    Step::Mask.at(self.level),
-                    n,
-                )?;
-                add_into::<R>(&mut m, &theirs);
-                self.recycle(theirs);
-                Ok(Masked { m, l })
-            }
-            _ => Err(ChannelError::Ours(format!(
-                "an input of {n} elements, as {} has it, is needed",
-                self.role
-            ))),
-        }
-    }
-
-    fn linear(&mut self, x: &Masked, w: &Weight, n: usize, map: Linear) -> Product {
-        let mut z = self.workspace.take(n);
-        if let Weight::Data { with_m, with_lambda } = w {
-            let windows = map.windows(x.m.len(), &mut self.workspace.starts);
-            kernels::accumulate(&mut z, &[(&x.m, with_m), (&x.l, with_lambda)], &windows);
-        }
-        Product(z)
-    }
-
-    fn scale(&mut self, x: &Masked, factor: u64) -> Product {
-        let mut z = self.workspace.take(x.l.len());
-        let lead = self.lead();
-        for ((z, m), l) in z.iter_mut().zip(&x.m).zip(&x.l) {
-            *z = factor.wrapping_mul((if lead { *m } else { 0 }).wrapping_sub(*l));
-        }
-        Product(z)
-    }
-
-    fn truncate(&mut self, z: Product, shift: u32) -> Result<Masked, ChannelError> {
-        let t = self.open(z, shift, vec![])?;
-        let share = self.shares(t);
-        self.remask(share)
-    }
-
-    fn relu(&mut self, x: Masked) -> Result<Masked, ChannelError> {
-        let dealt = self.dealt(Step::Deal, Layout::new(C::parts::<R>(None)), x.m.len())?;
-        C::select(self, Difference { p: x.m, r: Some(x.l), msb: None, dealt })
-    }
-
-    fn truncate_relu(&mut self, z: Product, shift: u32) -> Result<Masked, ChannelError> {
-        let t = self.open(z, shift, C::parts::<R>(Some(shift)))?;
-        C::select(self, t)
-    }
-
-    fn output(&mut self, x: Masked) -> Option<Vec<u64>> {
-        let dealt = Dealt { layout: Layout::new([]), message: None };
-        let t = self.shares(Difference { p: x.m, r: Some(x.l), msb: None, dealt });
-        Some(self.rerandomized(t))
-    }
-
-    fn truncate_output(
-        &mut self,
-        z: Product,
-        shift: u32,
-    ) -> Result<Option<Vec<u64>>, ChannelError> {
-        let t = self.open(z, shift, vec![])?;
-        let share = self.shares(t);
-        Ok(Some(self.rerandomized(share)))
     }
 }

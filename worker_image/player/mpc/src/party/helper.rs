@@ -3,21 +3,20 @@
 
 use std::marker::PhantomData;
 
-use crate::block::{blocks, Layout, BLOCK};
-use crate::party::truncation;
-use crate::random::prg::{Purpose, Source, Tag};
+use super::base::Party;
+use crate::block::{blocks, plane_words, Block, BLOCK};
+use crate::channel::{Channel, ChannelError};
+use crate::message::{Layout, Step};
+use crate::random::prg::Source;
 use crate::random::ring::Ring;
+use crate::random::tag::{Purpose, Tag};
 use crate::role::Role;
-use crate::share_file::Weight;
-use crate::simd::bits;
-use crate::simd::kernels;
-use crate::simd::vectorized;
-use crate::{
-    Channel, ChannelError, Comparison, Input, Linear, Masked, Product, Protocol, Step, Workspace,
-};
+use crate::simd::{bits, vectorized};
+use crate::values::Masked;
+use crate::workspace::Workspace;
 
 /// The helper in one batch.
-pub(crate) struct Helper<'a, R, S> {
+pub(crate) struct Helper<'a, R, S, C> {
     pub with_alice: S,
     pub with_bob: S,
     /// A source of her own.
@@ -26,10 +25,10 @@ pub(crate) struct Helper<'a, R, S> {
     pub workspace: &'a mut Workspace,
     pub instruction: u32,
     pub level: u16,
-    pub ring: PhantomData<R>,
+    pub protocol: PhantomData<(R, C)>,
 }
 
-impl<R: Ring, S: Source> Helper<'_, R, S> {
+impl<R: Ring, S: Source, C> Helper<'_, R, S, C> {
     pub(crate) fn tag(&self, purpose: Purpose) -> Tag {
         Tag { instruction: self.instruction, level: self.level, purpose }
     }
@@ -51,7 +50,7 @@ impl<R: Ring, S: Source> Helper<'_, R, S> {
     }
 
     /// λ of a fresh mask of both data players.
-    fn fresh(&mut self, n: usize) -> Masked {
+    pub(crate) fn fresh(&mut self, n: usize) -> Masked {
         let mut l = self.workspace.take(n);
         let mut theirs = [0u64; BLOCK];
         for block in blocks(n) {
@@ -83,7 +82,7 @@ impl<R: Ring, S: Source> Helper<'_, R, S> {
         r: &mut [u64],
         rho_m: &mut [u64],
         shift: u32,
-        block: crate::block::Block,
+        block: Block,
         layout: &Layout,
         message: &mut [u64],
     ) {
@@ -110,128 +109,30 @@ impl<R: Ring, S: Source> Helper<'_, R, S> {
         self.deal_words(Purpose::R, block.first, r, &mut message[layout.at(Purpose::R, block)]);
     }
 
-    /// Deals a truncation, and what C wants beside it.
-    fn deal<C: Comparison>(
+    /// Deals what a truncation needs of all elements. `r` is κ at first and becomes R; the result
+    /// is the plane of ρ_m.
+    pub(crate) fn deal_truncations(
         &mut self,
-        Product(mut r): Product,
+        r: &mut [u64],
         shift: u32,
-        compare: bool,
-    ) -> Result<Masked, ChannelError> {
-        let n = r.len();
-        let more = if compare { C::parts::<R>(Some(shift)) } else { vec![] };
-        let layout = Layout::new(truncation::parts(shift).into_iter().chain(more));
-        let (mut message, mut rho_m) = (
-            self.workspace.take(layout.words(n)),
-            self.workspace.take(crate::block::plane_words(n, 1)),
-        );
-        for block in blocks(n) {
-            self.deal_truncation(
-                &mut r[block.range()],
-                &mut rho_m[block.planes(1)],
-                shift,
-                block,
-                &layout,
-                &mut message,
-            );
+        layout: &Layout,
+        message: &mut [u64],
+    ) -> Vec<u64> {
+        let mut rho_m = self.workspace.take(plane_words(r.len(), 1));
+        for block in blocks(r.len()) {
+            let (r, rho_m) = (&mut r[block.range()], &mut rho_m[block.planes(1)]);
+            self.deal_truncation(r, rho_m, shift, block, layout, message);
         }
-        let msb = Some((&rho_m[..], shift));
-        if compare {
-            C::deal(self, &r, msb, &layout, &mut message);
-        }
-        self.send(Step::Deal, message)?;
-        if compare {
-            C::assist(self, &r, msb)?;
-        }
-        self.workspace.give(r);
-        self.workspace.give(rho_m);
-        Ok(self.fresh(n))
+        rho_m
     }
 }
 
-impl<R: Ring, S: Source, C: Comparison> Protocol<C> for Helper<'_, R, S> {
+impl<R: Ring, S: Source, C> Party for Helper<'_, R, S, C> {
     fn begin(&mut self, instruction: u32, level: u16) {
         (self.instruction, self.level) = (instruction, level);
     }
 
     fn workspace(&mut self) -> &mut Workspace {
         self.workspace
-    }
-
-    fn input(&mut self, input: Input, n: usize) -> Result<Masked, ChannelError> {
-        let Input::Carol { mask } = input else {
-            return Err(ChannelError::Ours("the input is for a data player".into()));
-        };
-        if mask.len() != n {
-            return Err(ChannelError::Ours(format!(
-                "a mask of {n} elements is needed, this one has {}",
-                mask.len()
-            )));
-        }
-        let mut l = mask;
-        let mut alice = self.workspace.take(n);
-        self.with_alice.words(self.tag(Purpose::Mask), 0, &mut alice);
-        l.iter_mut().zip(&alice).for_each(|(l, alice)| *l = R::add(*l, *alice));
-        self.workspace.give(alice);
-        Ok(Masked { m: vec![], l })
-    }
-
-    fn linear(&mut self, x: &Masked, w: &Weight, n: usize, map: Linear) -> Product {
-        let mut kappa = self.workspace.take(n);
-        if let Weight::Helper { lambda } = w {
-            let windows = map.windows(x.l.len(), &mut self.workspace.starts);
-            kernels::accumulate(&mut kappa, &[(&x.l, lambda)], &windows);
-        }
-        Product(kappa)
-    }
-
-    fn scale(&mut self, x: &Masked, _: u64) -> Product {
-        let mut kappa = self.workspace.take(x.l.len());
-        kappa.fill(0);
-        Product(kappa)
-    }
-
-    fn truncate(&mut self, z: Product, shift: u32) -> Result<Masked, ChannelError> {
-        self.deal::<C>(z, shift, false)
-    }
-
-    fn relu(&mut self, x: Masked) -> Result<Masked, ChannelError> {
-        let n = x.l.len();
-        let layout = Layout::new(C::parts::<R>(None));
-        let mut message = self.workspace.take(layout.words(n));
-        C::deal(self, &x.l, None, &layout, &mut message);
-        self.send(Step::Deal, message)?;
-        C::assist(self, &x.l, None)?;
-        self.workspace.give(x.l);
-        Ok(self.fresh(n))
-    }
-
-    fn truncate_relu(&mut self, z: Product, shift: u32) -> Result<Masked, ChannelError> {
-        self.deal::<C>(z, shift, true)
-    }
-
-    fn output(&mut self, _: Masked) -> Option<Vec<u64>> {
-        None
-    }
-
-    fn truncate_output(
-        &mut self,
-        Product(mut r): Product,
-        shift: u32,
-    ) -> Result<Option<Vec<u64>>, ChannelError> {
-        let layout = Layout::new(truncation::parts(shift));
-        let mut message = self.workspace.take(layout.words(r.len()));
-        let mut rho_m = [0u64; bits::room(1)];
-        for block in blocks(r.len()) {
-            self.deal_truncation(
-                &mut r[block.range()],
-                &mut rho_m[..block.words()],
-                shift,
-                block,
-                &layout,
-                &mut message,
-            );
-        }
-        self.send(Step::Deal, message)?;
-        Ok(None)
     }
 }

@@ -2,3 +2,4 @@
 
 pub(crate) mod prg;
 pub(crate) mod ring;
+pub(crate) mod tag;

@@ -5,8 +5,9 @@ use super::parties::{three, Pair};
 use super::*;
 use crate::compare::astra::Astra;
 use crate::compare::securenn::SecureNn;
+use crate::compare::Comparison;
+use crate::interpreter::{execute, Protocol};
 use crate::random::ring::Z64;
-use crate::{execute, Comparison, Protocol};
 
 /// Seven elements: neither planes nor triples of digits fill their words.
 const N: usize = 7;
@@ -17,14 +18,14 @@ const PROGRAM: &str = r#"{"fraction_bits":16,"instructions":[{"bound":65536,"op"
 /// All messages and output shares of one batch, when every buffer of the players holds `before`.
 fn sent<C: Comparison>(protocol: ProtocolName, before: u64) -> Vec<Vec<u64>> {
     let shares = share(protocol, PROGRAM, &[]);
-    let work = |role: Role, party: &mut dyn Protocol<C>| {
+    let work = |role: Role, party: &mut dyn Protocol| {
         (0..40).for_each(|_| party.workspace().give(vec![before; 1 << 10]));
         let input = match role {
-            Role::Alice => Input::Alice { share: vec![1; N], bob: vec![2; N] },
-            Role::Bob => Input::Bob { masked: vec![2; N], mask: vec![3; N] },
-            Role::Carol => Input::Carol { mask: vec![3; N] },
+            Role::Alice => PartyInput::Alice { share: vec![1; N], bob: vec![2; N] },
+            Role::Bob => PartyInput::Bob { masked: vec![2; N], mask: vec![3; N] },
+            Role::Carol => PartyInput::Carol { mask: vec![3; N] },
         };
-        execute::<C>(&shares[role as usize], 1, input, party).expect("runs").unwrap_or_default()
+        execute(&shares[role as usize], 1, input, party).expect("runs").unwrap_or_default()
     };
     let parties = three::<Z64, C, _, _>(|pair: Pair| Key::new([pair as u8; 16]), work);
     parties

@@ -240,7 +240,7 @@ fn what_goes_wrong_here_is_blamed_on_nobody_else() {
     let no_keys = || BatchKeys { ab: None, ac: None, bc: None };
     let mut links = memory().into_iter();
     for shares in &shares {
-        let input = Input::Carol { mask: vec![] };
+        let input = PartyInput::Carol { mask: vec![] };
         let mut channel = links.next().expect("a link each");
         let failed = run(shares, &no_keys(), 1, input, &mut channel, &mut Workspace::default())
             .expect_err("it cannot");

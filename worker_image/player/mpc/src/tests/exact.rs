@@ -8,14 +8,18 @@ use std::marker::PhantomData;
 use super::enumerated::{Enumerated, Enumeration, Observer, Variable};
 use super::parties::{fields, three, Frame, Kind, Pair};
 use super::*;
-use crate::block::Part;
 use crate::compare::astra::Astra;
 use crate::compare::securenn::SecureNn;
 use crate::compare::selection;
+use crate::compare::Comparison;
+use crate::interpreter::Protocol;
+use crate::message::Part;
+use crate::message::Step;
+use crate::ops::pooling::maximum;
 use crate::party::truncation;
 use crate::random::ring::Ring;
 use crate::simd::kernels::Pooling;
-use crate::{maximum, Comparison, Masked, Product, Protocol, Step};
+use crate::values::{Masked, Product};
 
 macro_rules! ring {
     ($name:ident, $bits:literal, $window:literal, $digits:expr, $prime:literal) => {
@@ -294,7 +298,7 @@ impl<R: Ring + Sync, C: Comparison + Sync> Exact<R, C> {
         };
         let source =
             |pair| Enumerated { enumeration: e, pair, first, bits: R::BITS, digits: R::ENTRIES };
-        let work = |role: Role, party: &mut dyn Protocol<C>| -> Result<Masked, ChannelError> {
+        let work = |role: Role, party: &mut dyn Protocol| -> Result<Masked, ChannelError> {
             party.begin(0, 0);
             let nothing = Masked { m: vec![], l: vec![] };
             let output = |share: Option<Vec<u64>>| Masked {
@@ -306,9 +310,9 @@ impl<R: Ring + Sync, C: Comparison + Sync> Exact<R, C> {
                     let mask = lambda(Role::Bob, 0);
                     let bob = || add(&share(Role::Bob), &mask);
                     let input = match role {
-                        Role::Alice => Input::Alice { share: share(Role::Alice), bob: bob() },
-                        Role::Bob => Input::Bob { masked: bob(), mask },
-                        Role::Carol => Input::Carol { mask },
+                        Role::Alice => PartyInput::Alice { share: share(Role::Alice), bob: bob() },
+                        Role::Bob => PartyInput::Bob { masked: bob(), mask },
+                        Role::Carol => PartyInput::Carol { mask },
                     };
                     party.input(input, n)
                 }

@@ -2,6 +2,7 @@
 
 mod aes;
 mod buffers;
+mod contract;
 mod correctness;
 mod enumerated;
 mod exact;
@@ -10,6 +11,7 @@ mod parties;
 mod planted;
 mod repeats;
 mod series;
+mod sizes;
 mod statistics;
 mod streams;
 mod views;
@@ -21,9 +23,10 @@ use std::time::Duration;
 use safetensors::{serialize, tensor::TensorView, Dtype};
 use sha2::{Digest, Sha256};
 
-use super::{request_mask, run, BatchKeys, Channel, ChannelError, Input, Workspace};
+use super::{request_mask, run, BatchKeys, Channel, ChannelError, PartyInput, Workspace};
 use crate::protocol::ProtocolName;
-use crate::random::prg::{Key, Purpose, Source, Tag};
+use crate::random::prg::{Key, Source};
+use crate::random::tag::{Purpose, Tag};
 use crate::role::Role;
 use crate::share_file::Shares;
 
@@ -177,9 +180,9 @@ fn output_shares(shares: &[Shares; 3], rows: usize, input: &[u64], seed: u64) ->
         .collect();
     let mut outputs: Vec<Option<Vec<u64>>> = std::thread::scope(|scope| {
         let inputs = [
-            Input::Alice { share: a, bob: masked.clone() },
-            Input::Bob { masked, mask: mask.clone() },
-            Input::Carol { mask },
+            PartyInput::Alice { share: a, bob: masked.clone() },
+            PartyInput::Bob { masked, mask: mask.clone() },
+            PartyInput::Carol { mask },
         ];
         let handles: Vec<_> = memory()
             .into_iter()

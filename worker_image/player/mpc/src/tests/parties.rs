@@ -4,14 +4,17 @@
 use std::marker::PhantomData;
 
 use super::*;
-use crate::block::{blocks, plane_words, Block, Layout, Part};
+use crate::block::{blocks, plane_words, Block};
 use crate::compare::selection;
+use crate::compare::Comparison;
+use crate::interpreter::Protocol;
+use crate::message::Step;
+use crate::message::{Layout, Part};
 use crate::party::data::Data;
 use crate::party::helper::Helper;
 use crate::party::truncation;
 use crate::random::ring::Ring;
 use crate::simd::bits;
-use crate::{Comparison, Protocol, Step};
 
 /// Who shares a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,13 +89,13 @@ impl Channel for Tapped {
 /// Runs `work` as each of the three; returns its results and what each received.
 pub(super) fn three<R: Ring, C: Comparison, S: Source, T: Send>(
     source: impl Fn(Pair) -> S + Sync,
-    work: impl Fn(Role, &mut dyn Protocol<C>) -> T + Sync,
+    work: impl Fn(Role, &mut dyn Protocol) -> T + Sync,
 ) -> [(T, Vec<Frame>); 3] {
     let party = |role: Role, link: Memory| {
         let (mut channel, mut workspace) = (Tapped { link, frames: vec![] }, Workspace::default());
         let with = |other| source(Pair::of(role, other));
-        let (instruction, level, ring, channel_ref) = (0, 0, PhantomData::<R>, &mut channel);
-        let workspace = &mut workspace;
+        let (instruction, level, protocol) = (0, 0, PhantomData::<(R, C)>);
+        let (channel_ref, workspace) = (&mut channel, &mut workspace);
         let result = if role == Role::Carol {
             let (with_alice, with_bob, own) =
                 (with(Role::Alice), with(Role::Bob), with(Role::Carol));
@@ -106,7 +109,7 @@ pub(super) fn three<R: Ring, C: Comparison, S: Source, T: Send>(
                     workspace,
                     instruction,
                     level,
-                    ring,
+                    protocol,
                 },
             )
         } else {
@@ -124,7 +127,7 @@ pub(super) fn three<R: Ring, C: Comparison, S: Source, T: Send>(
                     workspace,
                     instruction,
                     level,
-                    ring,
+                    protocol,
                 },
             )
         };
@@ -166,17 +169,7 @@ pub(super) fn fields<R: Ring, C: Comparison>(
     compares: bool,
 ) -> Vec<Field> {
     let planes = frame.words.len() / plane_words(n, 1).max(1);
-    let steps = [
-        Step::Deal,
-        Step::Open,
-        Step::And1,
-        Step::And2,
-        Step::Bit,
-        Step::Entries,
-        Step::Select,
-        Step::Mask,
-    ];
-    let parts = match steps[usize::from(frame.step % 8)] {
+    let parts = match Step::ALL[usize::from(frame.step % 8)] {
         Step::Deal => {
             let truncation = shift.map(truncation::parts).into_iter().flatten();
             truncation.chain(compares.then(|| C::parts::<R>(shift)).into_iter().flatten()).collect()

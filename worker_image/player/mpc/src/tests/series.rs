@@ -7,9 +7,11 @@ use super::planted::{Defect, Leak, Planted};
 use super::*;
 use crate::compare::astra::Astra;
 use crate::compare::securenn::SecureNn;
-use crate::program::Instruction;
+use crate::compare::Comparison;
+use crate::interpreter::{execute, Protocol};
+use crate::message::Step;
+use crate::program::instruction::Instruction;
 use crate::random::ring::Z64;
-use crate::{execute, Comparison, Protocol, Step};
 
 pub(super) struct Network {
     program: &'static str,
@@ -183,13 +185,13 @@ impl Series {
         request[15] = 1;
         let mask = request_mask(&request, self.inputs());
         let masked: Vec<u64> = b.iter().zip(&mask).map(|(b, mask)| b.wrapping_add(*mask)).collect();
-        let work = |role: Role, party: &mut dyn Protocol<C>| {
+        let work = |role: Role, party: &mut dyn Protocol| {
             let input = match role {
-                Role::Alice => Input::Alice { share: a.clone(), bob: masked.clone() },
-                Role::Bob => Input::Bob { masked: masked.clone(), mask: mask.clone() },
-                Role::Carol => Input::Carol { mask: mask.clone() },
+                Role::Alice => PartyInput::Alice { share: a.clone(), bob: masked.clone() },
+                Role::Bob => PartyInput::Bob { masked: masked.clone(), mask: mask.clone() },
+                Role::Carol => PartyInput::Carol { mask: mask.clone() },
             };
-            execute::<C>(&shares[role as usize], self.rows, input, party).expect("runs")
+            execute(&shares[role as usize], self.rows, input, party).expect("runs")
         };
         let [(alice, to_alice), (bob, to_bob), (_, to_carol)] =
             three::<Z64, C, _, _>(|pair| self.source(pair, run), work);
@@ -231,16 +233,15 @@ impl Series {
 
 /// Elements, shift and comparison of an instruction's message.
 fn about(instruction: &Instruction, rows: usize, step: u8) -> (usize, Option<u32>, bool) {
-    let n = rows * instruction.shape().iter().product::<usize>();
+    let n = rows * instruction.op().shape().iter().product::<usize>();
     match instruction {
-        Instruction::Relu { .. } => (n, None, true),
-        Instruction::TruncateRelu { shift, .. } => (n, Some(*shift), true),
-        Instruction::Truncate { shift, .. } | Instruction::TruncateOutput { shift, .. } => {
-            (n, Some(*shift), false)
-        }
+        Instruction::Relu(_) => (n, None, true),
+        Instruction::TruncateRelu(op) => (n, Some(op.shift), true),
+        Instruction::Truncate(op) => (n, Some(op.shift), false),
+        Instruction::TruncateOutput(op) => (n, Some(op.shift), false),
         // pairs of a window of two or four, then one
-        Instruction::MaxPool { window, .. } => {
-            ((n * window[0] * window[1]) >> (1 + step / 8), None, true)
+        Instruction::MaxPool(op) => {
+            ((n * op.window[0] * op.window[1]) >> (1 + step / 8), None, true)
         }
         _ => (n, None, false),
     }

@@ -4,7 +4,7 @@ use securemodel_link::announce::{parse_announcement, Entry};
 use securemodel_link::epoch::RequestKeys;
 use securemodel_link::frame::{Frame, Kind};
 use securemodel_mpc::role::Role;
-use securemodel_mpc::{request_mask, ChannelError, Input};
+use securemodel_mpc::{request_mask, ChannelError, PartyInput};
 
 use super::engine::IDLE;
 use super::session::{Batch, Place, Session};
@@ -47,7 +47,7 @@ fn carols_input(
     loaded: &Loaded,
     rows: usize,
     entries: &[Entry],
-) -> Result<Input, String> {
+) -> Result<PartyInput, String> {
     keys.reach(entries.iter().map(|entry| entry.number))?;
     let mut mask = Vec::with_capacity(rows * loaded.input);
     for entry in entries {
@@ -55,12 +55,16 @@ fn carols_input(
         let key = keys.find(entry.number, digest, generation)?;
         mask.extend(request_mask(&key, entry.rows * loaded.input));
     }
-    Ok(Input::Carol { mask })
+    Ok(PartyInput::Carol { mask })
 }
 
 /// What bob has sent alice of the requests. Those that were taken have their places, whatever is
 /// wrong with the next.
-fn bobs_input(session: &mut Session<'_>, rows: usize, entries: &[Entry]) -> Result<Input, String> {
+fn bobs_input(
+    session: &mut Session<'_>,
+    rows: usize,
+    entries: &[Entry],
+) -> Result<PartyInput, String> {
     let (mut masked, mut mask) = (session.tensor(rows), session.tensor(rows));
     for entry in entries {
         let (sent, request) = session.engine.requests.take(&session.epoch.id, entry)?;
@@ -68,5 +72,5 @@ fn bobs_input(session: &mut Session<'_>, rows: usize, entries: &[Entry]) -> Resu
         mask.extend_from_slice(&sent.mask);
         session.places.push(Place { rows: entry.rows, request });
     }
-    Ok(Input::Bob { masked, mask })
+    Ok(PartyInput::Bob { masked, mask })
 }

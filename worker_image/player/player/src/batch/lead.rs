@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use securemodel_link::announce::{announcement, Entry};
 use securemodel_link::frame::{Header, Kind};
-use securemodel_mpc::{ChannelError, Input};
+use securemodel_mpc::{ChannelError, PartyInput};
 
 use super::engine::IDLE;
 use super::masking::WAITING_HOP;
@@ -44,6 +44,6 @@ pub(super) fn lead(session: &mut Session<'_>) -> Result<(), ChannelError> {
         bob.extend_from_slice(&masked.share);
         session.places.push(Place { rows: request.rows, request: Some(request) });
     }
-    let input = Input::Alice { share, bob };
+    let input = PartyInput::Alice { share, bob };
     session.compute(Batch { channel, announcement: &payload, rows, input }, announced)
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use securemodel_link::epoch::{KeyChain, RequestKeys};
 use securemodel_link::mesh::Epoch;
 use securemodel_mpc::role::Role;
-use securemodel_mpc::{ChannelError, Input, Workspace};
+use securemodel_mpc::{ChannelError, PartyInput, Workspace};
 use tracing::debug;
 
 use super::channel::BatchChannel;
@@ -27,7 +27,7 @@ pub(super) struct Batch<'a> {
     /// The payload of the announcement, to which keys are bound.
     pub(super) announcement: &'a [u8],
     pub(super) rows: usize,
-    pub(super) input: Input,
+    pub(super) input: PartyInput,
 }
 
 pub(super) struct Session<'a> {

@@ -3,10 +3,12 @@
 
 use std::path::PathBuf;
 
-use securemodel_mpc::program::{Instruction, Program};
-use securemodel_mpc::protocol::ProtocolName;
-use securemodel_mpc::role::Role;
-use securemodel_mpc::share_file::Shares;
+use crate::ops::pooling::MaxPool;
+use crate::program::instruction::Instruction;
+use crate::program::Program;
+use crate::protocol::ProtocolName;
+use crate::role::Role;
+use crate::share_file::Shares;
 
 /// The folders of tests/contract/vectors, and the protocol of the share files in each.
 const CASES: [(&str, ProtocolName); 2] =
@@ -33,9 +35,13 @@ fn the_programs_that_python_wrote_are_accepted() {
         (&[6, 5, 1][..], &[3][..], 65536)
     );
     let pools: Vec<_> =
-        program.instructions.iter().filter(|i| matches!(i, Instruction::MaxPool { .. })).collect();
-    let pool =
-        Instruction::MaxPool { shape: vec![2, 2, 2], r#in: [5], window: [2, 1], stride: [2, 2] };
+        program.instructions.iter().filter(|i| matches!(i, Instruction::MaxPool(_))).collect();
+    let pool = Instruction::MaxPool(MaxPool {
+        shape: vec![2, 2, 2],
+        r#in: [5],
+        window: [2, 1],
+        stride: [2, 2],
+    });
     assert_eq!(pools, [&pool]);
 }
 

@@ -1,0 +1,126 @@
+//! How messages are tagged and laid out (docs/protocol.md, Order and packing of messages).
+
+use std::ops::Range;
+
+use crate::block::{triple_words, Block, BLOCK};
+use crate::random::tag::Purpose;
+
+/// Steps of a level in the tag on the wire: one byte, level · STEPS + step.
+const STEPS: u8 = 8;
+/// Levels of an instruction that the byte has room for.
+pub(crate) const MAX_LEVELS: u32 = 32;
+
+macro_rules! steps {
+    ($($(#[$meta:meta])* $step:ident,)*) => {
+        /// Messages of an instruction, and of a level of it. Their order is part of the protocol.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Step {
+            $($(#[$meta])* $step,)*
+        }
+
+        impl Step {
+            pub(crate) const ALL: &[Step] = &[$(Step::$step,)*];
+        }
+    };
+}
+
+steps! {
+    /// carol → bob
+    Deal,
+    /// alice ↔ bob
+    Open,
+    /// alice ↔ bob (ASTRA)
+    And1,
+    /// alice ↔ bob (ASTRA)
+    And2,
+    /// alice ↔ bob (ASTRA)
+    Bit,
+    /// alice, bob → carol (SecureNN)
+    Entries,
+    /// carol → bob (SecureNN)
+    Select,
+    /// alice ↔ bob
+    Mask,
+}
+
+// One step more would be the next level's first.
+const _: () = assert!(Step::ALL.len() <= STEPS as usize && MAX_LEVELS * STEPS as u32 == 1 << 8);
+
+impl Step {
+    /// The tag on the wire, at a level below `MAX_LEVELS`.
+    pub(crate) fn at(self, level: u16) -> u8 {
+        level as u8 * STEPS + self as u8
+    }
+}
+
+/// One part of a message: what it holds of each block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// A ring element each.
+    Words,
+    /// Bit planes: a bit each, or the bits of a small number each.
+    Planes(usize),
+    /// Three digits of a small field in sixteen bits each, that many times.
+    Triples(usize),
+}
+
+impl Part {
+    fn words(self, len: usize) -> usize {
+        match self {
+            Part::Words => len,
+            Part::Planes(count) => count * len.div_ceil(64),
+            Part::Triples(count) => count * triple_words(len),
+        }
+    }
+}
+
+/// The parts of a message, in order, for each block.
+pub(crate) struct Layout(Vec<(Purpose, Part)>);
+
+impl Layout {
+    pub(crate) fn new(parts: impl IntoIterator<Item = (Purpose, Part)>) -> Layout {
+        Layout(parts.into_iter().collect())
+    }
+
+    /// Words of the whole message for `n` elements.
+    pub(crate) fn words(&self, n: usize) -> usize {
+        n / BLOCK * self.block_words(BLOCK) + self.block_words(n % BLOCK)
+    }
+
+    fn block_words(&self, len: usize) -> usize {
+        self.0.iter().map(|(_, part)| part.words(len)).sum()
+    }
+
+    pub(crate) fn part(&self, purpose: Purpose) -> Part {
+        self.0
+            .iter()
+            .find(|(found, _)| *found == purpose)
+            .map_or(Part::Planes(0), |(_, part)| *part)
+    }
+
+    /// Where a part of a block is.
+    pub(crate) fn at(&self, purpose: Purpose, block: Block) -> Range<usize> {
+        let mut begin = block.first / BLOCK * self.block_words(BLOCK);
+        for (found, part) in &self.0 {
+            let len = part.words(block.len);
+            if *found == purpose {
+                return begin..begin + len;
+            }
+            begin += len;
+        }
+        begin..begin
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_messages_of_an_instruction_have_one_tag() {
+        let tags =
+            (0..MAX_LEVELS as u16).flat_map(|level| Step::ALL.iter().map(move |s| s.at(level)));
+        let distinct: std::collections::HashSet<u8> = tags.collect();
+        assert_eq!(distinct.len(), MAX_LEVELS as usize * Step::ALL.len());
+    }
+}

@@ -1,0 +1,41 @@
+//! add: a bias on a product (local, and the same for every party).
+
+use serde::Deserialize;
+
+use super::form::{Earlier, Form, Shape};
+use super::op::{facts, Op};
+use crate::values::{Product, Running};
+use crate::weights::Weight;
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Add {
+    shape: Shape,
+    r#in: [usize; 2],
+}
+
+impl Op for Add {
+    facts!("add");
+
+    fn check(&self, earlier: &Earlier<'_>) -> Result<(Shape, Form), String> {
+        let [z, w] = self.r#in;
+        let (bias, z) = (earlier.bias(w)?, earlier.product(z)?);
+        if bias != &z[z.len() - 1..] {
+            return Err(format!("a bias of shape {bias:?} does not fit the last axis of {z:?}"));
+        }
+        Ok((z.to_vec(), Form::Product))
+    }
+}
+
+impl Add {
+    pub(crate) fn run(&self, running: &mut Running<'_>) -> Product {
+        let [z, w] = self.r#in;
+        let Product(mut z) = running.take_product(z);
+        if let Weight::Bias(bias) = running.weight(w) {
+            for row in z.chunks_exact_mut(bias.len()) {
+                row.iter_mut().zip(bias).for_each(|(z, b)| *z = z.wrapping_add(*b));
+            }
+        }
+        Product(z)
+    }
+}

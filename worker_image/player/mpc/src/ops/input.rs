@@ -1,0 +1,90 @@
+//! input: a client's rows become a masked value.
+
+use serde::Deserialize;
+
+use super::form::{Earlier, Form, Shape};
+use super::op::{facts, Messages, Op};
+use crate::channel::ChannelError;
+use crate::message::{Layout, Part, Step};
+use crate::party::base::{Party, PartyInput};
+use crate::party::data::{add_into, Data};
+use crate::party::helper::Helper;
+use crate::protocol::ProtocolName;
+use crate::random::prg::Source;
+use crate::random::ring::Ring;
+use crate::random::tag::Purpose;
+use crate::role::Role;
+use crate::values::Masked;
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClientInput {
+    pub(crate) shape: Shape,
+    /// Every honest client's fixed-point value v has |v| ≤ bound.
+    pub(crate) bound: u64,
+}
+
+impl Op for ClientInput {
+    facts!("input", without operands);
+
+    fn check(&self, _: &Earlier<'_>) -> Result<(Shape, Form), String> {
+        if self.bound == 0 || self.bound >= 1 << 31 {
+            return Err(format!("bound {} is not in 1 … 2^31 - 1", self.bound));
+        }
+        Ok((self.shape.clone(), Form::Masked { truncated: false }))
+    }
+
+    fn messages(&self, _: ProtocolName) -> Messages {
+        let elements = self.shape.iter().product();
+        Messages { elements, layouts: vec![Layout::new([(Purpose::Mask, Part::Words)])] }
+    }
+}
+
+/// A party's half.
+pub(crate) trait TakesInput: Party {
+    /// `n`: elements of all rows.
+    fn input(&mut self, input: PartyInput, n: usize) -> Result<Masked, ChannelError>;
+}
+
+impl<R: Ring, S: Source, C> TakesInput for Data<'_, R, S, C> {
+    /// alice knows bob's masked share already, and sends hers; bob has sent his with the word that
+    /// the request came.
+    fn input(&mut self, input: PartyInput, n: usize) -> Result<Masked, ChannelError> {
+        match input {
+            PartyInput::Alice { share: mut m, bob } if m.len() == n && bob.len() == n => {
+                let mut l = self.workspace.take(n);
+                self.with_carol.words(self.tag(Purpose::Mask), 0, &mut l);
+                add_into::<R>(&mut m, &l);
+                self.send(Role::Bob, Step::Mask, &m)?;
+                add_into::<R>(&mut m, &bob);
+                self.workspace.give(bob);
+                Ok(Masked { m, l })
+            }
+            PartyInput::Bob { masked: mut m, mask: l } if m.len() == n && l.len() == n => {
+                let theirs = self.recv(Role::Alice, Step::Mask, n)?;
+                add_into::<R>(&mut m, &theirs);
+                self.recycle(theirs);
+                Ok(Masked { m, l })
+            }
+            _ => {
+                let role = self.role;
+                let why = format!("an input of {n} elements, as {role} has it, is needed");
+                Err(ChannelError::Ours(why))
+            }
+        }
+    }
+}
+
+impl<R: Ring, S: Source, C> TakesInput for Helper<'_, R, S, C> {
+    fn input(&mut self, input: PartyInput, n: usize) -> Result<Masked, ChannelError> {
+        let mut l = match input {
+            PartyInput::Carol { mask } if mask.len() == n => mask,
+            _ => return Err(ChannelError::Ours(format!("a mask of {n} elements is needed"))),
+        };
+        let mut alice = self.workspace.take(n);
+        self.with_alice.words(self.tag(Purpose::Mask), 0, &mut alice);
+        add_into::<R>(&mut l, &alice);
+        self.workspace.give(alice);
+        Ok(Masked { m: vec![], l })
+    }
+}

@@ -1,0 +1,142 @@
+//! relu, truncate_relu: max(x, 0), of a masked value or of a product that is truncated on the way.
+
+use serde::Deserialize;
+
+use super::form::{check_shift, Earlier, Form, Shape};
+use super::op::{facts, Messages, Op};
+use crate::channel::ChannelError;
+use crate::compare::{self, Comparison};
+use crate::message::{Layout, Part, Step};
+use crate::party::base::Party;
+use crate::party::data::{Data, Difference};
+use crate::party::helper::Helper;
+use crate::party::truncation;
+use crate::protocol::ProtocolName;
+use crate::random::prg::Source;
+use crate::random::ring::Ring;
+use crate::random::tag::Purpose;
+use crate::values::{Masked, Product, Running};
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Relu {
+    shape: Shape,
+    r#in: [usize; 1],
+}
+
+impl Op for Relu {
+    facts!("relu");
+
+    fn check(&self, earlier: &Earlier<'_>) -> Result<(Shape, Form), String> {
+        let [x] = self.r#in;
+        Ok((earlier.masked(x)?.to_vec(), earlier.form(x)))
+    }
+
+    fn messages(&self, protocol: ProtocolName) -> Messages {
+        Messages { elements: self.shape.iter().product(), layouts: relu_messages(protocol) }
+    }
+}
+
+impl Relu {
+    pub(crate) fn run(
+        &self,
+        party: &mut dyn Rectifies,
+        running: &mut Running<'_>,
+    ) -> Result<Masked, ChannelError> {
+        party.relu(running.take_masked(self.r#in[0]))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TruncateRelu {
+    shape: Shape,
+    r#in: [usize; 1],
+    pub(crate) shift: u32,
+}
+
+impl Op for TruncateRelu {
+    facts!("truncate_relu");
+
+    fn check(&self, earlier: &Earlier<'_>) -> Result<(Shape, Form), String> {
+        check_shift(self.shift)?;
+        Ok((earlier.product(self.r#in[0])?.to_vec(), Form::Masked { truncated: true }))
+    }
+
+    fn messages(&self, protocol: ProtocolName) -> Messages {
+        let mut layouts = compare::layouts(protocol, Some(self.shift));
+        let deal = truncation::parts(self.shift).into_iter();
+        layouts.push(Layout::new(deal.chain(compare::parts(protocol, Some(self.shift)))));
+        Messages { elements: self.shape.iter().product(), layouts }
+    }
+}
+
+impl TruncateRelu {
+    pub(crate) fn run(
+        &self,
+        party: &mut dyn Rectifies,
+        running: &mut Running<'_>,
+    ) -> Result<Masked, ChannelError> {
+        party.truncate_relu(running.take_product(self.r#in[0]), self.shift)
+    }
+}
+
+/// What a relu of masked values sends.
+pub(crate) fn relu_messages(protocol: ProtocolName) -> Vec<Layout> {
+    let mut layouts = compare::layouts(protocol, None);
+    layouts.push(Layout::new(compare::parts(protocol, None)));
+    layouts.push(Layout::new([(Purpose::Mask, Part::Words)]));
+    layouts
+}
+
+/// A party's half.
+pub(crate) trait Rectifies: Party {
+    fn relu(&mut self, x: Masked) -> Result<Masked, ChannelError>;
+    fn truncate_relu(&mut self, z: Product, shift: u32) -> Result<Masked, ChannelError>;
+}
+
+impl<R: Ring, S: Source, C: Comparison> Rectifies for Data<'_, R, S, C> {
+    fn relu(&mut self, x: Masked) -> Result<Masked, ChannelError> {
+        let layout = Layout::new(C::parts::<R>(None));
+        let dealt = self.dealt(Step::Deal, layout, x.m.len())?;
+        C::select(self, Difference::of_masked(x, dealt))
+    }
+
+    fn truncate_relu(&mut self, z: Product, shift: u32) -> Result<Masked, ChannelError> {
+        let t = self.open(z, shift, C::parts::<R>(Some(shift)))?;
+        C::select(self, t)
+    }
+}
+
+impl<R: Ring, S: Source, C: Comparison> Rectifies for Helper<'_, R, S, C> {
+    fn relu(&mut self, x: Masked) -> Result<Masked, ChannelError> {
+        let n = x.l.len();
+        let layout = Layout::new(C::parts::<R>(None));
+        let mut message = self.workspace.take(layout.words(n));
+        C::deal(self, &x.l, None, &layout, &mut message);
+        self.send(Step::Deal, message)?;
+        C::assist(self, &x.l, None)?;
+        self.workspace.give(x.l);
+        Ok(self.fresh(n))
+    }
+
+    fn truncate_relu(
+        &mut self,
+        Product(mut r): Product,
+        shift: u32,
+    ) -> Result<Masked, ChannelError> {
+        let n = r.len();
+        let parts = truncation::parts(shift).into_iter().chain(C::parts::<R>(Some(shift)));
+        let layout = Layout::new(parts);
+        let mut message = self.workspace.take(layout.words(n));
+        let rho_m = self.deal_truncations(&mut r, shift, &layout, &mut message);
+
+        let msb = Some((&rho_m[..], shift));
+        C::deal(self, &r, msb, &layout, &mut message);
+        self.send(Step::Deal, message)?;
+        C::assist(self, &r, msb)?;
+        self.workspace.give(r);
+        self.workspace.give(rho_m);
+        Ok(self.fresh(n))
+    }
+}
