@@ -15,7 +15,7 @@ from safetensors import safe_open
 import networks
 import reference
 from networks import FLATTEN, RELU, conv, dense, pool
-from securemodel_share.artifact import read_model
+from securemodel_share.readers import read_model
 
 Layers = list[tuple[str, dict[str, Any]]]
 GAIN = 1.5

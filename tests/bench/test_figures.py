@@ -14,8 +14,8 @@ from lines import Lines
 
 import networks
 import reference
-from securemodel_share.artifact import read_model
 from securemodel_share.compile import compile_model
+from securemodel_share.readers import read_model
 
 
 def test_the_cost_of_the_example_network_is_what_its_compiled_program_does() -> None:

@@ -14,9 +14,9 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load
 
-from securemodel_share.artifact import read_model
 from securemodel_share.compile import compile_model
 from securemodel_share.program import Program
+from securemodel_share.readers import read_model
 from securemodel_share.shares import make_shares
 
 VECTORS = Path(__file__).parent / "vectors"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from securemodel_share.artifact import read_model
 from securemodel_share.lowering import lower
+from securemodel_share.readers import read_model
 from securemodel_share.tfe_compat import tf, tfe
 
 

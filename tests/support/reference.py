@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from securemodel_share.artifact import Model, read_model
+from securemodel_share.model import Model
+from securemodel_share.readers import read_model
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples/digits"
 

@@ -13,7 +13,7 @@ import pytest
 import networks
 import reference
 import securemodel
-from securemodel_share.artifact import read_model
+from securemodel_share.readers import read_model
 from trio import ROLES, Trio
 
 

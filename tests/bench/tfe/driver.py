@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import tfe_ops
-from securemodel_share.artifact import read_model
+from securemodel_share.readers import read_model
 from securemodel_share.tfe_compat import tfe
 
 Predict = Callable[[np.ndarray], np.ndarray]

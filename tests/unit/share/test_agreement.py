@@ -16,9 +16,9 @@ import tf_keras
 
 import networks
 import reference
-from securemodel_share.artifact import read_model
 from securemodel_share.compile import compile_model
 from securemodel_share.execute import execute, execute_fixed
+from securemodel_share.readers import read_model
 
 ORACLE = Path(__file__).parents[2] / "support" / "oracle.py"
 # rows that SecureNN gets: it is slow

@@ -14,8 +14,9 @@ import pytest
 
 import networks
 import reference
-from securemodel_share.artifact import check_sha256, read_model
+from securemodel_share.fetch import check_sha256
 from securemodel_share.lowering import check
+from securemodel_share.readers import read_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -329,7 +330,7 @@ def test_a_branch_is_refused_by_name(refused: Callable[..., None]) -> None:
         layers[3]["inbound_nodes"] = [[["conv2d", 0, 0, {}]]]
 
     refused(
-        lambda: read_model(branching(branch)),
+        lambda: check(read_model(branching(branch))),
         "UnsupportedLayer",
         "'activation' (Activation) reads 'conv2d', not 'average_pooling2d'",
     )
@@ -339,7 +340,11 @@ def test_two_inputs_of_a_layer_are_refused(refused: Callable[..., None]) -> None
     def add(layers: list[Any], _config: dict[str, Any]) -> None:
         layers[3]["inbound_nodes"][0].append(["conv2d", 0, 0, {}])
 
-    refused(lambda: read_model(branching(add)), "UnsupportedLayer", "'average_pooling2d', 'conv2d'")
+    refused(
+        lambda: check(read_model(branching(add))),
+        "UnsupportedLayer",
+        "'average_pooling2d', 'conv2d'",
+    )
 
 
 def test_an_output_in_the_middle_is_refused(refused: Callable[..., None]) -> None:
@@ -347,5 +352,8 @@ def test_an_output_in_the_middle_is_refused(refused: Callable[..., None]) -> Non
         config["output_layers"] = [["flatten", 0, 0]]
 
     refused(
-        lambda: read_model(branching(early)), "UnsupportedLayer", "outputs are 'flatten'", "'dense'"
+        lambda: check(read_model(branching(early))),
+        "UnsupportedLayer",
+        "outputs are 'flatten'",
+        "'dense'",
     )

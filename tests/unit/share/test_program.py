@@ -12,10 +12,10 @@ import pytest
 
 import networks
 import reference
-from securemodel_share.artifact import read_model
 from securemodel_share.compile import compile_model, record
 from securemodel_share.passes import optimize
 from securemodel_share.program import Program, fix, reciprocal
+from securemodel_share.readers import read_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable

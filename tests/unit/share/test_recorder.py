@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import networks
-from securemodel_share.artifact import Layer, read_model
 from securemodel_share.compile import compile_model, record
 from securemodel_share.execute import execute
+from securemodel_share.model import Layer
 from securemodel_share.passes import optimize
 from securemodel_share.program import fix
+from securemodel_share.readers import read_model
 from securemodel_share.recorder import Recorder
 from securemodel_share.tfe_compat import tfe
 
@@ -176,9 +177,11 @@ def test_a_layer_that_does_not_fit_is_named(case: str, refused: Callable[..., No
 
 def test_pooling_of_a_vector_is_refused_by_name(refused: Callable[..., None]) -> None:
     built = model([networks.FLATTEN, networks.dense(3)])
-    pooling = Layer("AveragePooling2D", "pool", POOLING[1])
+    last = built.layers[-1].name
+    pooling = Layer(kind="AveragePooling2D", name="pool", config=POOLING[1], inputs=(last,))
+    pooled = replace(built, layers=(*built.layers, pooling), outputs=("pool",))
     refused(
-        lambda: compile_model(replace(built, layers=(*built.layers, pooling)), 1.0),
+        lambda: compile_model(pooled, 1.0),
         "InvalidModel",
         "'pool'",
         "it takes images",

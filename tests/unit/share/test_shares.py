@@ -11,8 +11,8 @@ from safetensors import safe_open
 from safetensors.numpy import load
 
 import networks
-from securemodel_share.artifact import read_model
 from securemodel_share.compile import compile_model
+from securemodel_share.readers import read_model
 from securemodel_share.shares import make_shares
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .artifact import check_sha256, read_model
 from .deliver import Identity, Player, deliver, load_cluster
 from .errors import Reason, ShareError
-from .fetch import Source, fetch, read_authorization
+from .fetch import Source, check_sha256, fetch, read_authorization
 from .lowering import check
+from .readers import read_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -220,6 +220,8 @@ def main(argv: list[str] | None = None) -> int:
         message = failure.message[:MESSAGE_CHARACTERS]
         result = {"reason": str(failure.reason), "message": message, "retryable": failure.retryable}
         steps.say(f"{failure.reason}: {message}")
+        for finding in failure.findings[1:]:
+            steps.say(f"{finding.reason}: {finding.message}")
         status = EXIT_RETRYABLE if failure.retryable else EXIT_FINAL
     if args.termination_message:
         Path(args.termination_message).write_text(json.dumps(result))

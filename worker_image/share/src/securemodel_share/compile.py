@@ -13,8 +13,8 @@ from .ranges import check_ranges
 from .recorder import Recorder
 
 if TYPE_CHECKING:
-    from .artifact import Model
     from .graph import Graph
+    from .model import Model
 
 
 def record(model: Model) -> Graph:

@@ -4,7 +4,12 @@ again can help.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Reason(StrEnum):
@@ -22,11 +27,43 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "InternalError"
 
 
-class ShareError(Exception):
-    """A failure that its reader can act on. The message never holds weights or secrets."""
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing for which a model cannot be served. `layer`: its name, "" for the whole model."""
 
-    def __init__(self, reason: Reason, message: str, *, retryable: bool = False) -> None:
+    reason: Reason
+    layer: str = ""
+    problem: str
+    advice: str
+
+    @property
+    def message(self) -> str:
+        """The problem, and what to do about it."""
+        return f"{self.problem}; {self.advice}"
+
+
+class ShareError(Exception):
+    """A failure that its reader can act on. The message never holds weights or secrets.
+    `findings`: all that is known to be wrong with a model, the first of which is the message.
+    """
+
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        retryable: bool = False,
+        findings: Sequence[Finding] = (),
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.retryable = retryable
+        self.findings = tuple(findings)
+
+
+def refusal(findings: Sequence[Finding]) -> ShareError:
+    """One error for findings: that of the first, which says how many more there are."""
+    first, *more = findings
+    others = f"; {len(more)} more in the log" if more else ""
+    return ShareError(first.reason, first.message + others, findings=findings)

@@ -5,6 +5,7 @@ services.
 from __future__ import annotations
 
 import base64
+import hashlib
 import http.client
 import ipaddress
 import socket
@@ -69,6 +70,17 @@ def fetch(uri: str, source: Source) -> bytes:
     if path.stat().st_size > MAX_BYTES:
         raise _too_large(uri)
     return path.read_bytes()
+
+
+def check_sha256(data: bytes, expected: str) -> None:
+    """Raises HashMismatch unless `data` has this SHA-256 (hex, any case)."""
+    found = hashlib.sha256(data).hexdigest()
+    if found != expected.lower():
+        message = (
+            f"the artifact has SHA-256 {found}, spec.model.sha256 is {expected.lower()}; "
+            "check which file was stored, then correct one of the two"
+        )
+        raise ShareError(Reason.HASH_MISMATCH, message)
 
 
 def read_authorization(folder: Path) -> str:

@@ -1,0 +1,23 @@
+"""What the readers refuse a file for."""
+
+from __future__ import annotations
+
+from securemodel_share.errors import Finding, Reason, ShareError, refusal
+
+SAVE_AGAIN = (
+    "save the model with model.save('model.h5', include_optimizer=False) "
+    "and set spec.model.sha256 anew"
+)
+SEE_DOCS = "supported layers: docs/layers.md"
+
+
+def invalid(problem: str, advice: str = SAVE_AGAIN) -> ShareError:
+    """The file is damaged, or is not what it should be."""
+    return refusal([Finding(reason=Reason.INVALID_MODEL, problem=problem, advice=advice)])
+
+
+def unsupported(problem: str, layer: str = "") -> ShareError:
+    """The file says what is not understood."""
+    return refusal(
+        [Finding(reason=Reason.UNSUPPORTED_LAYER, layer=layer, problem=problem, advice=SEE_DOCS)]
+    )
