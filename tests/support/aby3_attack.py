@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import tfe_ops
-from securemodel_share.tfe_compat import tf, tfe
+from securemodel_share.tfe.compat import tf, tfe
 
 KEYS = ("pairwise_keys_", "pairwise_nonces_", "b2a_keys_1_", "b2a_keys_2_", "b2a_nonce_")
 

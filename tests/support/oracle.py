@@ -14,7 +14,7 @@ import numpy as np
 
 from securemodel_share.lowering import lower
 from securemodel_share.readers import read_model
-from securemodel_share.tfe_compat import tf, tfe
+from securemodel_share.tfe.compat import tf, tfe
 
 
 def patch_randomness() -> None:

@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from securemodel_share.tfe_compat import tf, tfe
+from securemodel_share.tfe.compat import tf, tfe
 
 SOURCE = Path(__file__).with_suffix(".cc")
 

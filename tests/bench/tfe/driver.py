@@ -20,7 +20,7 @@ import numpy as np
 
 import tfe_ops
 from securemodel_share.readers import read_model
-from securemodel_share.tfe_compat import tfe
+from securemodel_share.tfe.compat import tfe
 
 Predict = Callable[[np.ndarray], np.ndarray]
 

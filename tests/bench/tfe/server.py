@@ -10,7 +10,7 @@ import sys
 from collections import OrderedDict
 
 import tfe_ops
-from securemodel_share.tfe_compat import tfe
+from securemodel_share.tfe.compat import tfe
 
 if __name__ == "__main__":
     name, hosts = sys.argv[1:]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from securemodel_share import passes
 from securemodel_share.execute import execute
-from securemodel_share.graph import Graph, Node
+from securemodel_share.ir.graph import Graph, Node
+from securemodel_share.passes.guard_weights import GUARD_BITS
 from securemodel_share.program import Program, fix
 
 if TYPE_CHECKING:
@@ -272,9 +273,9 @@ def test_what_changes_nothing_is_dropped() -> None:
 
 def test_weights_get_guard_bits_that_the_truncation_takes_away() -> None:
     program = same(Chain(6).dense(6).output(), passes.guard_weights)
-    assert program.instructions[-1].keys["shift"] == 16 + passes.GUARD_BITS
+    assert program.instructions[-1].keys["shift"] == 16 + GUARD_BITS
     bias = next(line for line in program.instructions if line.op == "weight" and line.shape == (6,))
-    assert bias.keys["scale"] == 32 + passes.GUARD_BITS
+    assert bias.keys["scale"] == 32 + GUARD_BITS
 
 
 def test_guard_bits_stop_at_the_largest_shift() -> None:

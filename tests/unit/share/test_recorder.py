@@ -15,8 +15,8 @@ from securemodel_share.model import Layer
 from securemodel_share.passes import optimize
 from securemodel_share.program import fix
 from securemodel_share.readers import read_model
-from securemodel_share.recorder import Recorder
-from securemodel_share.tfe_compat import tfe
+from securemodel_share.tfe.compat import tfe
+from securemodel_share.tfe.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tfe_ops
-from securemodel_share.tfe_compat import tf
+from securemodel_share.tfe.compat import tf
 
 WORDS = np.random.default_rng(1).integers(-(2**63), 2**63 - 1, 4000, dtype=np.int64)
 

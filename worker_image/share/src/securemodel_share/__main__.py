@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from .deliver import Identity, Player, deliver, load_cluster
 from .errors import Reason, ShareError
-from .fetch import Source, check_sha256, fetch, read_authorization
 from .lowering import check
 from .readers import read_model
+from .sources import Source, check_sha256, fetch
+from .sources.credentials import read_authorization
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,10 +10,10 @@ from .lowering import check, lower
 from .passes import optimize
 from .program import Program, fix
 from .ranges import check_ranges
-from .recorder import Recorder
+from .tfe.recorder import Recorder
 
 if TYPE_CHECKING:
-    from .graph import Graph
+    from .ir.graph import Graph
     from .model import Model
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from .errors import Reason, ShareError
 
 if TYPE_CHECKING:
-    from .graph import Graph, Node
+    from .ir.graph import Graph, Node
 
 FRACTION_BITS = 16
 # precision of a constant that is no power of two

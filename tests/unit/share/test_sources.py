@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ports import held_port
-from securemodel_share import fetch as module
-from securemodel_share.fetch import Source, check_address, fetch, read_authorization
+from securemodel_share.errors import ShareError
+from securemodel_share.sources import Source, fetch, https
+from securemodel_share.sources.addresses import check_address
+from securemodel_share.sources.credentials import read_authorization
 from tls_server import Answer, TlsServer
 
 if TYPE_CHECKING:
@@ -151,7 +153,7 @@ def test_a_closed_port_and_an_unknown_name_are_tried_again(
 
 
 def test_a_user_name_in_the_uri_is_refused_without_repeating_the_password(source: Source) -> None:
-    with pytest.raises(module.ShareError) as caught:
+    with pytest.raises(ShareError) as caught:
         fetch("https://me:hunter2@localhost/model.h5", source)
     assert "credentialsSecretRef" in caught.value.message
     assert "hunter2" not in caught.value.message
@@ -160,7 +162,7 @@ def test_a_user_name_in_the_uri_is_refused_without_repeating_the_password(source
 def test_a_download_that_never_ends_is_given_up(
     server: TlsServer, source: Source, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., None]
 ) -> None:
-    monkeypatch.setattr(module, "TOTAL_S", -1.0)
+    monkeypatch.setattr(https, "TOTAL_S", -1.0)
     refused(
         lambda: fetch(server.url("/model.h5"), source),
         "FetchFailed",

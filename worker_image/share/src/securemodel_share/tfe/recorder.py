@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .graph import Graph, Node
-from .tfe_compat import tf, tfe
+from securemodel_share.ir.graph import Graph, Node
 
-from tf_encrypted.protocol.protocol import Protocol, TFEPrivateTensor  # isort: skip - tfe_compat comes first
+from .compat import tf, tfe
+
+from tf_encrypted.protocol.protocol import Protocol, TFEPrivateTensor  # isort: skip - compat comes first
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

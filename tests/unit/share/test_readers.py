@@ -14,9 +14,9 @@ import pytest
 
 import networks
 import reference
-from securemodel_share.fetch import check_sha256
 from securemodel_share.lowering import check
 from securemodel_share.readers import read_model
+from securemodel_share.sources import check_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable

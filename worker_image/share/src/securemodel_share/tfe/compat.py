@@ -1,4 +1,4 @@
-"""TF Encrypted 0.9.1 beside a current TensorFlow: `from .tfe_compat import tf, tfe`.
+"""TF Encrypted 0.9.1 beside a current TensorFlow: `from .compat import tf, tfe`.
 
 TF Encrypted wants names that are gone: pkg_resources, the ONNX converter's dependencies,
 `tf.Dimension`. None of them is used here; stand-ins that fail when called are enough to record

@@ -1,0 +1,1 @@
+"""The recorded computation, on its way from a model to a program."""
