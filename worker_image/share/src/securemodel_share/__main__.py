@@ -6,21 +6,13 @@ import argparse
 import json
 import os
 import sys
-import time
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from .deliver import Identity, Player, deliver, load_cluster
+from .deliver import Identity, load_cluster
 from .errors import Reason, ShareError
-from .lowering import check
-from .readers import read_model
-from .sources import Source, check_sha256, fetch
+from .pipeline import Options, Steps, run
+from .sources import Source
 from .sources.credentials import read_authorization
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 EXIT_RETRYABLE = 1
 EXIT_FINAL = 2
@@ -111,18 +103,6 @@ def _option(
     )
 
 
-@dataclass(frozen=True)
-class Options:
-    """A checked command line."""
-
-    model: str
-    sha256: str
-    source: Source
-    input_bound: float
-    protocol: str
-    destination: Path | tuple[list[Player], Identity]
-
-
 def options(args: argparse.Namespace) -> Options:
     """Raises ShareError if a value is not usable."""
     try:
@@ -155,58 +135,14 @@ def options(args: argparse.Namespace) -> Options:
         else None,
         allow_loopback=args.allow_loopback,
     )
-    return Options(args.model, args.sha256, source, bound, args.protocol, destination)
-
-
-class Steps:
-    """Prints progress and keeps the seconds of each step."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def step(self, name: str, doing: str) -> Iterator[None]:
-        self.say(f"{doing} ...")
-        begin = time.monotonic()
-        yield
-        self.seconds[name] = round(time.monotonic() - begin, 3)
-
-    def say(self, text: str) -> None:
-        sys.stderr.write(f"share: {text}\n")
-        sys.stderr.flush()
-
-
-def run(given: Options, steps: Steps) -> dict[str, object]:
-    """All steps; what the termination message says of success."""
-    with steps.step("fetch", "fetching the artifact"):
-        data = fetch(given.model, given.source)
-        check_sha256(data, given.sha256)
-    with steps.step("read", "reading the model"):
-        model = read_model(data)
-        check(model)
-    with steps.step("load", "loading TF Encrypted"):
-        from . import compile as compiler  # noqa: PLC0415 - imports TensorFlow, which takes seconds; bad artifacts are refused before
-    with steps.step("compile", f"compiling {len(model.layers)} layers"):
-        program = compiler.compile_model(model, given.input_bound)
-    parameters = sum(int(w.size) for w in program.weights.values())
-    with steps.step("share", f"sharing {parameters} parameters"):
-        from .shares import make_shares  # noqa: PLC0415
-
-        generation, files = make_shares(program, given.protocol)
-    if isinstance(given.destination, Path):
-        given.destination.mkdir(parents=True, exist_ok=True)
-        (given.destination / "program.json").write_bytes(program.encode())
-        for role, file in files.items():
-            (given.destination / f"{role}.safetensors").write_bytes(file)
-    else:
-        with steps.step("deliver", "delivering to the players"):
-            deliver(files, *given.destination, steps.say)
-    return {
-        "digest": program.digest,
-        "generation": generation,
-        "parameters": parameters,
-        "seconds": steps.seconds,
-    }
+    return Options(
+        model=args.model,
+        sha256=args.sha256,
+        source=source,
+        input_bound=bound,
+        protocol=args.protocol,
+        destination=destination,
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
