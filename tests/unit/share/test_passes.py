@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,7 +12,8 @@ from hypothesis import strategies as st
 
 from securemodel_share import passes
 from securemodel_share.execute import execute
-from securemodel_share.ir.graph import Graph, Node
+from securemodel_share.ir import ops as ir
+from securemodel_share.ir.graph import Graph
 from securemodel_share.passes.guard_weights import GUARD_BITS
 from securemodel_share.program import Program, fix
 
@@ -28,13 +28,11 @@ class Chain:
 
     def __init__(self, *shape: int) -> None:
         self.graph = Graph()
-        self.at = self.graph.append(Node("input", shape))
+        self.at = self.graph.append(ir.Input(shape))
 
-    def then(
-        self, op: str, shape: tuple[int, ...], *weights: np.ndarray, **attributes: Any
-    ) -> Chain:
-        inputs = [self.at, *(self.graph.append_weight(w, op) for w in weights)]
-        self.at = self.graph.append(Node(op, shape, tuple(inputs), attributes, op))
+    def then(self, op: ir.Op, *weights: np.ndarray) -> Chain:
+        inputs = [self.at, *(self.graph.append_weight(w, op.name) for w in weights)]
+        self.at = self.graph.append(op, tuple(inputs), op.name)
         return self
 
     @property
@@ -44,44 +42,32 @@ class Chain:
     def conv(
         self, filters: int, size: int = 3, stride: tuple[int, int] = (1, 1), *, bias: bool = True
     ) -> Chain:
-        h, w, c = self.shape
-        shape = ((h - size) // stride[0] + 1, (w - size) // stride[1] + 1, filters)
-        self.then(
-            "conv2d",
-            shape,
-            RANDOM.normal(0, 0.3, (size, size, c, filters)),
-            stride=list(stride),
-            shift=0,
-        )
-        return self.then("add", shape, RANDOM.normal(size=filters)) if bias else self
+        kernel = RANDOM.normal(0, 0.3, (size, size, self.shape[2], filters))
+        self.then(ir.Conv2D(stride=stride), kernel)
+        return self.then(ir.Add(), RANDOM.normal(size=filters)) if bias else self
 
     def pool(
         self, window: tuple[int, int] = (2, 2), stride: tuple[int, int] | None = None
     ) -> Chain:
-        h, w, c = self.shape
-        stride = stride or window
-        shape = ((h - window[0]) // stride[0] + 1, (w - window[1]) // stride[1] + 1, c)
-        return self.then("avg_pool", shape, window=list(window), stride=list(stride))
+        return self.then(ir.AveragePool(window, stride or window))
 
     def max_pool(
         self, window: tuple[int, int] = (2, 2), stride: tuple[int, int] | None = None
     ) -> Chain:
-        self.pool(window, stride)
-        self.graph.nodes[self.at] = replace(self.graph.nodes[self.at], op="max_pool")
-        return self
+        return self.then(ir.MaxPool(window, stride or window))
 
     def dense(self, units: int) -> Chain:
-        self.then("matmul", (units,), RANDOM.normal(0, 0.3, (self.shape[0], units)), shift=0)
-        return self.then("add", (units,), RANDOM.normal(size=units))
+        self.then(ir.MatMul(), RANDOM.normal(0, 0.3, (self.shape[0], units)))
+        return self.then(ir.Add(), RANDOM.normal(size=units))
 
     def relu(self) -> Chain:
-        return self.then("relu", self.shape)
+        return self.then(ir.Relu())
 
     def flatten(self) -> Chain:
-        return self.then("reshape", (int(np.prod(self.shape)),))
+        return self.then(ir.Reshape((int(np.prod(self.shape)),)))
 
     def output(self) -> Graph:
-        return self.then("output", self.shape).graph
+        return self.then(ir.Output()).graph
 
 
 def compiled(graph: Graph, *also: Callable[[Graph], Graph]) -> Program:
@@ -92,7 +78,7 @@ def compiled(graph: Graph, *also: Callable[[Graph], Graph]) -> Program:
 
 
 def ops(program: Program) -> list[str]:
-    return [line.op for line in program.instructions if line.op != "weight"]
+    return [line.op.name for line in program.instructions if line.op.name != "weight"]
 
 
 def same(graph: Graph, *also: Callable[[Graph], Graph]) -> Program:
@@ -107,7 +93,9 @@ def test_pooling_moves_into_the_convolution_before_it() -> None:
     program = same(Chain(10, 9, 2).conv(3).pool().relu().output(), passes.merge_pooling)
     assert ops(program) == ["input", "sum_pool", "conv2d", "add", "truncate_relu", "output"]
     assert [line.keys["shift"] for line in program.instructions if "shift" in line.keys] == [18]
-    assert next(line for line in program.instructions if line.op == "conv2d").keys["stride"] == [
+    assert next(line for line in program.instructions if line.op.name == "conv2d").keys[
+        "stride"
+    ] == [
         2,
         2,
     ]
@@ -201,16 +189,16 @@ def test_a_division_that_would_need_too_large_a_shift_stays() -> None:
 @pytest.mark.parametrize("perm", list(itertools.permutations(range(3))))
 def test_a_permutation_before_a_matrix_moves_into_its_rows(perm: tuple[int, ...]) -> None:
     chain = Chain(2, 3, 4)
-    chain.then("transpose", tuple(chain.shape[p] for p in perm), perm=list(perm))
+    chain.then(ir.Transpose(perm))
     assert "transpose" not in ops(same(chain.flatten().dense(5).output(), passes.fold_transposes))
 
 
 def test_a_relu_moves_behind_the_max_pooling_after_it() -> None:
     program = same(Chain(9, 8, 2).conv(3).relu().max_pool().output(), passes.sink_relus)
     assert ops(program) == ["input", "conv2d", "add", "truncate", "max_pool", "relu", "output"]
-    assert [line.shape for line in program.instructions if line.op in ("max_pool", "relu")] == [
-        (3, 3, 3)
-    ] * 2
+    assert [
+        line.shape for line in program.instructions if line.op.name in ("max_pool", "relu")
+    ] == [(3, 3, 3)] * 2
 
 
 def test_of_relus_around_max_poolings_one_stays() -> None:
@@ -230,10 +218,9 @@ def test_a_relu_that_something_else_reads_stays_before_its_max_pooling() -> None
     chain = Chain(4, 4, 1).relu()
     shared = chain.at
     chain.max_pool((1, 1))
-    chain.at = chain.graph.append(
-        Node("add", (4, 4, 1), (chain.at, shared))
-    )  # nothing records this today
-    assert [node.op for node in passes.sink_relus(chain.graph).nodes] == [
+    # nothing records this today
+    chain.at = chain.graph.append(ir.Add(), (chain.at, shared))
+    assert [node.op.name for node in passes.sink_relus(chain.graph).nodes] == [
         "input",
         "relu",
         "max_pool",
@@ -274,20 +261,22 @@ def test_what_changes_nothing_is_dropped() -> None:
 def test_weights_get_guard_bits_that_the_truncation_takes_away() -> None:
     program = same(Chain(6).dense(6).output(), passes.guard_weights)
     assert program.instructions[-1].keys["shift"] == 16 + GUARD_BITS
-    bias = next(line for line in program.instructions if line.op == "weight" and line.shape == (6,))
+    bias = next(
+        line for line in program.instructions if line.op.name == "weight" and line.shape == (6,)
+    )
     assert bias.keys["scale"] == 32 + GUARD_BITS
 
 
 def test_guard_bits_stop_at_the_largest_shift() -> None:
     chain = Chain(6)
-    chain.then("matmul", (6,), np.eye(6), shift=14)
+    chain.then(ir.MatMul(shift=14), np.eye(6))
     assert same(chain.output(), passes.guard_weights).instructions[-1].keys["shift"] == 31
 
 
 def test_what_nothing_reads_is_pruned() -> None:
     chain = Chain(4)
     chain.graph.append_weight(np.ones(4), "unused")
-    assert [node.op for node in passes.prune(chain.relu().output()).nodes] == [
+    assert [node.op.name for node in passes.prune(chain.relu().output()).nodes] == [
         "input",
         "relu",
         "output",

@@ -13,8 +13,9 @@ import pytest
 import networks
 import reference
 from securemodel_share.compile import compile_model, record
+from securemodel_share.ir.ops import reciprocal
 from securemodel_share.passes import optimize
-from securemodel_share.program import Program, fix, reciprocal
+from securemodel_share.program import Program, fix
 from securemodel_share.readers import read_model
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from securemodel_share.execute import execute_fixed_values
+from securemodel_share.ir import ops
 from securemodel_share.program import Program
 from securemodel_share.ranges import bounds, check_ranges
 
@@ -23,20 +24,18 @@ def dense(
     *,
     bound: float = 1.0,
     shift: int = 16,
-    end: str = "truncate_relu",
+    end: type[ops.Truncation] = ops.TruncateRelu,
 ) -> Program:
     """One input, one weight, one bias."""
     p = Program()
-    x = p.append("input", (1,), "", bound=round(bound * 2**16))
-    w = p.append("weight", (1, 1), "dense_7", scale=16)
-    p.weights[w] = np.full((1, 1), weight)
-    z = p.append("matmul", (1,), "dense_7", (x, w))
-    b = p.append("weight", (1,), "dense_7", scale=16 + shift)
-    p.weights[b] = np.full(1, bias)
-    z = p.append("add", (1,), "dense_7", (z, b))
-    y = p.append(end, (1,), "dense_7", (z,), shift=shift)
-    if end != "truncate_output":
-        p.append("output", (1,), "dense_7", (y,))
+    x = p.append(ops.Input((1,), round(bound * 2**16)))
+    w = p.append_weight(np.full((1, 1), weight), 16, "dense_7")
+    z = p.append(ops.MatMul(), (x, w), "dense_7")
+    b = p.append_weight(np.full(1, bias), 16 + shift, "dense_7")
+    z = p.append(ops.Add(), (z, b), "dense_7")
+    y = p.append(end(shift), (z,), "dense_7")
+    if end is not ops.TruncateOutput:
+        p.append(ops.Output(), (y,), "dense_7")
     return p
 
 
@@ -66,11 +65,11 @@ def test_a_relu_beyond_its_window_names_the_layer(
 def pooled(bound: float, relu: bool = False) -> Program:
     """Two inputs, the larger of them."""
     p = Program()
-    x = p.append("input", (1, 2, 1), "", bound=round(bound * 2**16))
+    x = p.append(ops.Input((1, 2, 1), round(bound * 2**16)))
     if relu:
-        x = p.append("relu", (1, 2, 1), "", (x,))
-    y = p.append("max_pool", (1, 1, 1), "pool_3", (x,), window=[1, 2], stride=[1, 1])
-    p.append("output", (1, 1, 1), "", (y,))
+        x = p.append(ops.Relu(), (x,))
+    y = p.append(ops.MaxPool(window=(1, 2), stride=(1, 1)), (x,), "pool_3")
+    p.append(ops.Output(), (y,))
     return p
 
 
@@ -90,15 +89,13 @@ def test_values_of_one_pooling_window_may_differ_by_anything_below_the_compariso
 
 def test_a_max_pooling_is_bounded_by_the_largest_bounds_of_its_window() -> None:
     p = Program()
-    x = p.append("input", (2, 2, 1), "", bound=2**16)
-    w = p.append("weight", (1, 1, 1, 2), "", scale=16)
-    p.weights[w] = np.array([1.0, 3.0]).reshape(1, 1, 1, 2)
-    z = p.append("conv2d", (2, 2, 2), "", (x, w), stride=[1, 1])
-    b = p.append("weight", (2,), "", scale=32)
-    p.weights[b] = np.array([10.0, -5.0])
-    z = p.append("add", (2, 2, 2), "", (z, b))
-    y = p.append("truncate", (2, 2, 2), "", (z,), shift=16)
-    p.append("max_pool", (1, 1, 2), "", (y,), window=[2, 2], stride=[1, 1])
+    x = p.append(ops.Input((2, 2, 1), 2**16))
+    w = p.append_weight(np.array([1.0, 3.0]).reshape(1, 1, 1, 2), 16)
+    z = p.append(ops.Conv2D(), (x, w))
+    b = p.append_weight(np.array([10.0, -5.0]), 32)
+    z = p.append(ops.Add(), (z, b))
+    y = p.append(ops.Truncate(16), (z,))
+    p.append(ops.MaxPool(window=(2, 2), stride=(1, 1)), (y,))
     low, high = list(bounds(p, p.fixed_weights()))[-1]
     assert (low.ravel() / 2**16).tolist() == [9.0, -8.0]
     assert ((high.ravel() - 1) / 2**16).tolist() == [11.0, -2.0]
@@ -117,9 +114,9 @@ def test_the_input_bound_counts(refused: Callable[..., None]) -> None:
 
 def test_a_truncation_may_see_anything_below_its_range(refused: Callable[..., None]) -> None:
     largest = 2.0**30 * (1 - 2.0**-20)
-    check(dense(largest, bound=1.0, end="truncate_output"))
+    check(dense(largest, bound=1.0, end=ops.TruncateOutput))
     refused(
-        lambda: check(dense(largest, bound=2.0, end="truncate_output")),
+        lambda: check(dense(largest, bound=2.0, end=ops.TruncateOutput)),
         "RangeOverflow",
         "'dense_7'",
         "a product",
@@ -127,7 +124,7 @@ def test_a_truncation_may_see_anything_below_its_range(refused: Callable[..., No
 
 
 def test_a_truncation_may_give_one_more() -> None:
-    program = dense(1.0, end="truncate")
+    program = dense(1.0, end=ops.Truncate)
     low, high = list(bounds(program, program.fixed_weights()))[-1]
     assert (low.item(), high.item()) == (-(2.0**16), 2.0**16 + 1)
 
@@ -151,21 +148,18 @@ def test_no_value_leaves_its_bounds(seed: int) -> None:
     """
     random = np.random.default_rng(seed)
     p = Program()
-    x = p.append("input", (6, 6, 2), "", bound=2**16)
-    x = p.append("sum_pool", (5, 5, 2), "", (x,), window=[2, 2], dilation=[1, 1], stride=[1, 1])
-    w = p.append("weight", (2, 2, 2, 3), "", scale=16)
-    p.weights[w] = random.normal(0, 1, (2, 2, 2, 3))
-    z = p.append("conv2d", (4, 4, 3), "", (x, w), stride=[1, 1])
-    b = p.append("weight", (3,), "", scale=34)
-    p.weights[b] = random.normal(0, 1, 3)
-    z = p.append("add", (4, 4, 3), "", (z, b))
-    y = p.append("truncate_relu", (4, 4, 3), "", (z,), shift=18)
-    y = p.append("max_pool", (3, 2, 3), "", (y,), window=[2, 2], stride=[1, 2])
-    y = p.append("reshape", (18,), "", (y,))
-    w = p.append("weight", (18, 2), "", scale=16)
-    p.weights[w] = random.normal(0, 1, (18, 2))
-    z = p.append("matmul", (2,), "", (y, w))
-    p.append("truncate_output", (2,), "", (z,), shift=16)
+    x = p.append(ops.Input((6, 6, 2), 2**16))
+    x = p.append(ops.SumPool(window=(2, 2)), (x,))
+    w = p.append_weight(random.normal(0, 1, (2, 2, 2, 3)), 16)
+    z = p.append(ops.Conv2D(), (x, w))
+    b = p.append_weight(random.normal(0, 1, 3), 34)
+    z = p.append(ops.Add(), (z, b))
+    y = p.append(ops.TruncateRelu(18), (z,))
+    y = p.append(ops.MaxPool(window=(2, 2), stride=(1, 2)), (y,))
+    y = p.append(ops.Reshape((18,)), (y,))
+    w = p.append_weight(random.normal(0, 1, (18, 2)), 16)
+    z = p.append(ops.MatMul(), (y, w))
+    p.append(ops.TruncateOutput(16), (z,))
     inputs = np.where(
         random.random((20, 6, 6, 2)) < 0.5,
         random.choice([-1.0, 1.0], (20, 6, 6, 2)),

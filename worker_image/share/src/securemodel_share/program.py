@@ -10,38 +10,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import Reason, ShareError
+from .ir.ops import FRACTION_BITS, Add, Input, Op, Shape, Truncate, Weight
 
 if TYPE_CHECKING:
-    from .ir.graph import Graph, Node
+    from .ir.graph import Graph
 
-FRACTION_BITS = 16
-# precision of a constant that is no power of two
-CONSTANT_BITS = 24
 # of fixed-point values; products are bounded by ranges.py
 WEIGHT_LIMIT = 2.0**47
 BIAS_LIMIT = 2.0**62
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Instruction:
-    """One line of the program: `keys` as docs/program.md has them, and the layer it comes from,
-    which stays here.
-    """
+    """One line of the program. `layer`, which it comes from, stays here."""
 
-    keys: dict[str, Any]
-    layer: str
-
-    @property
-    def op(self) -> str:
-        return str(self.keys["op"])
+    op: Op
+    shape: Shape
+    operands: tuple[int, ...] = ()
+    layer: str = ""
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.keys["shape"])
-
-    @property
-    def operands(self) -> tuple[int, ...]:
-        return tuple(self.keys.get("in", ()))
+    def keys(self) -> dict[str, Any]:
+        """As docs/program.md has them."""
+        line = {"op": self.op.name, "shape": [int(d) for d in self.shape], **self.op.keys()}
+        return line | ({"in": list(self.operands)} if self.operands else {})
 
 
 @dataclass
@@ -64,7 +56,14 @@ class Program:
     def digest(self) -> str:
         return hashlib.sha256(self.encode()).hexdigest()
 
+    @property
+    def input_bound(self) -> float:
+        """The largest absolute value that a client may send."""
+        op = self.instructions[0].op
+        return op.bound / 2**FRACTION_BITS if isinstance(op, Input) else 0.0
+
     def scale(self, at: int) -> int:
+        """Of a weight."""
         return int(self.instructions[at].keys["scale"])
 
     def fixed_weights(self) -> dict[int, np.ndarray]:
@@ -88,19 +87,18 @@ class Program:
             fixed[at] = scaled.astype(np.int64)
         return fixed
 
-    def append(
-        self,
-        op: str,
-        shape: tuple[int, ...],
-        layer: str,
-        operands: tuple[int, ...] = (),
-        **keys: Any,
-    ) -> int:
-        line: dict[str, Any] = {"op": op, "shape": [int(d) for d in shape], **keys}
-        if operands:
-            line["in"] = list(operands)
-        self.instructions.append(Instruction(line, layer))
+    def append(self, op: Op, operands: tuple[int, ...] = (), layer: str = "") -> int:
+        """One more instruction; its index."""
+        shape = op.shape(*(self.instructions[i].shape for i in operands))
+        line = Instruction(op=op, shape=shape, operands=operands, layer=layer)
+        self.instructions.append(line)
         return len(self.instructions) - 1
+
+    def append_weight(self, value: np.ndarray, scale: int, layer: str = "") -> int:
+        """One more weight, real numbers that get this scale; its index."""
+        at = self.append(Weight(tuple(value.shape), scale), layer=layer)
+        self.weights[at] = value
+        return at
 
 
 def fix(graph: Graph, input_bound: float) -> Program:
@@ -109,88 +107,51 @@ def fix(graph: Graph, input_bound: float) -> Program:
     Args:
         input_bound: the largest absolute value that a client may send.
     """
-    return _Fixer(graph, input_bound).run()
+    return _Code(graph, round(input_bound * 2**FRACTION_BITS)).run()
 
 
-class _Fixer:
-    def __init__(self, graph: Graph, input_bound: float) -> None:
+class _Code:
+    """The program of a graph in the making: what operations emit themselves through (ir/ops.py)."""
+
+    def __init__(self, graph: Graph, bound: int) -> None:
         self.graph = graph
-        self.bound = round(input_bound * 2**FRACTION_BITS)
+        self.bound = bound
         self.program = Program()
         self.made: dict[int, int] = {}
 
     def run(self) -> Program:
         for at, node in enumerate(self.graph.nodes):
-            if at not in self.made and node.op != "weight":
-                self.emit(at, node)
+            if at not in self.made and not isinstance(node.op, Weight):
+                node.op.emit(self, at)
         return self.program
 
-    def emit(self, at: int, node: Node) -> None:
-        operands = tuple(self.made[i] for i in node.inputs if self.graph.nodes[i].op != "weight")
-        keys = dict(node.attributes)
-        match node.op:
-            case "input":
-                self.made[at] = self.program.append(
-                    "input", node.shape, node.layer, bound=self.bound
-                )
-            case "conv2d" | "matmul":
-                shift = FRACTION_BITS + keys.pop("shift")
-                w = self.weight(node.inputs[1], FRACTION_BITS)
-                self.end_product(
-                    at,
-                    self.program.append(node.op, node.shape, node.layer, (*operands, w), **keys),
-                    shift,
-                )
-            case "divide":
-                factor, shift = reciprocal(keys["divisor"])
-                self.end_product(
-                    at,
-                    self.program.append("scale", node.shape, node.layer, operands, factor=factor),
-                    shift,
-                )
-            case "sum_pool" | "max_pool" | "relu" | "reshape" | "transpose" | "output":
-                self.made[at] = self.program.append(
-                    node.op, node.shape, node.layer, operands, **keys
-                )
-            case other:
-                raise ShareError(
-                    Reason.INTERNAL_ERROR,
-                    f"no code for {other!r} of layer {node.layer!r}; please report this model",
-                )
-
-    def end_product(self, at: int, z: int, shift: int) -> None:
-        """The biases of product `z`, then its one truncation, joined with a ReLU or output that
-        follows. The product has 2^(16 + shift) to the unit.
-        """
-        while (reader := self.graph.only_reader(at)) is not None:
-            node = self.graph.nodes[reader]
-            if node.op == "add":
-                z = self.program.append(
-                    "add",
-                    node.shape,
-                    node.layer,
-                    (z, self.weight(node.inputs[1], FRACTION_BITS + shift)),
-                )
-                at, self.made[reader] = reader, z
-                continue
-            if node.op in ("relu", "output"):
-                self.made[reader] = self.program.append(
-                    f"truncate_{node.op}", node.shape, node.layer, (z,), shift=shift
-                )
-                return
-            break
-        node = self.graph.nodes[at]
-        self.made[at] = self.program.append("truncate", node.shape, node.layer, (z,), shift=shift)
+    def operands(self, at: int) -> tuple[int, ...]:
+        nodes = self.graph.nodes
+        inputs = nodes[at].inputs
+        return tuple(self.made[i] for i in inputs if not isinstance(nodes[i].op, Weight))
 
     def weight(self, at: int, scale: int) -> int:
-        value = self.graph.weights[at]
-        new = self.program.append("weight", value.shape, self.graph.nodes[at].layer, scale=scale)
-        self.program.weights[new] = value
-        return new
+        source = self.graph.nodes[at].inputs[1]
+        layer = self.graph.nodes[source].layer
+        return self.program.append_weight(self.graph.weights[source], scale, layer)
 
+    def append(self, at: int, op: Op, operands: tuple[int, ...] = ()) -> int:
+        return self.program.append(op, operands, self.graph.nodes[at].layer)
 
-def reciprocal(divisor: int) -> tuple[int, int]:
-    """1/divisor as an integer factor and a shift."""
-    if divisor & (divisor - 1) == 0:
-        return 1, divisor.bit_length() - 1
-    return round(2**CONSTANT_BITS / divisor), CONSTANT_BITS
+    def define(self, at: int, value: int) -> None:
+        self.made[at] = value
+
+    def end_product(self, at: int, product: int, shift: int) -> None:
+        """Its biases, then its one truncation, joined with a ReLU or output that follows."""
+        while (reader := self.graph.only_reader(at)) is not None:
+            op = self.graph.nodes[reader].op
+            if isinstance(op, Add):
+                bias = self.weight(reader, FRACTION_BITS + shift)
+                product = self.made[reader] = self.append(reader, op, (product, bias))
+                at = reader
+                continue
+            if op.truncated is not None:
+                self.made[reader] = self.append(reader, op.truncated(shift), (product,))
+                return
+            break
+        self.made[at] = self.append(at, Truncate(shift), (product,))

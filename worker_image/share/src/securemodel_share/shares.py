@@ -7,7 +7,8 @@ import os
 import numpy as np
 from safetensors.numpy import save
 
-from .program import FRACTION_BITS, Program
+from .ir.ops import FRACTION_BITS
+from .program import Program
 
 ROLES = ("alice", "bob", "carol")
 HELD = {"alice": ("m", "la"), "bob": ("m", "lb"), "carol": ("la", "lb")}

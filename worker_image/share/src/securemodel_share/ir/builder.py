@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from .graph import Graph, Node
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from .ops import Op, Weight
 
 
 class Rewriter(Graph):
@@ -25,6 +22,7 @@ class Rewriter(Graph):
         self.moved: dict[int, int] = {}
 
     def run(self) -> Graph:
+        """The new graph."""
         for at, node in enumerate(self.source.nodes):
             if at in self.moved:
                 continue
@@ -32,7 +30,11 @@ class Rewriter(Graph):
             self.moved[at] = self._copy(at, node) if new is None else new
         return Graph(self.nodes, self.weights)
 
+    def put(self, op: Op, node: Node, *inputs: int) -> int:
+        """An operation in place of `node`, on new nodes."""
+        return self.append(op, inputs, node.layer)
+
     def _copy(self, at: int, node: Node) -> int:
-        if node.op == "weight":
+        if isinstance(node.op, Weight):
             return self.append_weight(self.source.weights[at], node.layer)
-        return self.append(replace(node, inputs=tuple(self.moved[i] for i in node.inputs)))
+        return self.put(node.op, node, *(self.moved[i] for i in node.inputs))

@@ -1,39 +1,28 @@
 """The recorded computation: what TF Encrypted calls appended, over real numbers, one row of the
 batch at a time.
 
-Passes rewrite it (passes.py); `program.py` turns it into the fixed-point program that players run.
+Passes rewrite it (passes/); `program.py` turns it into the fixed-point program that players run.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
+
+from .ops import Op, Shape, Weight
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Node:
-    """One operation. `shape` is the result's, without the batch dimension; `layer` names the Keras
-    layer for messages.
-
-    ops and their attributes: input; weight; conv2d (stride, shift); matmul (shift); add, a bias
-    along the last axis; avg_pool and max_pool (window, stride); sum_pool (window, dilation,
-    stride); divide (divisor); relu; reshape; transpose (perm); output. Images are (H, W, C),
-    kernels (kh, kw, C, O). A product is divided by 2^shift: constants that are powers of two join
-    its truncation and cost nothing.
+    """One operation on earlier nodes. `shape` is the result's, without the batch; `layer` names the
+    Keras layer for messages.
     """
 
-    op: str
-    shape: tuple[int, ...]
+    op: Op
+    shape: Shape
     inputs: tuple[int, ...] = ()
-    attributes: dict[str, Any] = field(default_factory=dict)
     layer: str = ""
-
-    def having(self, **changes: Any) -> Node:
-        """This node with some attributes set."""
-        return replace(self, attributes={**self.attributes, **changes})
 
 
 @dataclass
@@ -43,12 +32,15 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     weights: dict[int, np.ndarray] = field(default_factory=dict)
 
-    def append(self, node: Node) -> int:
-        self.nodes.append(node)
+    def append(self, op: Op, inputs: tuple[int, ...] = (), layer: str = "") -> int:
+        """One more node; its index."""
+        shape = op.shape(*(self.nodes[i].shape for i in inputs))
+        self.nodes.append(Node(op=op, shape=shape, inputs=inputs, layer=layer))
         return len(self.nodes) - 1
 
     def append_weight(self, value: np.ndarray, layer: str) -> int:
-        at = self.append(Node("weight", tuple(value.shape), layer=layer))
+        """One more weight; its index."""
+        at = self.append(Weight(tuple(value.shape)), layer=layer)
         self.weights[at] = value
         return at
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
 from securemodel_share.ir.builder import Rewriter
 from securemodel_share.ir.graph import Graph, Node
+from securemodel_share.ir.ops import MatMul, Reshape, Transpose
 
 
 def fold_transposes(graph: Graph) -> Graph:
@@ -16,22 +16,12 @@ def fold_transposes(graph: Graph) -> Graph:
     rows, in the clear.
     """
     orders: dict[int, np.ndarray] = {}
-    dropped: dict[int, int] = {}
+    dropped: set[int] = set()
     for at, node in enumerate(graph.nodes):
-        flat = graph.only_reader(at)
-        if node.op != "transpose" or flat is None or graph.nodes[flat].op != "reshape":
-            continue
-        product = graph.only_reader(flat)
-        if product is None or graph.nodes[product].op != "matmul":
-            continue
-        before = graph.nodes[node.inputs[0]].shape
-        # element i of the transposition is element moved[i] of what was transposed; it meets row i
-        # of the matrix
-        moved = (
-            np.arange(math.prod(before)).reshape(before).transpose(node.attributes["perm"]).ravel()
-        )
-        orders[product] = np.argsort(moved)
-        dropped[at] = product
+        product = _flattened_into(graph, at)
+        if isinstance(node.op, Transpose) and product is not None:
+            orders[product] = _row_order(graph.nodes[node.inputs[0]].shape, node.op.perm)
+            dropped.add(at)
 
     def rewrite(out: Rewriter, at: int, node: Node) -> int | None:
         if at in dropped:
@@ -39,6 +29,23 @@ def fold_transposes(graph: Graph) -> Graph:
         if at not in orders:
             return None
         kernel = out.append_weight(graph.weights[node.inputs[1]][orders[at]], node.layer)
-        return out.append(replace(node, inputs=(out.moved[node.inputs[0]], kernel)))
+        return out.put(node.op, node, out.moved[node.inputs[0]], kernel)
 
     return Rewriter(graph, rewrite).run()
+
+
+def _flattened_into(graph: Graph, at: int) -> int | None:
+    """The matrix product that reads this node, and nothing else does, through a reshape."""
+    flat = graph.only_reader(at)
+    if flat is None or not isinstance(graph.nodes[flat].op, Reshape):
+        return None
+    product = graph.only_reader(flat)
+    is_matrix = product is not None and isinstance(graph.nodes[product].op, MatMul)
+    return product if is_matrix else None
+
+
+def _row_order(before: tuple[int, ...], perm: tuple[int, ...]) -> np.ndarray:
+    """The rows of the matrix in the order of what was transposed."""
+    # element i of the transposition is element moved[i] of what was transposed; it meets row i
+    moved = np.arange(math.prod(before)).reshape(before).transpose(perm).ravel()
+    return np.argsort(moved)

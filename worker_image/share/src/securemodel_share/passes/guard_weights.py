@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from securemodel_share.ir.builder import Rewriter
 from securemodel_share.ir.graph import Graph, Node
+from securemodel_share.ir.ops import Product
 
-from .products import MAX_NODE_SHIFT, PRODUCTS
+from .products import LARGEST_SHIFT
 
 # a weight's rounding error, which adds up over a product's terms, would otherwise be the largest
 # error; 4 bits cost 1 % more traffic
@@ -18,14 +19,11 @@ def guard_weights(graph: Graph) -> Graph:
     """A product's weights get GUARD_BITS more bits, which its truncation takes away again."""
 
     def rewrite(out: Rewriter, _at: int, node: Node) -> int | None:
-        if node.op not in PRODUCTS:
+        if not isinstance(node.op, Product):
             return None
-        shift = min(node.attributes["shift"] + GUARD_BITS, MAX_NODE_SHIFT)
-        kernel = out.append_weight(
-            graph.weights[node.inputs[1]] * 2.0 ** (shift - node.attributes["shift"]), node.layer
-        )
-        return out.append(
-            replace(node, inputs=(out.moved[node.inputs[0]], kernel)).having(shift=shift)
-        )
+        shift = min(node.op.shift + GUARD_BITS, LARGEST_SHIFT)
+        x, w = node.inputs
+        kernel = out.append_weight(graph.weights[w] * 2.0 ** (shift - node.op.shift), node.layer)
+        return out.put(replace(node.op, shift=shift), node, out.moved[x], kernel)
 
     return Rewriter(graph, rewrite).run()

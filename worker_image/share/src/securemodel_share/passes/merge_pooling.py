@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from securemodel_share.ir.builder import Rewriter
 from securemodel_share.ir.graph import Graph, Node
+from securemodel_share.ir.ops import Add, AveragePool, Conv2D, SumPool
 
 from .products import division
 
@@ -19,61 +19,37 @@ def merge_pooling(graph: Graph) -> Graph:
     """
 
     def rewrite(out: Rewriter, at: int, node: Node) -> int | None:
-        bias, pool = _pooled_convolution(graph, at)
-        if pool is None:
+        bias, pool = _bias_and_reader(graph, at)
+        pooling = None if pool is None else graph.nodes[pool].op
+        if not isinstance(node.op, Conv2D) or not isinstance(pooling, AveragePool):
             return None
-        pooling = graph.nodes[pool]
-        window, stride = pooling.attributes["window"], node.attributes["stride"]
-        found = division(math.prod(window), node.attributes["shift"])
+        found = division(math.prod(pooling.window), node.op.shift)
         if found is None:
             return None
+
         factor, shift = found
         x, w = node.inputs
-        size = graph.nodes[x].shape
         # the convolution of the input's window sums: neighbours of one pooling window lie `stride`
         # input pixels apart
-        summed = (*(size[axis] - (window[axis] - 1) * stride[axis] for axis in (0, 1)), *size[2:])
-        sums = out.append(
-            Node(
-                "sum_pool",
-                summed,
-                (out.moved[x],),
-                {"window": window, "dilation": stride, "stride": [1, 1]},
-                node.layer,
-            )
-        )
+        sums = SumPool(window=pooling.window, dilation=node.op.stride)
+        stride = (node.op.stride[0] * pooling.stride[0], node.op.stride[1] * pooling.stride[1])
+        summed = out.put(sums, node, out.moved[x])
         kernel = out.append_weight(graph.weights[w] * factor, node.layer)
-        steps = [a * b for a, b in zip(stride, pooling.attributes["stride"], strict=True)]
-        last = out.append(
-            Node(
-                "conv2d",
-                pooling.shape,
-                (sums, kernel),
-                {"stride": steps, "shift": shift},
-                node.layer,
-            )
-        )
+        last = out.put(Conv2D(stride=stride, shift=shift), node, summed, kernel)
         if bias is not None:
-            added = out.append_weight(graph.weights[graph.nodes[bias].inputs[1]], node.layer)
-            last = out.append(replace(graph.nodes[bias], shape=pooling.shape, inputs=(last, added)))
-            out.moved[bias] = last
-        out.moved[pool] = last
+            added = graph.nodes[bias]
+            b = out.append_weight(graph.weights[added.inputs[1]], node.layer)
+            last = out.moved[bias] = out.put(added.op, added, last, b)
+        if pool is not None:
+            out.moved[pool] = last
         return last
 
     return Rewriter(graph, rewrite).run()
 
 
-def _pooled_convolution(graph: Graph, at: int) -> tuple[int | None, int | None]:
-    """For a convolution that goes straight, or through its bias, into an average pooling: the
-    bias's node and the pooling's.
-    """
-    if graph.nodes[at].op != "conv2d":
-        return None, None
-    bias, reader = None, graph.only_reader(at)
-    if reader is not None and graph.nodes[reader].op == "add":
-        bias, reader = reader, graph.only_reader(reader)
-    return (
-        (bias, reader)
-        if reader is not None and graph.nodes[reader].op == "avg_pool"
-        else (None, None)
-    )
+def _bias_and_reader(graph: Graph, at: int) -> tuple[int | None, int | None]:
+    """The bias that is added to a node, and what alone reads the two together."""
+    reader = graph.only_reader(at)
+    if reader is not None and isinstance(graph.nodes[reader].op, Add):
+        return reader, graph.only_reader(reader)
+    return None, reader

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 # docs/program.md: a truncation takes away 31 bits at most, 16 of which are the product's own
-MAX_NODE_SHIFT = 31 - 16
-PRODUCTS = ("conv2d", "matmul")
+LARGEST_SHIFT = 31 - 16
 
 
 def division(divisor: int, shift: int) -> tuple[float, int] | None:
@@ -12,4 +11,4 @@ def division(divisor: int, shift: int) -> tuple[float, int] | None:
     precision, and the product's new shift. None: too large a shift.
     """
     bits = (divisor - 1).bit_length()
-    return (2**bits / divisor, shift + bits) if shift + bits <= MAX_NODE_SHIFT else None
+    return (2**bits / divisor, shift + bits) if shift + bits <= LARGEST_SHIFT else None

@@ -6,40 +6,43 @@ from dataclasses import replace
 
 from securemodel_share.ir.builder import Rewriter
 from securemodel_share.ir.graph import Graph, Node
+from securemodel_share.ir.ops import Divide, Product, Reshape, Transpose
 
-from .products import PRODUCTS, division
+from .products import division
 
 
 def sink_divisions(graph: Graph) -> Graph:
-    """A division before a product goes into the product's weights and truncation: (x / p) * w = (x
-    * w) / p. It saves a truncation.
+    """A division before a product goes into the product's weights and truncation: (x / p) * w =
+    (x * w) / p. It saves a truncation.
     """
-    sunk: dict[int, int] = {}
+    dropped: set[int] = set()
+    divided: dict[int, tuple[float, int]] = {}
     for at, node in enumerate(graph.nodes):
-        if node.op != "divide":
+        product = _product(graph, at)
+        if not isinstance(node.op, Divide) or product is None:
             continue
-        reader = graph.only_reader(at)
-        while reader is not None and graph.nodes[reader].op in ("reshape", "transpose"):
-            reader = graph.only_reader(reader)
-        if reader is None or graph.nodes[reader].op not in PRODUCTS:
-            continue
-        if (
-            division(node.attributes["divisor"], graph.nodes[reader].attributes["shift"])
-            is not None
-        ):
-            sunk[reader] = at
+        op = graph.nodes[product].op
+        found = division(node.op.divisor, op.shift) if isinstance(op, Product) else None
+        if found is not None:
+            dropped.add(at)
+            divided[product] = found
 
     def rewrite(out: Rewriter, at: int, node: Node) -> int | None:
-        if at in sunk.values():
-            return out.moved[node.inputs[0]]
-        if at not in sunk:
+        x = node.inputs[:1]
+        if at in dropped:
+            return out.moved[x[0]]
+        if at not in divided or not isinstance(node.op, Product):
             return None
-        found = division(graph.nodes[sunk[at]].attributes["divisor"], node.attributes["shift"])
-        assert found is not None  # noqa: S101 - asked above
-        factor, shift = found
+        factor, shift = divided[at]
         kernel = out.append_weight(graph.weights[node.inputs[1]] * factor, node.layer)
-        return out.append(
-            replace(node, inputs=(out.moved[node.inputs[0]], kernel)).having(shift=shift)
-        )
+        return out.put(replace(node.op, shift=shift), node, out.moved[x[0]], kernel)
 
     return Rewriter(graph, rewrite).run()
+
+
+def _product(graph: Graph, at: int) -> int | None:
+    """What reads this node alone, behind reshapes and transpositions."""
+    reader = graph.only_reader(at)
+    while reader is not None and isinstance(graph.nodes[reader].op, (Reshape, Transpose)):
+        reader = graph.only_reader(reader)
+    return reader

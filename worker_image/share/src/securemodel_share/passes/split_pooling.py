@@ -6,24 +6,18 @@ import math
 
 from securemodel_share.ir.builder import Rewriter
 from securemodel_share.ir.graph import Graph, Node
+from securemodel_share.ir.ops import AveragePool, Divide, SumPool
 
 
 def split_pooling(graph: Graph) -> Graph:
     """Every other average pooling: a sum, then a division."""
 
     def rewrite(out: Rewriter, _at: int, node: Node) -> int | None:
-        if node.op != "avg_pool":
+        if not isinstance(node.op, AveragePool):
             return None
-        window = node.attributes["window"]
-        attributes = {"window": window, "dilation": [1, 1], "stride": node.attributes["stride"]}
-        sums = out.append(
-            Node("sum_pool", node.shape, (out.moved[node.inputs[0]],), attributes, node.layer)
-        )
-        pixels = math.prod(window)
-        return (
-            sums
-            if pixels == 1
-            else out.append(Node("divide", node.shape, (sums,), {"divisor": pixels}, node.layer))
-        )
+        sums = SumPool(window=node.op.window, stride=node.op.stride)
+        summed = out.put(sums, node, out.moved[node.inputs[0]])
+        pixels = math.prod(node.op.window)
+        return summed if pixels == 1 else out.put(Divide(pixels), node, summed)
 
     return Rewriter(graph, rewrite).run()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from securemodel_share.ir.graph import Graph, Node
+from securemodel_share.ir import ops
+from securemodel_share.ir.graph import Graph
 
 from .compat import tf, tfe
 
@@ -93,41 +94,34 @@ class Recorder(Protocol):  # type: ignore[misc]
         finally:
             tfe.set_protocol(before)
 
-    def _emit(
-        self,
-        op: str,
-        shape: Sequence[int],
-        inputs: Sequence[int] = (),
-        view: Perm | None = None,
-        **attributes: Any,
-    ) -> Secret:
-        at = self.graph.append(
-            Node(op, tuple(int(d) for d in shape), tuple(inputs), attributes, self.layer)
-        )
-        return Secret(self, at, tuple(range(len(shape))) if view is None else view)
+    def _emit(self, op: ops.Op, inputs: Sequence[int] = (), view: Perm | None = None) -> Secret:
+        at = self.graph.append(op, tuple(inputs), self.layer)
+        axes = range(len(self.graph.nodes[at].shape))
+        return Secret(self, at, tuple(axes) if view is None else view)
+
+    def _weight(self, value: np.ndarray) -> int:
+        return self.graph.append_weight(value, self.layer)
 
     def _ordered(self, x: Secret, perm: Perm) -> Secret:
         """x stored so that its logical axis i is physical axis perm[i]."""
         if x.perm == perm:
             return x
         moves = tuple(x.perm[perm.index(axis)] for axis in range(len(perm)))
-        shape = tuple(x.node_shape[m] for m in moves)
-        return Secret(
-            self,
-            self.graph.append(Node("transpose", shape, (x.at,), {"perm": list(moves)}, self.layer)),
-            perm,
-        )
+        return self._emit(ops.Transpose(moves), [x.at], perm)
+
+    def _plain(self, x: Secret) -> Secret:
+        """x stored in the order of its logical axes."""
+        return self._ordered(x, tuple(range(len(x.perm))))
 
     def define_private_input(self, shape: Sequence[int]) -> Secret:
         """The client's input; `shape` is that of one row."""
-        return self._emit("input", shape)
+        return self._emit(ops.Input(tuple(shape)))
 
     def define_private_variable(self, value: Any, *_args: Any, **_kwargs: Any) -> Weight:
         return Weight(np.asarray(value, dtype=np.float64))
 
     def output(self, x: Secret) -> None:
-        x = self._ordered(x, tuple(range(len(x.perm))))
-        self._emit("output", x.node_shape, [x.at])
+        self._emit(ops.Output(), [self._plain(x).at])
 
     def transpose(self, x: Secret, perm: Sequence[int]) -> Secret:
         if perm[0] != 0:
@@ -135,60 +129,34 @@ class Recorder(Protocol):  # type: ignore[misc]
         return Secret(self, x.at, tuple(x.perm[p - 1] for p in perm[1:]))
 
     def reshape(self, x: Secret, shape: Sequence[int]) -> Secret:
-        x = self._ordered(x, tuple(range(len(x.perm))))
+        x = self._plain(x)
         row = [int(d) for d in shape[1:]]
         if -1 in row:
             row[row.index(-1)] = math.prod(x.node_shape) // -math.prod(row)
-        return self._emit("reshape", row, [x.at])
+        return self._emit(ops.Reshape(tuple(row)), [x.at])
 
     def conv2d(self, x: Secret, w: Weight, strides: Any, padding: str) -> Secret:
-        if padding.upper() != "VALID":
-            raise ValueError("only valid padding is recorded")
+        _check_valid(padding)
         x = self._ordered(x, CHW)
-        (height, width, _), (kh, kw, _, filters) = x.node_shape, w.value.shape
-        stride = [strides, strides] if isinstance(strides, int) else [int(s) for s in strides]
-        shape = ((height - kh) // stride[0] + 1, (width - kw) // stride[1] + 1, filters)
-        return self._emit(
-            "conv2d",
-            shape,
-            [x.at, self.graph.append_weight(w.value, self.layer)],
-            CHW,
-            stride=stride,
-            shift=0,
-        )
+        stride = (strides, strides) if isinstance(strides, int) else _pair(strides)
+        return self._emit(ops.Conv2D(stride=stride), [x.at, self._weight(w.value)], CHW)
 
     def avgpool2d(
         self, x: Secret, pool_size: Sequence[int], strides: Sequence[int], padding: str
     ) -> Secret:
-        return self._pool("avg_pool", x, pool_size, strides, padding)
+        _check_valid(padding)
+        pool = ops.AveragePool(window=_pair(pool_size), stride=_pair(strides))
+        return self._emit(pool, [self._ordered(x, CHW).at], CHW)
 
     def maxpool2d(
         self, x: Secret, pool_size: Sequence[int], strides: Sequence[int], padding: str
     ) -> Secret:
-        return self._pool("max_pool", x, pool_size, strides, padding)
-
-    def _pool(
-        self, op: str, x: Secret, pool_size: Sequence[int], strides: Sequence[int], padding: str
-    ) -> Secret:
-        if padding.upper() != "VALID":
-            raise ValueError("only valid padding is recorded")
-        x = self._ordered(x, CHW)
-        height, width, channels = x.node_shape
-        window, stride = [int(p) for p in pool_size], [int(s) for s in strides]
-        shape = (
-            (height - window[0]) // stride[0] + 1,
-            (width - window[1]) // stride[1] + 1,
-            channels,
-        )
-        return self._emit(op, shape, [x.at], CHW, window=window, stride=stride)
+        _check_valid(padding)
+        pool = ops.MaxPool(window=_pair(pool_size), stride=_pair(strides))
+        return self._emit(pool, [self._ordered(x, CHW).at], CHW)
 
     def matmul(self, x: Secret, w: Weight) -> Secret:
-        return self._emit(
-            "matmul",
-            [w.value.shape[1]],
-            [x.at, self.graph.append_weight(w.value, self.layer)],
-            shift=0,
-        )
+        return self._emit(ops.MatMul(), [x.at, self._weight(w.value)])
 
     def add(self, x: Secret, bias: Weight) -> Secret:
         """Adds a bias a channel: (C, 1, 1) to an image, (N,) to a vector."""
@@ -198,9 +166,17 @@ class Recorder(Protocol):  # type: ignore[misc]
                 f"a bias of shape {bias.value.shape} does not belong to a tensor of shape "
                 f"{x.node_shape}"
             )
-        return self._emit(
-            "add", x.node_shape, [x.at, self.graph.append_weight(channels, self.layer)], x.perm
-        )
+        return self._emit(ops.Add(), [x.at, self._weight(channels)], x.perm)
 
     def relu(self, x: Secret) -> Secret:
-        return self._emit("relu", x.node_shape, [x.at], x.perm)
+        return self._emit(ops.Relu(), [x.at], x.perm)
+
+
+def _check_valid(padding: str) -> None:
+    if padding.upper() != "VALID":
+        raise ValueError("only valid padding is recorded")
+
+
+def _pair(values: Sequence[int]) -> tuple[int, int]:
+    height, width = (int(v) for v in values)
+    return height, width
