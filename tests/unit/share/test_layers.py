@@ -457,6 +457,13 @@ def settings(kind: type[LayerType]) -> str:
     return "; ".join(f"{', '.join(keys)}: {says}" for says, keys in values.items())
 
 
+def ignored() -> dict[str, str]:
+    """All keys that may say anything, with the reason."""
+    return COMMON_IGNORED | {
+        key: why for _, kind in sorted(TYPES.items()) for key, why in kind.ignored.items()
+    }
+
+
 def table() -> str:
     """What docs/layers.md says about layers."""
     lines = ["| layer | what it is | what its configuration may say |", "|---|---|---|"]
@@ -465,14 +472,16 @@ def table() -> str:
     every = "; ".join(f"`{key}`: {setting.says}" for key, setting in COMMON.items())
     lines += [f"| every layer | | {every} |", ""]
 
-    lines += ["| key | of | may say anything, because |", "|---|---|---|"]
-    reasons: dict[tuple[str, str], list[str]] = {}
-    for name, kind in sorted(TYPES.items()):
-        for key, why in kind.ignored.items():
-            reasons.setdefault((key, why), []).append(f"`{name}`")
-    lines += [f"| `{key}` | every layer | {why} |" for key, why in COMMON_IGNORED.items()]
+    lines += ["| keys | of | may say anything, because |", "|---|---|---|"]
+    of = {key: [name for name in sorted(TYPES) if key in TYPES[name].ignored] for key in ignored()}
+    rows: dict[tuple[str, str], list[str]] = {}
+    for key, why in ignored().items():
+        rows.setdefault((", ".join(f"`{n}`" for n in of[key]) or "every layer", why), []).append(
+            key
+        )
     lines += [
-        f"| `{key}` | {', '.join(names)} | {why} |" for (key, why), names in sorted(reasons.items())
+        f"| {', '.join(f'`{key}`' for key in keys)} | {names} | {why} |"
+        for (names, why), keys in rows.items()
     ]
     return "\n".join(lines) + "\n"
 

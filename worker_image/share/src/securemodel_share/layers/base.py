@@ -34,22 +34,25 @@ COMMON_IGNORED = {
     "trainable": "a matter of training",
     "batch_input_shape": "of the first layer it is the model's input; Keras reads no other",
 }
-# of a layer with weights
-TRAINING = {
-    f"{weight}_{what}": why
-    for weight in ("kernel", "bias")
-    for what, why in (
-        ("initializer", "where training began"),
-        ("regularizer", "a term of the loss in training"),
-        ("constraint", "applied by training, the weights already meet it"),
-    )
-} | {"activity_regularizer": "a term of the loss in training"}
 ARGUMENTS: dict[str, Setting] = {
     "training": only(None, False, advice="call it without, which is inference"),
     "mask": only(None, advice="call it without a mask"),
 }
 # backends that store kernels as TensorFlow does; all others are refused
 BACKENDS = ("tensorflow", "jax", "torch", "numpy", "openvino", "cntk")
+
+
+def training(*weights: str) -> dict[str, str]:
+    """The keys about these weights that are a matter of training."""
+    return {
+        f"{weight}_{what}": why
+        for weight in weights
+        for what, why in (
+            ("initializer", "where training began"),
+            ("regularizer", "a term of the loss in training"),
+            ("constraint", "applied by training, the weights already meet it"),
+        )
+    }
 
 
 class LayerType:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .activations import ACTIVATION
-from .base import BACKENDS, TRAINING, LayerType
+from .base import BACKENDS, LayerType, training
 from .images import CHANNELS_LAST, VALID, channels_first, channels_last, image_shape
 from .settings import count, flag, only, pair
 
 if TYPE_CHECKING:
     from .base import Shape
 
+TRAINING = training("kernel", "bias") | {"activity_regularizer": "a term of the loss in training"}
 NOT_QUANTISED = only(None, advice="save the model before it is quantised")
 
 
