@@ -383,6 +383,8 @@ IGNORED: dict[str, list[Change]] = {
     "more precise floats": [says(DENSE, dtype="float64")],
     "a policy as an object": [says(DENSE, dtype=policy("DTypePolicy", name="float32"))],
     "a policy of Keras 2": [says(CONV, dtype=policy("Policy", name="mixed_float16"))],
+    "a policy of TensorFlow 2.1": [says(CONV, dtype=policy("PolicyV1", name="float32"))],
+    "how TensorFlow runs it": [says(DENSE, dynamic=True)],
     "a shape of a layer inside": [says(DENSE, batch_input_shape=[None, 99])],
     "a fixed batch": [says(INPUT, batch_input_shape=[1, 6, 6, 1])],
     "a shape that agrees": [model_says(build_input_shape=[None, 6, 6, 1])],

@@ -78,11 +78,10 @@ class Op:
         """The result, over real numbers or ring elements."""
         raise NotImplementedError
 
-    def bounds(self, within: Within, *operands: Interval) -> Interval:
+    def bounds(self, _within: Within, /, *operands: Interval) -> Interval:
         """The smallest and the largest result, from those of the operands. As it is here for what
         grows with each operand.
         """
-        del within
         lows, highs = zip(*operands, strict=True)
         return self.evaluate(*lows), self.evaluate(*highs)
 
@@ -118,8 +117,7 @@ class Input(Op):
     def shape(self) -> Shape:
         return self.row
 
-    def bounds(self, within: Within, *_: Interval) -> Interval:
-        del within
+    def bounds(self, _within: Within, /, *_: Interval) -> Interval:
         bound = np.full((1, *self.row), float(self.bound))
         return -bound, bound
 
@@ -153,8 +151,7 @@ class Product(Op):
     def keys(self) -> dict[str, Any]:
         return {k: v for k, v in super().keys().items() if k != "shift"}
 
-    def bounds(self, within: Within, *operands: Interval) -> Interval:
-        del within
+    def bounds(self, _within: Within, /, *operands: Interval) -> Interval:
         (low, high), (w, _) = operands
         up, down = np.maximum(w, 0), np.minimum(w, 0)
         lows = self.evaluate(low, up) + self.evaluate(high, down)
@@ -278,7 +275,7 @@ class MaxPool(Op):
     def evaluate(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(windows(x, self.window, self.stride).max(axis=(-2, -1)))
 
-    def bounds(self, within: Within, *operands: Interval) -> Interval:
+    def bounds(self, within: Within, /, *operands: Interval) -> Interval:
         """Any two values of a window may meet: the largest of some of them with another one."""
         low, high = (windows(bound, self.window, self.stride) for bound in operands[0])
         most, least = high.max(axis=(-2, -1)), low.min(axis=(-2, -1))
@@ -355,7 +352,7 @@ class Truncation(Op):
     def evaluate(self, truncated: np.ndarray) -> np.ndarray:
         return truncated
 
-    def bounds(self, within: Within, *operands: Interval) -> Interval:
+    def bounds(self, within: Within, /, *operands: Interval) -> Interval:
         (low, high), unit = operands[0], 2.0**self.shift
         within((low, high), TRUNCATION_RANGE, "a product")
         return np.floor(low / unit), np.floor(high / unit) + 1
@@ -377,7 +374,7 @@ class TruncateRelu(Truncation):
     def evaluate(self, truncated: np.ndarray) -> np.ndarray:
         return np.asarray(np.maximum(truncated, 0))
 
-    def bounds(self, within: Within, *operands: Interval) -> Interval:
+    def bounds(self, within: Within, /, *operands: Interval) -> Interval:
         return Relu().bounds(within, super().bounds(within, *operands))
 
 
@@ -401,7 +398,7 @@ class Relu(Op):
     def evaluate(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(np.maximum(x, 0))
 
-    def bounds(self, within: Within, *operands: Interval) -> Interval:
+    def bounds(self, within: Within, /, *operands: Interval) -> Interval:
         within(operands[0], COMPARISON_WINDOW, "the input of a ReLU")
         return super().bounds(within, *operands)
 

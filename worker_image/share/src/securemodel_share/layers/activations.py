@@ -36,8 +36,7 @@ class Activation(LayerType):
 
     settings: ClassVar = {"activation": ACTIVATION}
 
-    def lower(self, tfe: Any, x: Any) -> Any:
-        del tfe
+    def lower(self, _tfe: Any, x: Any, /) -> Any:
         return x
 
 
@@ -50,5 +49,5 @@ class ReLU(LayerType):
         "threshold": only(0, None, advice=PLAIN),
     }
 
-    def lower(self, tfe: Any, x: Any) -> Any:
+    def lower(self, tfe: Any, x: Any, /) -> Any:
         return tfe.relu(x)

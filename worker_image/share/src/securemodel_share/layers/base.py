@@ -32,6 +32,7 @@ COMMON: dict[str, Setting] = {"dtype": DTYPE}
 COMMON_IGNORED = {
     "name": "what messages call the layer",
     "trainable": "a matter of training",
+    "dynamic": "how TensorFlow runs it",
     "batch_input_shape": "of the first layer it is the model's input; Keras reads no other",
 }
 ARGUMENTS: dict[str, Setting] = {
@@ -78,7 +79,7 @@ class LayerType:
         """The weights that the layer has, with their shapes."""
         return {}
 
-    def lower(self, tfe: Any, x: Any) -> Any:
+    def lower(self, tfe: Any, x: Any, /) -> Any:
         """The layer, without its activation, of a private tensor (B, ...row), through `tfe.*`.
 
         Raises:

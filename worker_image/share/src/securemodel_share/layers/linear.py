@@ -38,7 +38,7 @@ class Conv2D(LayerType):
         kernel = (*self["kernel_size"], None, self["filters"])
         return {"kernel": kernel} | ({"bias": (self["filters"],)} if self["use_bias"] else {})
 
-    def lower(self, tfe: Any, x: Any) -> Any:
+    def lower(self, tfe: Any, x: Any, /) -> Any:
         kernel = self.layer.weights["kernel"]
         height, width, channels = image_shape(x)
         if channels != kernel.shape[2] or height < kernel.shape[0] or width < kernel.shape[1]:
@@ -65,7 +65,7 @@ class Dense(LayerType):
         kernel = (None, self["units"])
         return {"kernel": kernel} | ({"bias": (self["units"],)} if self["use_bias"] else {})
 
-    def lower(self, tfe: Any, x: Any) -> Any:
+    def lower(self, tfe: Any, x: Any, /) -> Any:
         kernel = self.layer.weights["kernel"]
         if len(x.shape) != 2 or int(x.shape[1]) != kernel.shape[0]:  # noqa: PLR2004 - batch, values
             raise ValueError(f"its kernel is {kernel.shape}, put a Flatten before it")

@@ -21,7 +21,7 @@ class AveragePooling2D(LayerType):
 
     settings: ClassVar = WINDOWS
 
-    def lower(self, tfe: Any, x: Any) -> Any:
+    def lower(self, tfe: Any, x: Any, /) -> Any:
         window, strides = _windows(self, x)
         return channels_last(tfe, tfe.avgpool2d(channels_first(tfe, x), window, strides, "VALID"))
 
@@ -31,7 +31,7 @@ class MaxPooling2D(LayerType):
 
     settings: ClassVar = WINDOWS
 
-    def lower(self, tfe: Any, x: Any) -> Any:
+    def lower(self, tfe: Any, x: Any, /) -> Any:
         window, strides = _windows(self, x)
         return channels_last(tfe, tfe.maxpool2d(channels_first(tfe, x), window, strides, "VALID"))
 

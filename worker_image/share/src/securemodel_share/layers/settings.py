@@ -113,7 +113,7 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 FLOATS = ("float32", "float64", "float16", "mixed_float16", "mixed_bfloat16")
-POLICIES = ("DTypePolicy", "FloatDTypePolicy", "Policy")
+POLICIES = ("DTypePolicy", "FloatDTypePolicy", "Policy", "PolicyV1")
 
 
 def _policy(value: Any) -> Any:

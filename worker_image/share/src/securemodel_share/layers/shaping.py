@@ -19,8 +19,7 @@ class InputLayer(LayerType):
     }
     ignored: ClassVar = {"batch_shape": "read as the model's input shape"}
 
-    def lower(self, tfe: Any, x: Any) -> Any:
-        del tfe
+    def lower(self, _tfe: Any, x: Any, /) -> Any:
         return x
 
 
@@ -33,8 +32,7 @@ class Dropout(LayerType):
         "seed": "training alone drops values",
     }
 
-    def lower(self, tfe: Any, x: Any) -> Any:
-        del tfe
+    def lower(self, _tfe: Any, x: Any, /) -> Any:
         return x
 
 
@@ -43,5 +41,5 @@ class Flatten(LayerType):
 
     settings: ClassVar = {"data_format": CHANNELS_LAST}
 
-    def lower(self, tfe: Any, x: Any) -> Any:
+    def lower(self, tfe: Any, x: Any, /) -> Any:
         return tfe.reshape(x, [int(x.shape[0]), -1])
