@@ -26,6 +26,7 @@ from securemodel_share.layers import LAYERS as TYPES
 from securemodel_share.layers import LayerType
 from securemodel_share.layers.base import COMMON, COMMON_IGNORED
 from securemodel_share.lowering import check, findings
+from securemodel_share.model import Layer
 from securemodel_share.readers import read_model
 
 if TYPE_CHECKING:
@@ -180,6 +181,16 @@ DENSE_4, CONV_0 = "layer 'dense_4' (Dense)", "layer 'conv2d_0' (Conv2D)"
 REFUSED: dict[str, tuple[list[Change], str, tuple[str, ...]]] = {
     "an int8 policy": ([says(DENSE, dtype=INT8)], UNSUPPORTED, (DENSE_4, "int8", "float32")),
     "a float8 policy": ([says(CONV, dtype=FLOAT8)], UNSUPPORTED, (CONV_0, "float8")),
+    "a policy of no form": (
+        [says(DENSE, dtype={"class_name": "Policy", "config": "float32"})],
+        UNSUPPORTED,
+        (DENSE_4, "dtype policy"),
+    ),
+    "a shape of no numbers": (
+        [says(INPUT, batch_input_shape=[None, True])],
+        INVALID,
+        ("is not fixed",),
+    ),
     "a map of policies": (
         [says(DENSE, dtype=policy("DTypePolicyMap", default_policy="float32"))],
         UNSUPPORTED,
@@ -500,3 +511,11 @@ def test_the_docs_say_what_layers_declare(renew_golden: bool) -> None:
         DOCS.write_text(before + BEGIN + table() + END + after)
         said = table()
     assert said == table()
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_no_setting_understands_everything(kind: str) -> None:
+    for key in {**COMMON, **TYPES[kind].settings}:
+        layer = Layer(kind=kind, name="some", config={key: "nonsense"})
+        said = [finding.message for finding in TYPES[kind](layer).findings("tensorflow")]
+        assert any(key in message and "'nonsense'" in message for message in said), key

@@ -45,7 +45,12 @@ def parser() -> argparse.ArgumentParser:
             prog, max_help_position=32, width=100
         ),
     )
-    artifact = p.add_argument_group("model")
+    _artifact_options(p.add_argument_group("model"))
+    _share_options(p.add_argument_group("shares"))
+    return p
+
+
+def _artifact_options(artifact: argparse._ArgumentGroup) -> None:
     _option(artifact, "model", "URI", "path or https:// address of the .h5 file", required=True)
     _option(artifact, "sha256", "HEX", "SHA-256 that the file must have", required=True)
     _option(
@@ -67,7 +72,9 @@ def parser() -> argparse.ArgumentParser:
     artifact.add_argument(
         "--allow-loopback", action="store_true", help="let https:// lead to this machine; for tests"
     )
-    shares = p.add_argument_group("shares")
+
+
+def _share_options(shares: argparse._ArgumentGroup) -> None:
     _option(shares, "cluster", "FILE", "cluster config: JSON, player name to host:port")
     _option(shares, "tls", "DIR", "ca.crt, tls.crt and tls.key, of role share")
     _option(
@@ -84,7 +91,6 @@ def parser() -> argparse.ArgumentParser:
         "write program.json and the share files here instead of delivering them",
     )
     _option(shares, "termination-message", "FILE", "write the result here, as JSON")
-    return p
 
 
 def _option(
@@ -128,20 +134,23 @@ def options(args: argparse.Namespace) -> Options:
     destination = (
         Path(args.out) if args.out else (load_cluster(Path(args.cluster)), Identity(Path(args.tls)))
     )
-    source = Source(
-        ca_bundle=Path(args.ca_bundle) if args.ca_bundle else None,
-        authorization=read_authorization(Path(args.credentials_dir))
-        if args.credentials_dir
-        else None,
-        allow_loopback=args.allow_loopback,
-    )
     return Options(
         model=args.model,
         sha256=args.sha256,
-        source=source,
+        source=_source(args),
         input_bound=bound,
         protocol=args.protocol,
         destination=destination,
+    )
+
+
+def _source(args: argparse.Namespace) -> Source:
+    """How the artifact may be reached. Raises ShareError if the credentials are not usable."""
+    folder = args.credentials_dir
+    return Source(
+        ca_bundle=Path(args.ca_bundle) if args.ca_bundle else None,
+        authorization=read_authorization(Path(folder)) if folder else None,
+        allow_loopback=args.allow_loopback,
     )
 
 

@@ -118,8 +118,9 @@ POLICIES = ("DTypePolicy", "FloatDTypePolicy", "Policy", "PolicyV1")
 
 def _policy(value: Any) -> Any:
     """The name of a dtype policy: Keras writes it as such, or as an object."""
-    if isinstance(value, dict) and value.get("class_name") in POLICIES:
-        return value.get("config", {}).get("name")
+    config = value.get("config") if isinstance(value, dict) else None
+    if isinstance(config, dict) and value.get("class_name") in POLICIES:
+        return config.get("name")
     return value
 
 

@@ -196,7 +196,7 @@ def _input_shape(entries: list[dict[str, Any]], inner: dict[str, Any]) -> tuple[
     if (
         not isinstance(shape, list)
         or len(shape) < 2  # noqa: PLR2004 - a batch and an axis
-        or any(not isinstance(d, int) or d < 1 for d in shape[1:])
+        or any(type(d) is not int or d < 1 for d in shape[1:])
     ):
         raise invalid(
             f"the input shape {shape} is not fixed: give the model an Input of fixed size"
