@@ -120,7 +120,7 @@ build: python ## the player's binary and the Python environment
 python:
 	@bash $(CLUSTER)/python.sh
 
-golden: python ## renew the golden files of the planner and the compiler, the chart's copy of the CRD, and the vectors of a changed program; look at the difference before you commit
+golden: python ## renew the golden files of the operator and the compiler, the table of layers, the chart's copy of the CRD, and the vectors of a changed program; look at the difference before you commit
 	cp crds/securemodels.securemodel.dev.yaml charts/securemodel/crds/
 	$(PY)/pytest -q tests/unit tests/contract --renew-golden
 
