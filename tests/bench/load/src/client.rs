@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 use serde::Deserialize;
 
+use crate::error::Error;
 use crate::http::{self, Response};
 use crate::sharing;
 use crate::tls::{self, Stream};
@@ -26,39 +27,6 @@ pub struct Args {
     model: String,
     #[arg(long, default_value = "default")]
     namespace: String,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("{code}: {message}")]
-    Refused { code: String, message: String },
-    #[error("wrong result: {0}")]
-    Wrong(String),
-    #[error("{0}")]
-    Answer(String),
-    #[error("TLS: {0}")]
-    Tls(String),
-    #[error("connection: {0}")]
-    Io(#[from] std::io::Error),
-}
-
-impl From<rustls::Error> for Error {
-    fn from(e: rustls::Error) -> Error {
-        Error::Tls(e.to_string())
-    }
-}
-
-impl Error {
-    /// For counting: the player's code, or what kind of failure it was here.
-    pub fn code(&self) -> &str {
-        match self {
-            Error::Refused { code, .. } => code,
-            Error::Wrong(_) => "wrong_result",
-            Error::Answer(_) => "bad_answer",
-            Error::Tls(_) => "tls",
-            Error::Io(_) => "connection",
-        }
-    }
 }
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use crate::client::Error;
+use crate::error::Error;
 use crate::tls::Stream;
 
 pub const JSON_LENGTH: &str = "Inference-Header-Content-Length";

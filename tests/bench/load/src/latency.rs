@@ -3,7 +3,8 @@
 
 use std::time::Instant;
 
-use crate::client::{self, Error, Players};
+use crate::client::{self, Players};
+use crate::error::Error;
 use crate::samples::{self, Samples};
 use crate::times::{cpu_ms, quantile};
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use crate::client::{self, Error, Players};
+use crate::client::{self, Players};
+use crate::error::Error;
 use crate::samples::{self, Samples};
 use crate::times::{cpu_ms, quantile};
 

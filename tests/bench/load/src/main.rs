@@ -3,6 +3,7 @@
 //! done.
 
 mod client;
+mod error;
 mod http;
 mod latency;
 mod load;
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().what {
         What::Latency(args) => latency::run(&args).map(|line| println!("{line}")),
         What::Load(args) => load::run(&args).map(|line| println!("{line}")),
-        What::Relay(args) => relay::run(&args).map_err(client::Error::from),
+        What::Relay(args) => relay::run(&args).map_err(error::Error::from),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::client::Error;
+use crate::error::Error;
 
 /// Files of little-endian float64, rows one after the other.
 #[derive(clap::Args, Clone)]

@@ -1,6 +1,6 @@
 //! Fixed point and additive shares: the client's half of docs/protocol.md, input and output.
 
-use crate::client::Error;
+use crate::error::Error;
 
 const SCALE: f64 = 65536.0;
 

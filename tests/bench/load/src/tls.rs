@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use crate::client::Error;
+use crate::error::Error;
 
 /// Longer than any player lets a client wait.
 const PATIENCE: Duration = Duration::from_secs(30);
