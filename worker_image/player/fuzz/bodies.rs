@@ -22,8 +22,8 @@ use securemodel_player::batch::request::{Inference, MaskedShare};
 use securemodel_player::batch::requests::{Next, Requests};
 use securemodel_player::model::Loaded;
 use securemodel_player::serve::inference;
+use securemodel_player::serve::predict::{json_length, JSON_LENGTH};
 use securemodel_player::serve::reply::declared;
-use securemodel_player::serve::router::{json_length, JSON_LENGTH};
 
 const ALICE: &[u8] = include_bytes!("../../../tests/contract/vectors/alice.safetensors");
 const MAX_ROWS: usize = 8;

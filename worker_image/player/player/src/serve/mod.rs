@@ -6,5 +6,6 @@ pub mod error;
 pub mod health;
 pub mod inference;
 pub mod listener;
+pub mod predict;
 pub mod reply;
 pub mod router;

@@ -8,6 +8,7 @@ use serde_json::{json, Value};
 
 use super::error::row;
 use crate::batch::refusal::{Code, Refusal};
+use crate::player::Player;
 
 pub type Reply = Response<Full<Bytes>>;
 
@@ -28,6 +29,15 @@ pub fn error(refusal: &Refusal) -> Reply {
         reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     reply
+}
+
+pub fn not_ready(player: &Player) -> Refusal {
+    let message = if player.is_stopping() {
+        "this player is stopping".into()
+    } else {
+        player.describe(&player.mesh.readiness()).1
+    };
+    Refusal::new(Code::NotReady, format!("not ready: {message}"))
 }
 
 pub fn too_large(limit: usize) -> Refusal {
