@@ -72,7 +72,8 @@ pub fn frames(data: &[u8]) {
                 match decoder.next(&mut part, DATA) {
                     Ok(Some(frame)) => {
                         frames.push((frame.header, frame.payload.to_vec()));
-                        decoder.pool.give(frame.payload.into_buffer()); // the next frame finds it dirty
+                        // the next frame finds it dirty
+                        decoder.pool.give(frame.payload.into_buffer());
                     }
                     Ok(None) => break,
                     Err(error) => return (frames, Some(error)),

@@ -108,7 +108,12 @@ impl Client {
         let shape: Vec<usize> = [rows].iter().chain(row).copied().collect();
         let json = serde_json::json!({
             "id": id,
-            "inputs": [{"name": "input", "datatype": "UINT64", "shape": shape, "parameters": {"binary_data_size": shares[0].len()}}],
+            "inputs": [{
+                "name": "input",
+                "datatype": "UINT64",
+                "shape": shape,
+                "parameters": {"binary_data_size": shares[0].len()},
+            }],
             "outputs": [{"name": "output", "parameters": {"binary_data": true}}],
         })
         .to_string();

@@ -24,7 +24,13 @@ pub fn send(
     body: &[&[u8]],
 ) -> Result<(), Error> {
     let length: usize = body.iter().map(|part| part.len()).sum();
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: player\r\nContent-Length: {length}\r\n{JSON_LENGTH}: {json}\r\n\r\n");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\n\
+         Host: player\r\n\
+         Content-Length: {length}\r\n\
+         {JSON_LENGTH}: {json}\r\n\
+         \r\n"
+    );
     // all of it into TLS first, so that it leaves in full records
     stream.conn.writer().write_all(head.as_bytes())?;
     for part in body {

@@ -134,7 +134,8 @@ impl Agreement {
                     serde_json::from_slice(payload).map_err(|e| format!("HELLO: {e}"))?;
                 if (hello.version, hello.role) != (WIRE_VERSION, peer) {
                     return Err(format!(
-                        "it speaks version {} as {}, expected version {WIRE_VERSION} as {peer}; run players of one release",
+                        "it speaks version {} as {}, expected version {WIRE_VERSION} as {peer}; \
+                         run players of one release",
                         hello.version, hello.role
                     ));
                 }
@@ -392,7 +393,9 @@ mod tests {
         /// Links are cut and dialed, and messages arrive, in any order; then all is quiet and the
         /// three must agree.
         #[test]
-        fn the_trio_agrees_however_its_links_flap(steps in prop::collection::vec((0u8..8, any::<u8>()), 0..120)) {
+        fn the_trio_agrees_however_its_links_flap(
+            steps in prop::collection::vec((0u8..8, any::<u8>()), 0..120),
+        ) {
             let mut trio = Trio::new();
             for (what, which) in steps {
                 let wires = trio.wires.len();

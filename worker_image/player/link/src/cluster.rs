@@ -10,9 +10,15 @@ use securemodel_mpc::role::Role;
 pub enum ClusterError {
     #[error("cannot read {path}: {why}")]
     File { path: String, why: String },
-    #[error("the cluster config {path} must be a JSON object of three players, name to host:port: {why}")]
+    #[error(
+        "the cluster config {path} must be a JSON object of three players, \
+         name to host:port: {why}"
+    )]
     Form { path: String, why: String },
-    #[error("player {player:?} is not in the cluster config, which has {known}; --player takes one of these")]
+    #[error(
+        "player {player:?} is not in the cluster config, which has {known}; \
+         --player takes one of these"
+    )]
     UnknownPlayer { player: String, known: String },
 }
 

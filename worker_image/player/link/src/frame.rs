@@ -250,8 +250,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn frames_survive_any_cut(payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 1..10), cut in 1usize..50, hop in any::<u16>()) {
-            let header = Header { kind: Kind::Data, step: 3, hop, instruction: 70_000, batch: 1 << 40 };
+        fn frames_survive_any_cut(
+            payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 1..10),
+            cut in 1usize..50,
+            hop in any::<u16>(),
+        ) {
+            let (kind, step, instruction, batch) = (Kind::Data, 3, 70_000, 1 << 40);
+            let header = Header { kind, step, hop, instruction, batch };
             let bytes: Vec<u8> = payloads.iter().flat_map(|p| encoded(&header, p)).collect();
             let mut decoder = Decoder::default();
             let mut received = Vec::new();

@@ -297,7 +297,8 @@ impl<M: Offer> Mesh<M> {
         if state.agreement.up(i, link.secret.clone()) == Event::Ended {
             self.close(&mut state, &again);
         }
-        self.observer.epoch_ended(&again); // also what a peer said early, in an epoch that never began here
+        // what a peer said early, in an epoch that never began here, ends with it
+        self.observer.epoch_ended(&again);
         state.links[i] = Some(link.clone());
         let hello = state.offer.as_deref().map_or_else(
             || Hello::without_shares(self.role),

@@ -42,7 +42,8 @@ fn allocations_a_frame(size: usize) -> f64 {
                     ready.wait();
                 }
             }
-            let _ = bob.recv_within(Role::Alice, Duration::from_millis(50)); // what the socket has not taken yet
+            // what the socket has not taken yet
+            let _ = bob.recv_within(Role::Alice, Duration::from_millis(50));
         });
         say(&alice);
         take(&alice);

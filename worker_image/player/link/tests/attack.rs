@@ -32,8 +32,11 @@ const GENERATION: [u8; 16] = [3; 16];
 fn program() -> String {
     format!(
         concat!(
-            r#"{{"fraction_bits":16,"instructions":[{{"bound":1048576,"op":"input","shape":[{n}]}},{{"factor":{f},"in":[0],"op":"scale","shape":[{n}]}},"#,
-            r#"{{"in":[1],"op":"truncate_relu","shape":[{n}],"shift":16}},{{"in":[2],"op":"output","shape":[{n}]}}],"version":1}}"#
+            r#"{{"fraction_bits":16,"instructions":["#,
+            r#"{{"bound":1048576,"op":"input","shape":[{n}]}},"#,
+            r#"{{"factor":{f},"in":[0],"op":"scale","shape":[{n}]}},"#,
+            r#"{{"in":[1],"op":"truncate_relu","shape":[{n}],"shift":16}},"#,
+            r#"{{"in":[2],"op":"output","shape":[{n}]}}],"version":1}}"#
         ),
         n = N,
         f = FACTOR
@@ -181,8 +184,9 @@ fn opened(query: &[i64], keys: Keys, protocol: ProtocolName, noise: &mut Noise) 
 /// misses the victim's query. The masks cancel if they are the same.
 fn attack(numbers: [usize; 2], protocol: ProtocolName) -> [Vec<u64>; 2] {
     let mut noise = Noise(1);
+    // |v| < 16 in 16 fraction bits
     let [known, victim] =
-        [0, 1].map(|_| (0..N).map(|_| noise.next() as i64 >> 44).collect::<Vec<i64>>()); // |v| < 16 in 16 fraction bits
+        [0, 1].map(|_| (0..N).map(|_| noise.next() as i64 >> 44).collect::<Vec<i64>>());
     let [known_view, victim_view] = [(&known, 0), (&victim, 1)]
         .map(|(query, i)| opened(query, keys(numbers[i]), protocol, &mut noise));
     [(0, 1), (1, FACTOR)].map(|(at, factor)| {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{value_parser, Parser};
 
 use securemodel_link::cluster::ClusterError;
 use securemodel_link::tls::TlsError;
@@ -33,10 +33,12 @@ pub struct Args {
     #[arg(long, env = "SECUREMODEL_HEALTH", default_value = "0.0.0.0:8080")]
     pub health: SocketAddr,
     /// Most rows of one batch, and of one request
-    #[arg(long, env = "SECUREMODEL_MAX_ROWS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, env = "SECUREMODEL_MAX_ROWS", default_value_t = 256)]
+    #[arg(value_parser = value_parser!(u32).range(1..=65536))]
     pub max_rows: u32,
     /// How long a request may wait for others to share its batch, in milliseconds (alice)
-    #[arg(long, env = "SECUREMODEL_BATCH_DELAY_MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1000))]
+    #[arg(long, env = "SECUREMODEL_BATCH_DELAY_MS", default_value_t = 0)]
+    #[arg(value_parser = value_parser!(u64).range(0..=1000))]
     pub batch_delay_ms: u64,
     /// Log filter: error, warn, info, debug, or a tracing filter
     #[arg(long, env = "SECUREMODEL_LOG", default_value = "info")]
@@ -49,7 +51,8 @@ pub enum ConfigError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(
-        "player {player:?} is {position} in the cluster config, but its certificate was issued for {certificate}; mount the Secret of this player"
+        "player {player:?} is {position} in the cluster config, but its certificate was issued for \
+         {certificate}; mount the Secret of this player"
     )]
     WrongCertificate { player: String, position: Role, certificate: String },
     #[error(transparent)]

@@ -57,7 +57,14 @@ async fn serve(args: &Args) -> Result<(), ConfigError> {
         signal(SignalKind::terminate()).map_err(ConfigError::Signals)?,
         signal(SignalKind::interrupt()).map_err(ConfigError::Signals)?,
     );
-    info!(player = player.name, role = %player.role, model = player.model(), "listening on {}, health on {}", args.listen, args.health);
+    info!(
+        player = player.name,
+        role = %player.role,
+        model = player.model(),
+        "listening on {}, health on {}",
+        args.listen,
+        args.health
+    );
 
     let engine = player.engine();
     if player.role == Role::Bob {

@@ -15,7 +15,10 @@ pub struct Store {
 /// Why there are no shares to load, or new ones were refused.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("the volume {folder} cannot be used: {why}; it needs to be writable and have room for two share files")]
+    #[error(
+        "the volume {folder} cannot be used: {why}; \
+         it needs to be writable and have room for two share files"
+    )]
     Volume { folder: String, why: io::Error },
     #[error(transparent)]
     Shares(#[from] SharesError),

@@ -28,8 +28,16 @@ fn assert_error(response: Option<Response>, status: u16, code: &str, retryable: 
 
 /// A valid request with one thing changed.
 fn request(key: &str, value: Value) -> Value {
-    let mut input = json!({"name": "input", "datatype": "UINT64", "shape": [2, 3], "parameters": {"binary_data_size": 48}});
-    let mut whole = json!({"id": model::fresh_id(), "outputs": [{"name": "output", "parameters": {"binary_data": true}}]});
+    let mut input = json!({
+        "name": "input",
+        "datatype": "UINT64",
+        "shape": [2, 3],
+        "parameters": {"binary_data_size": 48},
+    });
+    let mut whole = json!({
+        "id": model::fresh_id(),
+        "outputs": [{"name": "output", "parameters": {"binary_data": true}}],
+    });
     let place = if input.get(key).is_some() { &mut input } else { &mut whole };
     place[key] = value;
     if whole.get("inputs").is_none() {

@@ -38,8 +38,8 @@ fn three_players_link_take_their_shares_and_answer() {
         (&status["counters"]["batches"], &status["counters"]["rows"]),
         (&2.into(), &10.into())
     );
-    // client → bob → alice (his masked share) → bob (announcement, her masked share, her opening) →
-    // alice (his opening) → client; and alice → carol (announcement) → bob (dealt) → client
+    // client → bob → alice (his masked share) → bob (announcement, her masked share, her opening)
+    // → alice (his opening) → client; and alice → carol (announcement) → bob (dealt) → client
     assert_eq!(
         (&trio.status(0).expect("status")["counters"]["hops"], &status["counters"]["hops"]),
         (&5.into(), &5.into())
@@ -211,11 +211,12 @@ fn a_player_with_anothers_certificate_says_so_and_ends() {
     let bobs = trio.path("bob");
     trio.start_with(2, &bobs);
     assert_eq!(trio.wait_exit(2, Duration::from_secs(5)).code(), Some(1));
-    assert!(
-        trio.log(2).contains(r#"player "carol" is carol in the cluster config, but its certificate was issued for bob of default/digits"#),
-        "{}",
-        trio.log(2)
+    let (log, says) = (
+        trio.log(2),
+        "player \"carol\" is carol in the cluster config, \
+         but its certificate was issued for bob of default/digits",
     );
+    assert!(log.contains(says), "{log}");
 }
 
 #[test]

@@ -63,24 +63,28 @@ fn announcements_that_cannot_be_are_refused_with_alices_name() {
     let trio = trio_without(Role::Alice);
     let alice = Peer::start(&trio, Role::Alice);
     let mut last = None;
-    let unknown = |number: u64| announcement(1, [entry(5, 1, number)].into_iter());
+    let list = |rows: usize, entries: &[Entry]| announcement(rows, entries.iter().copied());
+    let unknown = |number: u64| list(1, &[entry(5, 1, number)]);
+    let too_many = list(9, &[entry(5, 9, 0)]);
+    let no_sum = list(2, &[entry(5, 1, 0)]);
+    let cut_off = vec![1, 0, 0, 0, 9];
+    let twice = list(2, &[entry(5, 1, 3), entry(6, 1, 3)]);
+    let waits = waiting(&entry(5, 1, 0), &[0; 3]);
+    let does_not_wait = "an announcement of request 05050505050505050505050505050505, \
+                         1 rows under number 0, which does not wait";
+    let far = "request number 1125899906842624 where 0 is next";
+    let (bob, carol) = (Role::Bob, Role::Carol);
     // what alice says, to whom, and what that player makes of it
     for (to, kind, batch, payload, says) in [
-        (
-            Role::Bob,
-            Kind::Announce,
-            0,
-            unknown(0),
-            "an announcement of request 05050505050505050505050505050505, 1 rows under number 0, which does not wait",
-        ),
-        (Role::Bob, Kind::Announce, 7, unknown(0), "batch 7 announced, 0 is next"),
-        (Role::Bob, Kind::Announce, 0, announcement(9, [entry(5, 9, 0)].into_iter()), "an announcement of 9 rows; 1 to 8 are served"),
-        (Role::Bob, Kind::Announce, 0, announcement(2, [entry(5, 1, 0)].into_iter()), "an announcement of 2 rows"),
-        (Role::Bob, Kind::Announce, 0, vec![1, 0, 0, 0, 9], "an announcement of 5 bytes"),
-        (Role::Bob, Kind::Waiting, 0, waiting(&entry(5, 1, 0), &[0; 3]), "WAITING is bob's to alice"),
-        (Role::Carol, Kind::Data, 0, vec![0; 24], "data outside a batch"),
-        (Role::Carol, Kind::Announce, 0, unknown(1 << 50), "request number 1125899906842624 where 0 is next"),
-        (Role::Carol, Kind::Announce, 0, announcement(2, [entry(5, 1, 3), entry(6, 1, 3)].into_iter()), "request number 3 was announced before"),
+        (bob, Kind::Announce, 0, unknown(0), does_not_wait),
+        (bob, Kind::Announce, 7, unknown(0), "batch 7 announced, 0 is next"),
+        (bob, Kind::Announce, 0, too_many, "an announcement of 9 rows; 1 to 8 are served"),
+        (bob, Kind::Announce, 0, no_sum, "an announcement of 2 rows"),
+        (bob, Kind::Announce, 0, cut_off, "an announcement of 5 bytes"),
+        (bob, Kind::Waiting, 0, waits, "WAITING is bob's to alice"),
+        (carol, Kind::Data, 0, vec![0; 24], "data outside a batch"),
+        (carol, Kind::Announce, 0, unknown(1 << 50), far),
+        (carol, Kind::Announce, 0, twice, "request number 3 was announced before"),
     ] {
         let epoch = alice.epoch_after(last);
         last = Some(epoch.id);
@@ -278,7 +282,8 @@ fn whoever_waits_when_an_epoch_ends_hears_why() {
         }),
         ("the link to alice was lost", |_, epoch| {
             let _ = epoch.links.flush();
-            epoch.link(Role::Bob).expect("linked").close(); // this one alone: else carol leaves as well, and bob may find that first
+            // this one alone: else carol leaves as well, and bob may find that first
+            epoch.link(Role::Bob).expect("linked").close();
         }),
         ("the link to carol was lost", |trio, epoch| {
             let _ = epoch.links.flush();
@@ -353,7 +358,15 @@ fn frames_at_the_wrong_time_end_the_epoch_with_the_peers_name() {
 #[test]
 fn another_version_role_or_protocol_is_refused_with_the_peers_name() {
     let trio = Trio::serving(1);
-    let hello = |version: u32, role: &str, protocol: Value| json!({"version": version, "role": role, "protocol": protocol, "digest": null, "generation": null});
+    let hello = |version: u32, role: &str, protocol: Value| {
+        json!({
+            "version": version,
+            "role": role,
+            "protocol": protocol,
+            "digest": null,
+            "generation": null,
+        })
+    };
     for (hello, says) in [
         (hello(99, "bob", Value::Null), "it speaks version 99 as bob"),
         (

@@ -98,6 +98,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
     use proptest::prelude::*;
 
@@ -161,7 +163,8 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            4 => (0..6u64, prop_oneof![3 => 1..3usize, 1 => 1..=MAX_ROWS]).prop_map(|(client, rows)| Step::Push(client, rows)),
+            4 => (0..6u64, prop_oneof![3 => 1..3usize, 1 => 1..=MAX_ROWS])
+                .prop_map(|(client, rows)| Step::Push(client, rows)),
             1 => (0..100usize).prop_map(Step::Remove),
             2 => Just(Step::Take),
         ]
@@ -179,19 +182,22 @@ mod tests {
         /// Bounded rows, order within a client, and nobody starves: with n clients waiting when a
         /// request comes as its client's k-th, k·n batches are enough.
         #[test]
-        fn batches_are_bounded_in_order_and_starve_nobody(steps in prop::collection::vec(step(), 1..200)) {
+        fn batches_are_bounded_in_order_and_starve_nobody(
+            steps in prop::collection::vec(step(), 1..200),
+        ) {
             let now = Instant::now();
             let mut queue = Queue::default();
-            let mut waiting: std::collections::BTreeMap<usize, Waits> = std::collections::BTreeMap::new();
+            let mut waiting: BTreeMap<usize, Waits> = BTreeMap::new();
             for (n, step) in steps.into_iter().enumerate() {
                 match step {
                     Step::Push(client, rows) => {
                         queue.push(client, id(n), rows, now);
-                        let before = waiting.values().filter(|other| other.client == client).count();
-                        let clients: std::collections::BTreeSet<_> = waiting.values().map(|other| other.client).chain([client]).collect();
+                        let others = waiting.values().map(|other| other.client);
+                        let before = others.clone().filter(|other| *other == client).count();
+                        let clients = others.chain([client]).collect::<BTreeSet<_>>().len();
                         // later comers push nobody back, but they are there when the client's next
                         // turn is counted: six at most
-                        let within = if before == 0 { clients.len() } else { clients.len() + before * 6 };
+                        let within = clients + before * 6;
                         waiting.insert(n, Waits { client, rows, within });
                     }
                     Step::Remove(which) => {
@@ -203,10 +209,14 @@ mod tests {
                         prop_assert_eq!(batch.is_empty(), waiting.is_empty());
                         let mut rows = 0;
                         for served in batch {
-                            let request = waiting.remove(&served).expect("it waited, and is served once");
-                            rows += request.rows;
-                            let earlier = waiting.range(..served).any(|(_, other)| other.client == request.client);
-                            prop_assert!(!earlier, "{} overtook an earlier request of its client", served);
+                            let request = waiting.remove(&served);
+                            let Waits { client, rows: own, .. } =
+                                request.expect("it waited, and is served once");
+                            rows += own;
+                            prop_assert!(
+                                !waiting.range(..served).any(|(_, other)| other.client == client),
+                                "{} overtook an earlier request of its client", served
+                            );
                         }
                         prop_assert!(rows <= MAX_ROWS);
                         for (n, request) in &mut waiting {

@@ -130,7 +130,8 @@ impl Requests {
         let (now, bytes) = (Instant::now(), 8 * share.len());
         let mut state = locked(&self.state);
         if state.epoch.as_ref() != Some(epoch) {
-            let why = "the players linked anew while this request arrived; send it again with fresh shares";
+            let why = "the players linked anew while this request arrived; \
+                       send it again with fresh shares";
             return Err(Refusal::new(Code::EpochEnded, why));
         }
         state.pairing.tidy(now);
@@ -244,7 +245,10 @@ impl Requests {
         let sent = current.then(|| state.outbox.announced(entry)).flatten().ok_or_else(|| {
             let Entry { id, rows, number } = entry;
             let id = hex::encode(id);
-            format!("an announcement of request {id}, {rows} rows under number {number}, which does not wait")
+            format!(
+                "an announcement of request {id}, {rows} rows under number {number}, \
+                 which does not wait"
+            )
         })?;
         Ok((sent, state.remove(&entry.id)))
     }

@@ -29,7 +29,11 @@ pub fn answer(player: &Arc<Player>, request: &Request<Incoming>) -> Reply {
         }
         _ => json(
             StatusCode::NOT_FOUND,
-            &json!({"error": "there are /healthz, /readyz, /status and /metrics", "code": "not_found", "retryable": false}),
+            &json!({
+                "error": "there are /healthz, /readyz, /status and /metrics",
+                "code": "not_found",
+                "retryable": false,
+            }),
         ),
     }
 }

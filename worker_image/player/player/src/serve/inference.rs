@@ -104,8 +104,18 @@ pub fn encode(answer: &Answer, id: &RequestId, rows: usize, model: &str) -> (Vec
         "model_name": model,
         "model_version": answer.loaded.generation(),
         "id": hex::encode(id),
-        "outputs": [{"name": "output", "datatype": "UINT64", "shape": shape, "parameters": {"binary_data_size": data.len()}}],
-        "parameters": {"digest": answer.loaded.digest(), "epoch": hex::encode(answer.epoch), "batch": answer.batch, "hops": answer.hops},
+        "outputs": [{
+            "name": "output",
+            "datatype": "UINT64",
+            "shape": shape,
+            "parameters": {"binary_data_size": data.len()},
+        }],
+        "parameters": {
+            "digest": answer.loaded.digest(),
+            "epoch": hex::encode(answer.epoch),
+            "batch": answer.batch,
+            "hops": answer.hops,
+        },
     });
     let mut body = json.to_string().into_bytes();
     let length = body.len();
@@ -116,18 +126,24 @@ pub fn encode(answer: &Answer, id: &RequestId, rows: usize, model: &str) -> (Vec
 /// Model metadata.
 pub fn metadata(model: &str, role: securemodel_mpc::role::Role, loaded: &Loaded) -> Value {
     let program = &loaded.shares.program;
-    let shape = |row: &[usize]| -> Vec<i64> {
-        std::iter::once(-1).chain(row.iter().map(|d| *d as i64)).collect()
+    let tensor = |name: &str, row: &[usize]| {
+        let shape: Vec<i64> = std::iter::once(-1).chain(row.iter().map(|d| *d as i64)).collect();
+        json!({"name": name, "datatype": "UINT64", "shape": shape})
     };
     json!({
         "name": model,
         "versions": [loaded.generation()],
         "platform": "securemodel",
-        "inputs": [{"name": "input", "datatype": "UINT64", "shape": shape(program.input_shape())}],
-        "outputs": [{"name": "output", "datatype": "UINT64", "shape": shape(program.output_shape())}],
+        "inputs": [tensor("input", program.input_shape())],
+        "outputs": [tensor("output", program.output_shape())],
         "parameters": {
-            "role": role, "protocol": loaded.shares.protocol, "fraction_bits": 16, "input_bound": program.input_bound(),
-            "digest": loaded.digest(), "generation": loaded.generation(), "max_rows": loaded.max_rows,
+            "role": role,
+            "protocol": loaded.shares.protocol,
+            "fraction_bits": 16,
+            "input_bound": program.input_bound(),
+            "digest": loaded.digest(),
+            "generation": loaded.generation(),
+            "max_rows": loaded.max_rows,
         },
     })
 }

@@ -75,7 +75,11 @@ impl Predictions {
             Err(_) => match player.requests.withdraw(&id) {
                 Some(counterpart) => return Err(self.waited(counterpart)),
                 None => timeout_at(end, answer).await.map_err(|_| {
-                    Refusal::new(Code::PeerStalled, format!("the batch did not end within {TOTAL:?}; send the request again with fresh shares"))
+                    let why = format!(
+                        "the batch did not end within {TOTAL:?}; \
+                         send the request again with fresh shares"
+                    );
+                    Refusal::new(Code::PeerStalled, why)
                 })?,
             },
         };
@@ -99,14 +103,22 @@ impl Predictions {
     /// No batch took the request in time.
     fn waited(&self, counterpart: bool) -> Refusal {
         if counterpart {
-            return Refusal::new(Code::Overloaded, format!("no batch had room for this request within {COUNTERPART:?}; try again in a second"));
+            let why = format!(
+                "no batch had room for this request within {COUNTERPART:?}; try again in a second"
+            );
+            return Refusal::new(Code::Overloaded, why);
         }
         let (alice, bob) =
             (self.player.cluster.name(Role::Alice), self.player.cluster.name(Role::Bob));
         let why = match self.player.role {
-            Role::Alice => format!("{bob} did not get its share of this request within {COUNTERPART:?}"),
+            Role::Alice => {
+                format!("{bob} did not get its share of this request within {COUNTERPART:?}")
+            }
             // he is not told what alice has
-            _ => format!("{alice} did not begin with this request within {COUNTERPART:?}: it did not get its share, or something holds it up"),
+            _ => format!(
+                "{alice} did not begin with this request within {COUNTERPART:?}: \
+                 it did not get its share, or something holds it up"
+            ),
         };
         Refusal::new(Code::ShareMissing, format!("{why}; send both shares again, drawn afresh"))
     }

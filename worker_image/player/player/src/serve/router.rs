@@ -65,7 +65,8 @@ impl Api {
             );
             warn!(status, code, "{line}: {}", refused.message);
         }
-        let _ = timeout(DRAIN, Limited::new(&mut body, DRAIN_BYTES).collect()).await; // whatever it was, it was refused
+        // whatever it was, it was refused
+        let _ = timeout(DRAIN, Limited::new(&mut body, DRAIN_BYTES).collect()).await;
         error(&refused)
     }
 

@@ -172,12 +172,25 @@ impl Client {
 }
 
 fn inference(id: &str, shape: &[usize], tensor: &[u8]) -> Value {
-    let input = json!({"name": "input", "datatype": "UINT64", "shape": shape, "parameters": {"binary_data_size": tensor.len()}});
-    json!({"id": id, "inputs": [input], "outputs": [{"name": "output", "parameters": {"binary_data": true}}]})
+    json!({
+        "id": id,
+        "inputs": [{
+            "name": "input",
+            "datatype": "UINT64",
+            "shape": shape,
+            "parameters": {"binary_data_size": tensor.len()},
+        }],
+        "outputs": [{"name": "output", "parameters": {"binary_data": true}}],
+    })
 }
 
 fn head(method: &str, path: &str, headers: &[(&str, String)], length: usize) -> String {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n");
+    let mut head = format!(
+        "{method} {path} HTTP/1.1\r\n\
+         Host: localhost\r\n\
+         Connection: close\r\n\
+         Content-Length: {length}\r\n"
+    );
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }

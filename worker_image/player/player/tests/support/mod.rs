@@ -1,5 +1,7 @@
 //! Three real players as processes on loopback, with certificates, shares and a client made here.
-#![allow(dead_code, unreachable_pub, clippy::result_large_err)] // each test file uses its part; a large error is fine here
+
+// each test file uses its part; a large error is fine here
+#![allow(dead_code, unreachable_pub, clippy::result_large_err)]
 
 pub mod client;
 pub mod model;

@@ -8,8 +8,10 @@ use securemodel_mpc::protocol::ProtocolName;
 use sha2::{Digest, Sha256};
 
 pub const PROGRAM: &str = concat!(
-    r#"{"fraction_bits":16,"instructions":[{"bound":6553600,"op":"input","shape":[3]},{"op":"weight","scale":16,"shape":[3,2]},"#,
-    r#"{"in":[0,1],"op":"matmul","shape":[2]},{"op":"weight","scale":32,"shape":[2]},{"in":[2,3],"op":"add","shape":[2]},"#,
+    r#"{"fraction_bits":16,"instructions":["#,
+    r#"{"bound":6553600,"op":"input","shape":[3]},{"op":"weight","scale":16,"shape":[3,2]},"#,
+    r#"{"in":[0,1],"op":"matmul","shape":[2]},{"op":"weight","scale":32,"shape":[2]},"#,
+    r#"{"in":[2,3],"op":"add","shape":[2]},"#,
     r#"{"in":[4],"op":"truncate_output","shape":[2],"shift":16}],"version":1}"#
 );
 const WEIGHTS: [[f64; 2]; 3] = [[0.5, -1.25], [2.0, 0.125], [-3.5, 1.0]];
