@@ -8,16 +8,19 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderValue, CONTENT_TYPE};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response};
-use tokio::sync::Semaphore;
+use tokio::sync::{oneshot, Semaphore, SemaphorePermit};
 use tokio::time::{timeout, timeout_at, Instant};
 
 use super::inference;
 use super::reply::{declared, not_ready, too_large, Reply};
 use crate::batch::queue::ClientId;
 use crate::batch::refusal::{Code, Refusal};
+use crate::batch::request::{self, Answer, Inference};
 use crate::batch::COUNTERPART;
 use crate::metrics::Counters;
+use crate::model::Loaded;
 use crate::player::Player;
+use securemodel_link::announce::RequestId;
 use securemodel_mpc::role::Role;
 
 pub const JSON_LENGTH: &str = "inference-header-content-length";
@@ -38,6 +41,8 @@ impl Predictions {
         Predictions { player, budget: Semaphore::new(BUDGET_KIB) }
     }
 
+    /// Takes in the client's share, waits for the batch that it goes into, and replies with its
+    /// share of the output.
     pub async fn infer(
         &self,
         client: ClientId,
@@ -48,90 +53,125 @@ impl Predictions {
         Counters::add(&player.counters.requests, 1);
         let serving = player.mesh.serving(Duration::ZERO).filter(|_| !player.is_stopping());
         let (epoch, loaded) = serving.ok_or_else(|| not_ready(player))?;
-        let length = json_length(&head.headers)?;
+
+        let json = json_length(&head.headers)?;
         let limit = inference::body_limit(&loaded);
-        let reserved =
-            declared(&head.headers, limit)?.unwrap_or(limit).div_ceil(1 << 10).min(BUDGET_KIB);
-        let _held = self.budget.try_acquire_many(reserved as u32).map_err(|_| {
+        let _held_until_the_reply =
+            self.reserve(declared(&head.headers, limit)?.unwrap_or(limit))?;
+        let inference = self.receive(body, json, limit, &loaded).await?;
+
+        let (id, rows) = (inference.id, inference.rows);
+        let added = player.requests.add(&epoch.id, client, inference);
+        // the epoch may have ended while the body arrived
+        let answer = added.map_err(|refused| epoch.ended.get().map_or(refused, Refusal::from))?;
+        let answer = self.wait(&id, answer).await?;
+
+        Ok(self.reply(&answer, &id, rows))
+    }
+
+    /// Sets memory aside for a body of so many bytes.
+    fn reserve(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Refusal> {
+        let kib = bytes.div_ceil(1 << 10).min(BUDGET_KIB);
+        self.budget.try_acquire_many(kib as u32).map_err(|_| {
             let why = format!(
                 "request bodies fill the {} MiB set aside for them; try again in a second",
                 BUDGET_KIB >> 10
             );
             Refusal::new(Code::Overloaded, why)
-        })?;
-        let body = read(body, limit).await?;
-        player.counters.traffic.add_received(body.len());
-        let inference = inference::parse(&body, length, &loaded)?;
-        drop(body);
-        let (id, rows, end) = (inference.id, inference.rows, Instant::now() + TOTAL);
-        let added = player.requests.add(&epoch.id, client, inference);
-        // the epoch may have ended while the body arrived
-        let mut answer =
-            added.map_err(|refused| epoch.ended.get().map_or(refused, Refusal::from))?;
-        // if the client leaves, hyper drops this future, and the request with it
-        let waiting = Withdraw { player, id };
-        let reply = match timeout(COUNTERPART, &mut answer).await {
-            Ok(reply) => reply,
-            Err(_) => match player.requests.withdraw(&id) {
-                Some(counterpart) => return Err(self.waited(counterpart)),
-                None => timeout_at(end, answer).await.map_err(|_| {
-                    let why = format!(
-                        "the batch did not end within {TOTAL:?}; \
-                         send the request again with fresh shares"
-                    );
-                    Refusal::new(Code::PeerStalled, why)
-                })?,
-            },
-        };
-        drop(waiting);
-        let answer = reply.map_err(|_| {
-            Refusal::new(
-                Code::EpochEnded,
-                "the request was dropped; send it again with fresh shares",
-            )
-        })??;
-        let (body, length) = inference::encode(&answer, &id, rows, player.model());
-        player.counters.traffic.add_sent(body.len());
-        let mut reply = Response::new(Full::new(Bytes::from(body)));
-        reply
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-        reply.headers_mut().insert(JSON_LENGTH, HeaderValue::from(length));
-        Ok(reply)
+        })
     }
 
-    /// No batch took the request in time.
-    fn waited(&self, counterpart: bool) -> Refusal {
+    /// `json`: bytes of JSON at the start of the body.
+    async fn receive(
+        &self,
+        body: &mut Incoming,
+        json: usize,
+        limit: usize,
+        loaded: &Loaded,
+    ) -> Result<Inference, Refusal> {
+        let body = read(body, limit).await?;
+        self.player.counters.traffic.add_received(body.len());
+        inference::parse(&body, json, loaded)
+    }
+
+    /// The batch's answer to this request.
+    async fn wait(
+        &self,
+        id: &RequestId,
+        mut answer: oneshot::Receiver<request::Reply>,
+    ) -> Result<Answer, Refusal> {
+        let player = &*self.player;
+        let end = Instant::now() + TOTAL;
+        // if the client leaves, hyper drops this future, and the request with it
+        let _withdraw = Withdraw { player, id };
+
+        let answered = match timeout(COUNTERPART, &mut answer).await {
+            Ok(answered) => answered,
+            Err(_) => match player.requests.withdraw(id) {
+                Some(counterpart) => return Err(self.in_no_batch(counterpart)),
+                None => timeout_at(end, answer).await.map_err(|_| unfinished())?,
+            },
+        };
+        answered.map_err(|_| dropped())?
+    }
+
+    fn reply(&self, answer: &Answer, id: &RequestId, rows: usize) -> Reply {
+        let (body, json) = inference::encode(answer, id, rows, self.player.model());
+        self.player.counters.traffic.add_sent(body.len());
+
+        let mut reply = Response::new(Full::new(Bytes::from(body)));
+        let headers = reply.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        headers.insert(JSON_LENGTH, HeaderValue::from(json));
+        reply
+    }
+
+    /// No batch took the request in time. `counterpart`: whether the other share of it is here.
+    fn in_no_batch(&self, counterpart: bool) -> Refusal {
         if counterpart {
             let why = format!(
                 "no batch had room for this request within {COUNTERPART:?}; try again in a second"
             );
             return Refusal::new(Code::Overloaded, why);
         }
-        let (alice, bob) =
-            (self.player.cluster.name(Role::Alice), self.player.cluster.name(Role::Bob));
+
+        let name = |role| self.player.cluster.name(role);
         let why = match self.player.role {
-            Role::Alice => {
-                format!("{bob} did not get its share of this request within {COUNTERPART:?}")
-            }
+            Role::Alice => format!(
+                "{} did not get its share of this request within {COUNTERPART:?}",
+                name(Role::Bob)
+            ),
             // he is not told what alice has
             _ => format!(
-                "{alice} did not begin with this request within {COUNTERPART:?}: \
-                 it did not get its share, or something holds it up"
+                "{} did not begin with this request within {COUNTERPART:?}: \
+                 it did not get its share, or something holds it up",
+                name(Role::Alice)
             ),
         };
         Refusal::new(Code::ShareMissing, format!("{why}; send both shares again, drawn afresh"))
     }
 }
 
+fn unfinished() -> Refusal {
+    let why =
+        format!("the batch did not end within {TOTAL:?}; send the request again with fresh shares");
+    Refusal::new(Code::PeerStalled, why)
+}
+
+fn dropped() -> Refusal {
+    let why = "the request was dropped; send it again with fresh shares";
+    Refusal::new(Code::EpochEnded, why)
+}
+
+/// Takes the request back when dropped, unless a batch has it.
 struct Withdraw<'a> {
     player: &'a Player,
-    id: [u8; 16],
+    id: &'a RequestId,
 }
 
 impl Drop for Withdraw<'_> {
     fn drop(&mut self) {
-        self.player.requests.withdraw(&self.id);
+        self.player.requests.withdraw(self.id);
     }
 }
 

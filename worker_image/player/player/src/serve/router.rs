@@ -53,21 +53,25 @@ impl Api {
             Ok(reply) => return reply,
             Err(refused) => refused,
         };
-        let (status, code, _) = row(refused.code);
-        let line = format!("{} {}", head.method, head.uri.path());
-        if head.method == Method::GET {
-            debug!(status, code, "{line}: {}", refused.message);
-        } else {
-            Counters::add(&self.player.counters.errors, 1);
-            Counters::add(
-                &self.player.counters.rejected,
-                usize::from(refused.code == Code::Overloaded),
-            );
-            warn!(status, code, "{line}: {}", refused.message);
-        }
+
+        self.note(&head, &refused);
         // whatever it was, it was refused
         let _ = timeout(DRAIN, Limited::new(&mut body, DRAIN_BYTES).collect()).await;
         error(&refused)
+    }
+
+    /// Logs a refusal, and counts it unless it is of something that clients ask again and again.
+    fn note(&self, head: &Parts, refused: &Refusal) {
+        let (status, code, _) = row(refused.code);
+        let line = format!("{} {}: {}", head.method, head.uri.path(), refused.message);
+        if head.method == Method::GET {
+            return debug!(status, code, "{line}");
+        }
+
+        let counters = &self.player.counters;
+        Counters::add(&counters.errors, 1);
+        Counters::add(&counters.rejected, usize::from(refused.code == Code::Overloaded));
+        warn!(status, code, "{line}");
     }
 
     async fn route(
@@ -77,8 +81,7 @@ impl Api {
         head: &Parts,
         body: &mut Incoming,
     ) -> Result<Reply, Refusal> {
-        let player = &self.player;
-        let path = head.uri.path();
+        let (player, path) = (&self.player, head.uri.path());
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         match (&head.method, &parts[..]) {
             (&Method::GET, ["v2", "health", "live"]) => {
@@ -89,29 +92,36 @@ impl Api {
                 deliver::deliver(player, &self.deliveries, holder, &head.headers, body).await
             }
             (method, ["v2", "models", model, rest @ ..]) => {
-                if !player.role.holds_data() || *model != player.model() {
-                    let why = format!(
-                        "{} does not answer for a model {model:?}; alice and bob answer for {:?}",
-                        player.role,
-                        player.model()
-                    );
-                    return Err(Refusal::new(Code::NotFound, why));
-                }
+                self.expect_model(model)?;
                 match (method, rest) {
                     (&Method::GET, ["ready"]) => self.ready(),
-                    (&Method::GET, []) => {
-                        let loaded = player.mesh.offer().ok_or_else(|| not_ready(player))?;
-                        Ok(json(
-                            StatusCode::OK,
-                            &inference::metadata(player.model(), player.role, &loaded),
-                        ))
-                    }
+                    (&Method::GET, []) => self.metadata(),
                     (&Method::POST, ["infer"]) => self.predictions.infer(client, head, body).await,
                     _ => Err(unknown(method, path)),
                 }
             }
             (method, _) => Err(unknown(method, path)),
         }
+    }
+
+    /// Only players that hold data answer for a model, and only for theirs.
+    fn expect_model(&self, model: &str) -> Result<(), Refusal> {
+        let player = &self.player;
+        if player.role.holds_data() && model == player.model() {
+            return Ok(());
+        }
+        let why = format!(
+            "{} does not answer for a model {model:?}; alice and bob answer for {:?}",
+            player.role,
+            player.model()
+        );
+        Err(Refusal::new(Code::NotFound, why))
+    }
+
+    fn metadata(&self) -> Result<Reply, Refusal> {
+        let player = &self.player;
+        let loaded = player.mesh.offer().ok_or_else(|| not_ready(player))?;
+        Ok(json(StatusCode::OK, &inference::metadata(player.model(), player.role, &loaded)))
     }
 
     fn ready(&self) -> Result<Reply, Refusal> {
