@@ -25,10 +25,10 @@ pub struct Queue {
 
 struct Client {
     id: ClientId,
-    requests: VecDeque<Entry>,
+    requests: VecDeque<Queued>,
 }
 
-struct Entry {
+struct Queued {
     id: RequestId,
     rows: usize,
     since: Instant,
@@ -36,12 +36,12 @@ struct Entry {
 
 impl Queue {
     pub fn push(&mut self, client: ClientId, id: RequestId, rows: usize, since: Instant) {
-        let entry = Entry { id, rows, since };
+        let queued = Queued { id, rows, since };
         self.rows += rows;
         match self.clients.iter_mut().find(|other| other.id == client) {
-            Some(client) => client.requests.push_back(entry),
+            Some(client) => client.requests.push_back(queued),
             None => {
-                self.clients.push_back(Client { id: client, requests: VecDeque::from([entry]) })
+                self.clients.push_back(Client { id: client, requests: VecDeque::from([queued]) })
             }
         }
     }
@@ -49,8 +49,8 @@ impl Queue {
     /// Takes a request out, if it is here.
     pub fn remove(&mut self, id: &RequestId) {
         for client in &mut self.clients {
-            if let Some(at) = client.requests.iter().position(|entry| entry.id == *id) {
-                self.rows -= client.requests.remove(at).map_or(0, |entry| entry.rows);
+            if let Some(at) = client.requests.iter().position(|queued| queued.id == *id) {
+                self.rows -= client.requests.remove(at).map_or(0, |queued| queued.rows);
             }
         }
         self.clients.retain(|client| !client.requests.is_empty());
@@ -67,7 +67,7 @@ impl Queue {
             .clients
             .iter()
             .filter_map(|client| client.requests.front())
-            .map(|entry| entry.since)
+            .map(|queued| queued.since)
             .min()?;
         Some(if self.rows >= max_rows { oldest } else { oldest + delay })
     }
@@ -79,9 +79,9 @@ impl Queue {
         let mut passed = VecDeque::new();
         while let Some(mut client) = self.clients.pop_front() {
             match client.requests.front() {
-                Some(entry) if entry.rows <= left => {
-                    left -= entry.rows;
-                    batch.push(entry.id);
+                Some(queued) if queued.rows <= left => {
+                    left -= queued.rows;
+                    batch.push(queued.id);
                     client.requests.pop_front();
                     if !client.requests.is_empty() {
                         self.clients.push_back(client);
