@@ -50,10 +50,10 @@ impl Drop for Answering<'_> {
     }
 }
 
-/// Hears of epochs for the request queue.
-struct Queue(Arc<Requests>);
+/// Tells the requests of epochs, and of the shares that bob announces as waiting.
+struct RequestsObserver(Arc<Requests>);
 
-impl Observer for Queue {
+impl Observer for RequestsObserver {
     fn epoch_began(&self, id: EpochId) {
         self.0.open(id);
     }
@@ -89,7 +89,7 @@ impl Player {
             cluster.clone(),
             tls.clone(),
             counters.traffic.clone(),
-            Arc::new(Queue(requests.clone())),
+            Arc::new(RequestsObserver(requests.clone())),
         );
         let store = Store::new(args.data.clone(), role);
         let (shares, broken) = match store.load() {
