@@ -11,7 +11,9 @@ use std::time::Duration;
 use hyper::header::{HeaderName, HeaderValue, CONTENT_LENGTH};
 use hyper::HeaderMap;
 use securemodel_link::agreement::{Agreement, Event, Hello};
-use securemodel_link::announce::{announcement, parse_announcement, parse_waiting, waiting, ENTRY};
+use securemodel_link::announce::{
+    parse_announcement, parse_waiting, write_announcement, write_waiting, ENTRY,
+};
 use securemodel_link::epoch::{epoch_id_seen_by, EpochId, LinkSecret, RequestKeys, MAX_SKIPPED};
 use securemodel_link::frame::{Decoder, Kind, MAX_PAYLOAD};
 use securemodel_link::waker::Waker;
@@ -185,7 +187,7 @@ pub fn lists(data: &[u8]) {
     /// Up to here the keys are made: beyond what carol keeps, and quick.
     const FAR: u64 = 2 * MAX_SKIPPED as u64;
     if let Ok((rows, entries)) = parse_announcement(data, MAX_ROWS) {
-        assert_eq!(announcement(rows, entries.iter().copied()), data);
+        assert_eq!(write_announcement(rows, entries.iter().copied()), data);
         let mut keys = RequestKeys::new(&EPOCH, &LinkSecret([1; 32]));
         let furthest = entries.iter().map(|entry| entry.number).max().unwrap_or(0);
         let reached = keys.reach(entries.iter().map(|entry| entry.number));
@@ -205,7 +207,7 @@ pub fn lists(data: &[u8]) {
         let (frame, others) = frames.split_at(length);
         rest = others;
         let Ok((entry, share)) = parse_waiting(frame) else { continue };
-        assert_eq!(waiting(&entry, &share), frame);
+        assert_eq!(write_waiting(&entry, &share), frame);
         let own = || Inference { id: entry.id, rows: entry.rows, share: vec![0; entry.rows] };
         let sensible = (1..=MAX_ROWS).contains(&entry.rows);
         if what & 128 > 0 && sensible {

@@ -32,7 +32,7 @@ impl Entry {
 }
 
 /// WAITING: a request, and bob's masked share of its rows.
-pub fn waiting(entry: &Entry, masked: &[u64]) -> Vec<u8> {
+pub fn write_waiting(entry: &Entry, masked: &[u64]) -> Vec<u8> {
     let mut payload = Vec::with_capacity(ENTRY + 8 * masked.len());
     entry.put(&mut payload);
     payload.extend_from_slice(bytemuck::cast_slice(masked));
@@ -50,7 +50,7 @@ pub fn parse_waiting(payload: &[u8]) -> Result<(Entry, Vec<u64>), String> {
 }
 
 /// ANNOUNCE: the rows of a batch together, and its requests.
-pub fn announcement(rows: usize, entries: impl Iterator<Item = Entry>) -> Vec<u8> {
+pub fn write_announcement(rows: usize, entries: impl Iterator<Item = Entry>) -> Vec<u8> {
     let mut payload = (rows as u32).to_le_bytes().to_vec();
     entries.for_each(|entry| entry.put(&mut payload));
     payload
@@ -97,13 +97,13 @@ mod tests {
             masked in prop::collection::vec(any::<u64>(), 0..50),
         ) {
             let rows = entries.iter().map(|entry| entry.rows).sum();
-            let payload = announcement(rows, entries.iter().copied());
+            let payload = write_announcement(rows, entries.iter().copied());
             let cut_off = &payload[..payload.len() - 1];
             prop_assert_eq!(parse_announcement(&payload, rows), Ok((rows, entries.clone())));
             prop_assert!(parse_announcement(&payload, rows - 1).is_err(), "too many rows");
             prop_assert!(parse_announcement(cut_off, rows).is_err(), "cut off");
 
-            let payload = waiting(&entries[0], &masked);
+            let payload = write_waiting(&entries[0], &masked);
             prop_assert_eq!(parse_waiting(&payload), Ok((entries[0], masked)));
         }
 
@@ -119,7 +119,7 @@ mod tests {
         for (rows, entries) in
             [(3, vec![entry(1), entry(1)]), (1, vec![entry(1), entry(0)]), (0, vec![])]
         {
-            assert!(parse_announcement(&announcement(rows, entries.into_iter()), 8).is_err());
+            assert!(parse_announcement(&write_announcement(rows, entries.into_iter()), 8).is_err());
         }
     }
 }

@@ -4,7 +4,7 @@
 
 mod support;
 
-use securemodel_link::announce::{announcement, parse_waiting, Entry};
+use securemodel_link::announce::{parse_waiting, write_announcement, Entry};
 use securemodel_link::epoch::KeyChain;
 use securemodel_link::frame::{Header, Kind};
 use securemodel_link::mesh::Epoch;
@@ -92,7 +92,7 @@ fn run(trio: &Trio, alice: &Peer, orders: [[usize; 2]; 2]) -> Vec<(Request, Vec<
         requests.push(Request { entry, share: words(&own), masked, mask });
     }
     let [to_bob, to_carol] =
-        orders.map(|order| announcement(2, order.into_iter().map(|i| requests[i].entry)));
+        orders.map(|order| write_announcement(2, order.into_iter().map(|i| requests[i].entry)));
     for (role, list) in [(Role::Bob, &to_bob), (Role::Carol, &to_carol)] {
         Peer::say(&epoch, role, Kind::Announce, 0, list);
     }

@@ -6,7 +6,7 @@ mod support;
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use securemodel_link::announce::{announcement, parse_waiting, waiting, Entry};
+use securemodel_link::announce::{parse_waiting, write_announcement, write_waiting, Entry};
 use securemodel_link::frame::{Header, Kind};
 use securemodel_link::mesh::Epoch;
 use securemodel_mpc::role::Role;
@@ -63,13 +63,13 @@ fn announcements_that_cannot_be_are_refused_with_alices_name() {
     let trio = trio_without(Role::Alice);
     let alice = Peer::start(&trio, Role::Alice);
     let mut last = None;
-    let list = |rows: usize, entries: &[Entry]| announcement(rows, entries.iter().copied());
+    let list = |rows: usize, entries: &[Entry]| write_announcement(rows, entries.iter().copied());
     let unknown = |number: u64| list(1, &[entry(5, 1, number)]);
     let too_many = list(9, &[entry(5, 9, 0)]);
     let no_sum = list(2, &[entry(5, 1, 0)]);
     let cut_off = vec![1, 0, 0, 0, 9];
     let twice = list(2, &[entry(5, 1, 3), entry(6, 1, 3)]);
-    let waits = waiting(&entry(5, 1, 0), &[0; 3]);
+    let waits = write_waiting(&entry(5, 1, 0), &[0; 3]);
     let does_not_wait = "an announcement of request 05050505050505050505050505050505, \
                          1 rows under number 0, which does not wait";
     let far = "request number 1125899906842624 where 0 is next";
@@ -106,7 +106,13 @@ fn a_request_announced_twice_is_refused_and_its_client_told_to_try_again() {
     let (waits, masked) = parse_waiting(&alice.hear(&epoch)).expect("a request");
     assert_eq!((waits, masked.len()), (entry(8, 1, 0), 3));
     assert_ne!(masked, [0; 3], "under a mask");
-    Peer::say(&epoch, Role::Bob, Kind::Announce, 0, &announcement(2, [waits, waits].into_iter()));
+    Peer::say(
+        &epoch,
+        Role::Bob,
+        Kind::Announce,
+        0,
+        &write_announcement(2, [waits, waits].into_iter()),
+    );
     assert_code(
         asked.join().expect("answered"),
         503,
@@ -127,7 +133,7 @@ fn an_alice_that_announces_and_then_stalls_is_named_within_the_deadline() {
     let asked = std::thread::spawn(move || client.infer(&model::fresh_id(), &[1, 3], &[0; 24]));
     let (waits, _) = parse_waiting(&alice.hear(&epoch)).expect("a request");
     for to in [Role::Bob, Role::Carol] {
-        Peer::say(&epoch, to, Kind::Announce, 0, &announcement(1, [waits].into_iter()));
+        Peer::say(&epoch, to, Kind::Announce, 0, &write_announcement(1, [waits].into_iter()));
     }
     let took = alice.until_it_ends(&epoch);
     assert!((4..8).contains(&took.as_secs()), "{took:?}");
@@ -157,7 +163,13 @@ fn shares_under_wrong_numbers_are_refused_with_bobs_name() {
         let epoch = bob.epoch_after(last);
         last = Some(epoch.id);
         for (entry, elements) in sent {
-            Peer::say(&epoch, Role::Alice, Kind::Waiting, 0, &waiting(&entry, &vec![0; elements]));
+            Peer::say(
+                &epoch,
+                Role::Alice,
+                Kind::Waiting,
+                0,
+                &write_waiting(&entry, &vec![0; elements]),
+            );
         }
         assert!(bob.until_it_ends(&epoch) < Duration::from_secs(5), "{says}");
         assert_said_once(&trio, Role::Alice, Role::Bob, says);
@@ -182,7 +194,7 @@ fn a_share_of_the_wrong_length_fails_its_request_alone() {
             Role::Alice,
             Kind::Waiting,
             0,
-            &waiting(&entry(number as u8, 1, number), &vec![0; elements]),
+            &write_waiting(&entry(number as u8, 1, number), &vec![0; elements]),
         );
         assert_code(
             asked.join().expect("answered"),
@@ -235,7 +247,13 @@ fn data_that_is_not_next_ends_the_epoch_with_the_peers_name_said_once() {
             client.infer(&hex::encode([n as u8; 16]), &[1, 3], &[0; 24])
         });
         let (waits, _) = parse_waiting(&alice.hear(&epoch)).expect("a request");
-        Peer::say(&epoch, Role::Bob, Kind::Announce, 0, &announcement(1, [waits].into_iter()));
+        Peer::say(
+            &epoch,
+            Role::Bob,
+            Kind::Announce,
+            0,
+            &write_announcement(1, [waits].into_iter()),
+        );
         let _ = epoch
             .links
             .send(Role::Bob, &header, &vec![0; length])
@@ -261,7 +279,7 @@ fn whoever_waits_when_an_epoch_ends_hears_why() {
         epoch.links.send(
             Role::Bob,
             &Header::control(Kind::Announce),
-            &announcement(1, [entry].into_iter()),
+            &write_announcement(1, [entry].into_iter()),
         )
     };
     let ends: [(&str, End); 5] = [

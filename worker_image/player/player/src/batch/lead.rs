@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use securemodel_link::announce::{announcement, Entry};
+use securemodel_link::announce::{write_announcement, Entry};
 use securemodel_link::frame::{Header, Kind};
 use securemodel_mpc::{ChannelError, PartyInput};
 
@@ -31,7 +31,7 @@ pub(super) fn lead(session: &mut Session<'_>) -> Result<(), ChannelError> {
         rows: request.rows,
         number: masked.number,
     });
-    let payload = announcement(rows, entries);
+    let payload = write_announcement(rows, entries);
     let channel = session.channel(WAITING_HOP);
     let (hop, batch_number) = (channel.next_hop(), channel.batch);
     let header = Header { hop, batch: batch_number, ..Header::control(Kind::Announce) };

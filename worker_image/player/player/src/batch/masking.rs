@@ -1,7 +1,7 @@
 //! bob: masks his share of each request and sends it to alice, on a thread of its own, so that she
 //! has it while a batch runs.
 
-use securemodel_link::announce::{waiting, Entry};
+use securemodel_link::announce::{write_waiting, Entry};
 use securemodel_link::epoch::RequestKeys;
 use securemodel_link::frame::{Header, Kind};
 use securemodel_mpc::request_mask;
@@ -31,7 +31,7 @@ pub fn send_masked(engine: &Engine) {
                 let masked = share.iter().zip(&mask).map(|(x, mask)| x.wrapping_add(*mask));
                 let share: Vec<u64> = masked.collect();
 
-                let payload = waiting(&Entry { id, rows, number }, &share);
+                let payload = write_waiting(&Entry { id, rows, number }, &share);
                 let masked = MaskedShare { number, rows, share };
                 // first: alice may announce it before `send` returns
                 engine.requests.sending(&epoch.id, id, Sent { masked, mask });
