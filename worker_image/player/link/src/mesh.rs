@@ -74,8 +74,8 @@ pub enum Readiness {
 pub trait Observer: Send + Sync {
     fn epoch_began(&self, id: EpochId);
     fn epoch_ended(&self, why: &Ending);
-    /// bob holds his shares of these requests (alice only).
-    fn waiting(&self, payload: &[u8]) -> Result<(), String>;
+    /// alice: a WAITING frame of bob's.
+    fn waiting_received(&self, payload: &[u8]) -> Result<(), String>;
 }
 
 struct State<M> {
@@ -414,7 +414,7 @@ impl<M: Offer> Listener for Mesh<M> {
         let greeted = state.agreement.hello_of(i).is_some();
         if frame.header.kind == Kind::Waiting && greeted {
             return if (self.role, link.peer) == (Role::Alice, Role::Bob) {
-                self.observer.waiting(&frame.payload)
+                self.observer.waiting_received(&frame.payload)
             } else {
                 Err("WAITING is bob's to alice".into())
             };

@@ -62,7 +62,7 @@ impl Observer for RequestsObserver {
         self.0.close(&why.into());
     }
 
-    fn waiting(&self, payload: &[u8]) -> Result<(), String> {
+    fn waiting_received(&self, payload: &[u8]) -> Result<(), String> {
         let (Entry { id, rows, number }, share) = parse_waiting(payload)?;
         self.0.peer_sent(id, MaskedShare { number, rows, share })
     }

@@ -39,7 +39,7 @@ impl Observer for Ear {
 
     fn epoch_ended(&self, _: &Ending) {}
 
-    fn waiting(&self, payload: &[u8]) -> Result<(), String> {
+    fn waiting_received(&self, payload: &[u8]) -> Result<(), String> {
         let _ = self.0.lock().expect("whole").send(payload.to_vec());
         Ok(())
     }
