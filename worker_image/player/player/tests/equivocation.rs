@@ -96,15 +96,15 @@ fn run(trio: &Trio, alice: &Peer, orders: [[usize; 2]; 2]) -> Vec<(Request, Vec<
     for (role, list) in [(Role::Bob, &to_bob), (Role::Carol, &to_carol)] {
         Peer::say(&epoch, role, Kind::Announce, 0, list);
     }
-    let shares = alice.shares();
+    let loaded = alice.loaded();
     let input = PartyInput::Alice {
         share: orders[0].iter().flat_map(|i| requests[*i].share.clone()).collect(),
         bob: orders[0].iter().flat_map(|i| requests[*i].masked.clone()).collect(),
     };
-    let keys = keys(&epoch, &shares.shares, &to_bob, &to_carol);
+    let keys = keys(&epoch, &loaded.shares, &to_bob, &to_carol);
     let mut channel = Links(&epoch);
     let own = securemodel_mpc::run(
-        &shares.shares,
+        &loaded.shares,
         &keys,
         2,
         input,

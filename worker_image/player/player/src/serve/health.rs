@@ -41,7 +41,7 @@ pub fn answer(player: &Arc<Player>, request: &Request<Incoming>) -> Reply {
 fn status(player: &Player) -> Value {
     let readiness = player.mesh.readiness();
     let (reason, message) = player.describe(&readiness);
-    let shares = player.mesh.offer();
+    let loaded = player.mesh.offer();
     let linked = player.role.peers().into_iter().zip(player.mesh.linked());
     let peers: Map<String, Value> = linked
         .map(|(role, linked)| (player.cluster.name(role).to_owned(), json!({"linked": linked})))
@@ -54,9 +54,9 @@ fn status(player: &Player) -> Value {
         "role": player.role,
         "model": player.model(),
         "namespace": player.tls.identity.namespace,
-        "protocol": shares.as_ref().map(|s| s.shares.protocol),
-        "digest": shares.as_ref().map(|s| s.digest()),
-        "generation": shares.as_ref().map(|s| s.generation()),
+        "protocol": loaded.as_ref().map(|loaded| loaded.shares.protocol),
+        "digest": loaded.as_ref().map(|loaded| loaded.digest()),
+        "generation": loaded.as_ref().map(|loaded| loaded.generation()),
         "epoch": player.mesh.epoch().map(|e| hex::encode(e.id)),
         "ready": readiness == Readiness::Ready,
         "reason": reason,

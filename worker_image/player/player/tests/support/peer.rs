@@ -81,7 +81,7 @@ impl Peer {
     }
 
     /// The shares that it linked with.
-    pub fn shares(&self) -> Arc<Loaded> {
+    pub fn loaded(&self) -> Arc<Loaded> {
         self.mesh.offer().expect("given at the start")
     }
 
@@ -129,8 +129,8 @@ impl Peer {
     pub fn leave(self) {
         drop(self.doors);
         // closes both links, also where an epoch is only forming
-        if let Some(shares) = self.mesh.offer() {
-            self.mesh.set_offer(shares);
+        if let Some(loaded) = self.mesh.offer() {
+            self.mesh.set_offer(loaded);
         }
     }
 }
