@@ -25,7 +25,8 @@ pub struct Answer {
     pub hops: u16,
 }
 
-pub type Reply = Result<Answer, Refusal>;
+/// What becomes of a request.
+pub type Outcome = Result<Answer, Refusal>;
 
 /// One request as this player has it.
 pub struct Request {
@@ -33,7 +34,7 @@ pub struct Request {
     pub rows: usize,
     /// Empty at bob once it was sent.
     pub share: Vec<u64>,
-    pub reply: oneshot::Sender<Reply>,
+    pub reply: oneshot::Sender<Outcome>,
 }
 
 /// bob's share of a request under the mask of its number: x_b + λ_b.

@@ -21,7 +21,7 @@ use super::outbox::Outbox;
 use super::pairing::Pairing;
 use super::queue::ClientId;
 use super::refusal::{Code, Refusal};
-use super::request::{Inference, MaskedShare, Reply, Request, Sent};
+use super::request::{Inference, MaskedShare, Outcome, Request, Sent};
 use super::seen::Seen;
 
 /// What alice does next.
@@ -125,7 +125,7 @@ impl Requests {
         epoch: &EpochId,
         client: ClientId,
         inference: Inference,
-    ) -> Result<oneshot::Receiver<Reply>, Refusal> {
+    ) -> Result<oneshot::Receiver<Outcome>, Refusal> {
         let Inference { id, rows, share } = inference;
         let (now, bytes) = (Instant::now(), 8 * share.len());
         let mut state = locked(&self.state);
@@ -283,7 +283,7 @@ mod tests {
         requests: &Requests,
         n: usize,
         rows: usize,
-    ) -> Result<oneshot::Receiver<Reply>, Refusal> {
+    ) -> Result<oneshot::Receiver<Outcome>, Refusal> {
         requests.add(&EPOCH, CLIENT, Inference { id: id(n), rows, share: vec![0; 3 * rows] })
     }
 
@@ -306,7 +306,7 @@ mod tests {
         }
     }
 
-    fn code(mut answer: oneshot::Receiver<Reply>) -> Option<Code> {
+    fn code(mut answer: oneshot::Receiver<Outcome>) -> Option<Code> {
         answer.try_recv().expect("answered").err().map(|e| e.code)
     }
 

@@ -98,7 +98,7 @@ impl Predictions {
     async fn wait(
         &self,
         id: &RequestId,
-        mut answer: oneshot::Receiver<request::Reply>,
+        mut answer: oneshot::Receiver<request::Outcome>,
     ) -> Result<Answer, Refusal> {
         let player = &*self.player;
         let end = Instant::now() + TOTAL;
