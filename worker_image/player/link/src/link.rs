@@ -6,7 +6,7 @@
 //! it and no other.
 //!
 //! Who writes: any thread. `pending` is held from a frame's first byte to its last, so frames do
-//! not mix; `stream` only while bytes are encrypted, decrypted or offered to the socket, never
+//! not mix; `stream` only while bytes are encrypted, decrypted or written, never
 //! while waiting. What the socket does not take stays in the outbox while the engine computes, and
 //! leaves when it next sends or waits. Only when the outbox is full has a sender to wait, and the
 //! engine reads on meanwhile.
@@ -283,17 +283,17 @@ impl Link {
         Ok(())
     }
 
-    /// Offers what is encrypted to the socket until at most `rest` bytes are left.
+    /// Writes what is encrypted until at most `rest` bytes are left.
     fn drain(&self, rest: usize, wait: Wait) -> Result<(), ChannelError> {
-        while self.offer()? > rest {
+        while self.write()? > rest {
             let stalls = locked(&self.stream).stalls();
             wait(stalls)?;
         }
         Ok(())
     }
 
-    /// Offers what is encrypted to the socket; how many bytes are left.
-    pub(super) fn offer(&self) -> Result<usize, ChannelError> {
+    /// Writes what is encrypted, as far as the socket takes it; how many bytes are left.
+    pub(super) fn write(&self) -> Result<usize, ChannelError> {
         let mut stream = locked(&self.stream);
         let Stream { tls, outbox, taken } = &mut *stream;
         while *outbox > 0 {

@@ -42,7 +42,7 @@ impl<const N: usize> Links<N> {
 
     /// Sends what was kept, as far as the sockets take it; waiting does so too, and sends the rest.
     pub fn flush(&self) -> Result<(), ChannelError> {
-        self.0.iter().try_for_each(|link| link.seal().and_then(|()| link.offer().map(drop)))
+        self.0.iter().try_for_each(|link| link.seal().and_then(|()| link.write().map(drop)))
     }
 
     /// The next frame of a batch from this peer, within the deadline.
@@ -122,7 +122,7 @@ impl<const N: usize> Links<N> {
         poll(&mut fds[..used], Some(until));
         let ready: [_; 3] = std::array::from_fn(|i| fds[i].revents());
         for (link, ready) in self.0.iter().zip(ready) {
-            link.offer()?;
+            link.write()?;
             if ready.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
                 let read = link.read(&mut locked(&link.intake));
                 if let Err(fault) = read {
