@@ -58,7 +58,7 @@ pub struct Link {
     pub(super) intake: Mutex<Intake>,
     engaged: AtomicBool,
     closed: AtomicBool,
-    owner: OnceLock<Owner>,
+    started: OnceLock<Started>,
     traffic: Arc<Traffic>,
 }
 
@@ -79,10 +79,10 @@ impl Stream {
 /// Waits until the socket may take more, or until this time.
 type Wait<'a> = &'a mut dyn FnMut(Instant) -> Result<(), ChannelError>;
 
-struct Owner {
+struct Started {
     /// The longest DATA payload that the program can need.
     data_limit: usize,
-    listener: Arc<dyn Listener>,
+    owner: Arc<dyn Owner>,
 }
 
 /// The reading end. Its buffers are reused.
@@ -113,8 +113,8 @@ impl Intake {
     }
 }
 
-/// What a link tells its owner; called on the thread that reads.
-pub trait Listener: Send + Sync {
+/// Whom a link tells of what it reads; called on the thread that reads.
+pub trait Owner: Send + Sync {
     /// A frame that does not belong to a batch. Frames of batches wait in the link.
     fn control(&self, link: &Arc<Link>, frame: &Frame) -> Result<(), String>;
     /// Whether a frame of a batch may come before the engine attends to this link.
@@ -189,14 +189,14 @@ impl Link {
             intake: Mutex::default(),
             engaged: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-            owner: OnceLock::new(),
+            started: OnceLock::new(),
             traffic,
         }))
     }
 
     /// Starts the link's thread. `data_limit`: the longest DATA payload that the program can need.
-    pub fn start(self: &Arc<Link>, data_limit: usize, listener: Arc<dyn Listener>) {
-        let _ = self.owner.set(Owner { data_limit, listener });
+    pub fn start(self: &Arc<Link>, data_limit: usize, owner: Arc<dyn Owner>) {
+        let _ = self.started.set(Started { data_limit, owner });
         let link = self.clone();
         std::thread::spawn(move || {
             if let Err(fault) = link.read_until_engaged() {
@@ -221,8 +221,8 @@ impl Link {
 
     pub(super) fn fail(self: &Arc<Link>, fault: &Fault) {
         // first, so that nobody who finds the link closed knows less than its owner
-        if let Some(owner) = self.owner.get() {
-            owner.listener.lost(self, fault);
+        if let Some(started) = self.started.get() {
+            started.owner.lost(self, fault);
         }
         self.close();
     }
@@ -378,19 +378,19 @@ impl Link {
     }
 
     fn take(self: &Arc<Link>, intake: &mut Intake, n: usize) -> Result<(), Fault> {
-        let Some(owner) = self.owner.get() else { return Ok(()) };
-        let decrypted = self.decrypt(intake, n, owner.data_limit);
+        let Some(Started { data_limit, owner }) = self.started.get() else { return Ok(()) };
+        let decrypted = self.decrypt(intake, n, *data_limit);
         let mut arrived = std::mem::take(&mut intake.arrived);
         for frame in arrived.drain(..) {
             self.traffic.add_received(HEADER + frame.payload.len());
             if frame.header.kind.of_batch() {
                 if !self.engaged.load(Ordering::SeqCst) {
-                    owner.listener.early(self).map_err(Fault::Wrong)?;
+                    owner.early(self).map_err(Fault::Wrong)?;
                 }
                 intake.bytes += frame.payload.len();
                 intake.inbox.push_back(frame);
             } else {
-                owner.listener.control(self, &frame).map_err(Fault::Wrong)?;
+                owner.control(self, &frame).map_err(Fault::Wrong)?;
                 intake.decoder.pool.give(frame.payload.into_buffer());
             }
         }

@@ -12,7 +12,7 @@ use super::cluster::Cluster;
 use super::dial::dial;
 use super::epoch::EpochId;
 use super::frame::{Frame, Header, Kind};
-use super::link::{Fault, Link, Listener};
+use super::link::{Fault, Link, Owner};
 use super::links::Links;
 use super::lock::locked;
 use super::offer::Offer;
@@ -404,7 +404,7 @@ impl<M: Offer> Mesh<M> {
     }
 }
 
-impl<M: Offer> Listener for Mesh<M> {
+impl<M: Offer> Owner for Mesh<M> {
     fn control(&self, link: &Arc<Link>, frame: &Frame) -> Result<(), String> {
         let mut state = locked(&self.state);
         let i = self.index(link.peer);

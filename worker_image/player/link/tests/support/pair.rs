@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, Connection, ServerConnection};
 use securemodel_link::frame::{Frame, Header, Kind};
-use securemodel_link::link::{Fault, Link, Listener};
+use securemodel_link::link::{Fault, Link, Owner};
 use securemodel_link::tls::Tls;
 use securemodel_link::traffic::Traffic;
 use securemodel_mpc::role::Role;
@@ -44,7 +44,7 @@ impl Recorder {
     }
 }
 
-impl Listener for Recorder {
+impl Owner for Recorder {
     fn control(&self, _: &Arc<Link>, frame: &Frame) -> Result<(), String> {
         self.note(&format!("{:?}", frame.header.kind));
         Ok(())
