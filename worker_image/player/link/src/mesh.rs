@@ -275,7 +275,7 @@ impl<M: Offer> Mesh<M> {
         let i = self.index(link.peer);
         let mut state = locked(&self.state);
         let mut greeted = false;
-        while is(&state.links[i], link) {
+        while is_current(&state.links[i], link) {
             greeted |= state.agreement.hello_of(i).is_some();
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -408,7 +408,7 @@ impl<M: Offer> Owner for Mesh<M> {
     fn control(&self, link: &Arc<Link>, frame: &Frame) -> Result<(), String> {
         let mut state = locked(&self.state);
         let i = self.index(link.peer);
-        if !is(&state.links[i], link) {
+        if !is_current(&state.links[i], link) {
             return Ok(());
         }
         let greeted = state.agreement.hello_of(i).is_some();
@@ -436,7 +436,7 @@ impl<M: Offer> Owner for Mesh<M> {
     fn early(&self, link: &Arc<Link>) -> Result<(), String> {
         let state = locked(&self.state);
         let i = self.index(link.peer);
-        if is(&state.links[i], link)
+        if is_current(&state.links[i], link)
             && (state.agreement.hello_of(i).is_none()
                 || state.epoch.as_ref().is_some_and(|epoch| epoch.serving.is_err()))
         {
@@ -448,7 +448,7 @@ impl<M: Offer> Owner for Mesh<M> {
     fn lost(&self, link: &Arc<Link>, fault: &Fault) {
         let mut state = locked(&self.state);
         let i = self.index(link.peer);
-        if !is(&state.links[i], link) {
+        if !is_current(&state.links[i], link) {
             debug!(peer = self.cluster.name(link.peer), "an old link closed: {fault}");
             return;
         }
@@ -461,6 +461,6 @@ impl<M: Offer> Owner for Mesh<M> {
     }
 }
 
-fn is(slot: &Option<Arc<Link>>, link: &Arc<Link>) -> bool {
+fn is_current(slot: &Option<Arc<Link>>, link: &Arc<Link>) -> bool {
     slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, link))
 }

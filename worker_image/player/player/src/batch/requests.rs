@@ -169,7 +169,7 @@ impl Requests {
         state.remove(id).map(|_| paired)
     }
 
-    pub fn waiting(&self) -> usize {
+    pub fn count_waiting(&self) -> usize {
         locked(&self.state).waiting.len()
     }
 
@@ -371,7 +371,7 @@ mod tests {
         bob_sends(&requests, &[(1, 1), (2, 1)]);
         assert_eq!(requests.withdraw(&id(1)), Some(true));
         assert_eq!(batch(&requests, 8, NOW), [id(2)]);
-        assert_eq!((requests.waiting(), locked(&requests.state).bytes), (0, 0));
+        assert_eq!((requests.count_waiting(), locked(&requests.state).bytes), (0, 0));
     }
 
     #[test]

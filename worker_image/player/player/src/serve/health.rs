@@ -69,5 +69,5 @@ fn status(player: &Player) -> Value {
 /// What the metrics are made of, now.
 fn snapshot(player: &Player) -> Snapshot<'_> {
     let ready = player.mesh.readiness() == Readiness::Ready;
-    Snapshot { counters: &player.counters, ready, waiting: player.requests.waiting() }
+    Snapshot { counters: &player.counters, ready, waiting: player.requests.count_waiting() }
 }
