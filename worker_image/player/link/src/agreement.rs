@@ -38,6 +38,19 @@ impl Hello {
             ..Hello::without_shares(role)
         }
     }
+
+    /// Reads a HELLO, which has to be this peer's and of this version.
+    fn parse(payload: &[u8], peer: Role) -> Result<Hello, String> {
+        let hello: Hello = serde_json::from_slice(payload).map_err(|e| format!("HELLO: {e}"))?;
+        if (hello.version, hello.role) != (WIRE_VERSION, peer) {
+            return Err(format!(
+                "it speaks version {} as {}, expected version {WIRE_VERSION} as {peer}; \
+                 run players of one release",
+                hello.version, hello.role
+            ));
+        }
+        Ok(hello)
+    }
 }
 
 /// A link to one peer, as far as the agreement is concerned.
@@ -49,6 +62,41 @@ struct Side {
     theirs: Option<LinkId>,
     told: Option<LinkId>,
     confirmation: Option<Vec<u8>>,
+}
+
+impl Side {
+    fn new(secret: LinkSecret) -> Side {
+        let id = secret.id();
+        Side { secret, id, hello: None, theirs: None, told: None, confirmation: None }
+    }
+
+    /// EPOCH, with the id of our other link, unless the peer was told of that one.
+    fn tell(&mut self, side: usize, other: LinkId) -> Option<Message> {
+        let before = self.told.replace(other);
+        (before != Some(other)).then(|| Message {
+            side,
+            kind: Kind::Epoch,
+            payload: other.to_vec(),
+        })
+    }
+
+    /// CONFIRM, from `role`.
+    fn confirm(&self, side: usize, epoch: &EpochId, role: Role) -> Message {
+        let payload = self.secret.confirmation(epoch, role).to_vec();
+        Message { side, kind: Kind::Confirm, payload }
+    }
+
+    fn is_confirmed(&self, epoch: &EpochId, peer: Role) -> bool {
+        self.confirmation.as_ref().is_some_and(|tag| self.secret.confirms(epoch, peer, tag))
+    }
+}
+
+/// The epoch of these two links and the third, once both peers have said HELLO and name the same
+/// third link.
+fn epoch_of(role: Role, first: &Side, second: &Side) -> Option<EpochId> {
+    let (Some(_), Some(_)) = (&first.hello, &second.hello) else { return None };
+    let third = first.theirs.filter(|id| second.theirs == Some(*id))?;
+    Some(epoch_id_seen_by(role, [&first.id, &second.id], &third))
 }
 
 /// A control frame to send: `side` is 0 or 1, in the order of `role.peers()`.
@@ -94,9 +142,7 @@ impl Agreement {
     /// A new link; takes the place of the old one.
     pub fn up(&mut self, side: usize, secret: LinkSecret) -> Event {
         let event = self.down(side);
-        let id = secret.id();
-        self.sides[side] =
-            Some(Side { secret, id, hello: None, theirs: None, told: None, confirmation: None });
+        self.sides[side] = Some(Side::new(secret));
         event
     }
 
@@ -120,80 +166,48 @@ impl Agreement {
     /// A control frame of the peer's. An error closes the link.
     pub fn receive(&mut self, side: usize, kind: Kind, payload: &[u8]) -> Result<Event, String> {
         let peer = self.role.peers()[side];
-        let Some(state) = self.sides[side].as_mut() else { return Ok(Event::Noted) };
-        if (kind == Kind::Hello) == state.hello.is_some() {
-            return Err(if kind == Kind::Hello {
-                "a second HELLO".into()
-            } else {
-                format!("{kind:?} before HELLO")
-            });
+        let Some(link) = self.sides[side].as_mut() else { return Ok(Event::Noted) };
+        match (kind, &link.hello) {
+            (Kind::Hello, Some(_)) => return Err("a second HELLO".into()),
+            (Kind::Hello, None) | (_, Some(_)) => {}
+            (_, None) => return Err(format!("{kind:?} before HELLO")),
         }
-        let changed = match kind {
-            Kind::Hello => {
-                let hello: Hello =
-                    serde_json::from_slice(payload).map_err(|e| format!("HELLO: {e}"))?;
-                if (hello.version, hello.role) != (WIRE_VERSION, peer) {
-                    return Err(format!(
-                        "it speaks version {} as {}, expected version {WIRE_VERSION} as {peer}; \
-                         run players of one release",
-                        hello.version, hello.role
-                    ));
-                }
-                state.hello = Some(hello);
-                false
-            }
+
+        match kind {
+            Kind::Hello => link.hello = Some(Hello::parse(payload, peer)?),
+            Kind::Confirm => link.confirmation = Some(payload.to_vec()),
             Kind::Epoch => {
                 let id: LinkId =
                     payload.try_into().map_err(|_| "an EPOCH frame is not 16 bytes")?;
-                state.theirs.replace(id) != Some(id)
-            }
-            Kind::Confirm => {
-                state.confirmation = Some(payload.to_vec());
-                false
+                let before = link.theirs.replace(id);
+                if before != Some(id) && self.agreed.is_some() {
+                    self.clear();
+                    return Ok(Event::Ended);
+                }
             }
             _ => return Err("not a control frame".into()),
-        };
-        if changed && self.agreed.is_some() {
-            self.clear();
-            return Ok(Event::Ended);
         }
         Ok(Event::Noted)
     }
 
     /// Takes the agreement as far as it goes with what is known.
     pub fn advance(&mut self) -> Vec<Message> {
-        let mut messages = Vec::new();
         let (None, [Some(first), Some(second)]) = (self.agreed, &mut self.sides) else {
-            return messages;
+            return vec![];
         };
         let ids = [first.id, second.id];
-        for (side, own, other) in [(0, &mut *first, ids[1]), (1, &mut *second, ids[0])] {
-            if own.told != Some(other) {
-                own.told = Some(other);
-                messages.push(Message { side, kind: Kind::Epoch, payload: other.to_vec() });
-            }
-        }
-        let greeted = first.hello.is_some() && second.hello.is_some();
-        let (true, Some(third)) = (greeted, first.theirs.filter(|id| second.theirs == Some(*id)))
-        else {
-            return messages;
-        };
-        let id = epoch_id_seen_by(self.role, [&first.id, &second.id], &third);
+        let told = [first.tell(0, ids[1]), second.tell(1, ids[0])];
+        let mut messages: Vec<Message> = told.into_iter().flatten().collect();
+
+        let Some(id) = epoch_of(self.role, first, second) else { return messages };
         if self.candidate != Some(id) {
             self.candidate = Some(id);
-            for (side, own) in [(0, &*first), (1, &*second)] {
-                messages.push(Message {
-                    side,
-                    kind: Kind::Confirm,
-                    payload: own.secret.confirmation(&id, self.role).to_vec(),
-                });
-            }
+            messages.push(first.confirm(0, &id, self.role));
+            messages.push(second.confirm(1, &id, self.role));
         }
+
         let [one, two] = self.role.peers();
-        let confirmed = |side: &Side, peer: Role| {
-            side.confirmation.as_ref().is_some_and(|tag| side.secret.confirms(&id, peer, tag))
-        };
-        if confirmed(first, one) && confirmed(second, two) {
+        if first.is_confirmed(&id, one) && second.is_confirmed(&id, two) {
             self.agreed = Some(id);
         }
         messages

@@ -154,31 +154,10 @@ impl Link {
         certificates: [&[u8]; 2],
         traffic: Arc<Traffic>,
     ) -> Result<Arc<Link>, String> {
-        let mut context = Vec::new();
-        for role in roles {
-            context.extend_from_slice(role.as_str().as_bytes());
-            context.push(0);
-        }
-        certificates.iter().for_each(|c| context.extend_from_slice(&Sha256::digest(c)));
-        let mut bytes = tls
-            .export_keying_material([0u8; 32], b"EXPORTER-securemodel-link", Some(&context))
-            .map_err(|e| e.to_string())?;
-        let secret = LinkSecret(bytes);
-        bytes.zeroize();
+        let secret = exported_secret(&tls, roles, certificates)?;
         tls.set_buffer_limit(None);
-        let prepare = || -> std::io::Result<()> {
-            socket.set_nonblocking(true)?;
-            socket.set_nodelay(true)?;
-            // a peer whose machine is gone says nothing: notice it within the deadline, also
-            // between batches
-            let keepalive = socket2::TcpKeepalive::new()
-                .with_time(Duration::from_secs(2))
-                .with_interval(Duration::from_secs(1))
-                .with_retries(3);
-            socket2::SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
-            socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(DEADLINE))
-        };
-        prepare().map_err(|e| e.to_string())?;
+        prepare(&socket).map_err(|e| e.to_string())?;
+
         Ok(Arc::new(Link {
             peer,
             id: secret.id(),
@@ -421,4 +400,39 @@ impl Link {
             }
         }
     }
+}
+
+/// The secret that both ends have, bound to their roles and certificates.
+fn exported_secret(
+    tls: &Connection,
+    roles: [Role; 2],
+    certificates: [&[u8]; 2],
+) -> Result<LinkSecret, String> {
+    let mut context = Vec::new();
+    for role in roles {
+        context.extend_from_slice(role.as_str().as_bytes());
+        context.push(0);
+    }
+    certificates.iter().for_each(|c| context.extend_from_slice(&Sha256::digest(c)));
+
+    let mut bytes = tls
+        .export_keying_material([0u8; 32], b"EXPORTER-securemodel-link", Some(&context))
+        .map_err(|e| e.to_string())?;
+    let secret = LinkSecret(bytes);
+    bytes.zeroize();
+    Ok(secret)
+}
+
+fn prepare(socket: &TcpStream) -> std::io::Result<()> {
+    socket.set_nonblocking(true)?;
+    socket.set_nodelay(true)?;
+
+    // a peer whose machine is gone sends nothing: notice that within the deadline, even between
+    // batches
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(2))
+        .with_interval(Duration::from_secs(1))
+        .with_retries(3);
+    socket2::SockRef::from(socket).set_tcp_keepalive(&keepalive)?;
+    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(DEADLINE))
 }

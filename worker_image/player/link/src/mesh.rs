@@ -5,11 +5,12 @@ use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::CertificateDer;
 use tracing::{debug, error, info, warn};
 
 use super::agreement::{Agreement, Event, Hello};
 use super::cluster::Cluster;
-use super::dial::dial;
+use super::dial::{dial, Dialed};
 use super::epoch::EpochId;
 use super::frame::{Frame, Header, Kind};
 use super::link::{Fault, Link, Owner};
@@ -216,41 +217,31 @@ impl<M: Offer> Mesh<M> {
             .and_then(|chain| chain.first())
             .ok_or("a peer without a certificate")?
             .clone();
-        let identity = Identity::of(&certificate)?;
+        let peer = self.peer_of(&certificate)?;
+
+        let certificates: [&[u8]; 2] = [&certificate, &self.tls.certificate];
+        let roles = [peer, self.role];
+        let traffic = self.traffic.clone();
+        self.up(Link::new(peer, tls.into(), socket, roles, certificates, traffic)?);
+        Ok(())
+    }
+
+    /// Which peer may dial this player with this certificate.
+    fn peer_of(&self, certificate: &CertificateDer<'_>) -> Result<Role, String> {
+        let identity = Identity::of(certificate)?;
         let Holder::Player(peer) = identity.holder else {
             return Err(format!("{identity} may not be a peer"));
         };
         if identity != self.tls.identity.with(Holder::Player(peer)) || peer <= self.role {
             return Err(format!("{identity} may not dial {}", self.tls.identity));
         }
-        let roles = [peer, self.role];
-        self.up(Link::new(
-            peer,
-            tls.into(),
-            socket,
-            roles,
-            [&certificate, &self.tls.certificate],
-            self.traffic.clone(),
-        )?);
-        Ok(())
+        Ok(peer)
     }
 
     fn keep_dialing(&self, peer: Role) {
-        let (host, port) = self.cluster.address(peer);
         let mut backoff = FIRST_BACKOFF;
         loop {
-            let dialed = dial(&self.tls, peer, host, port).and_then(|dialed| {
-                let certificates: [&[u8]; 2] = [&self.tls.certificate, &dialed.certificate];
-                Link::new(
-                    peer,
-                    dialed.tls.into(),
-                    dialed.socket,
-                    [self.role, peer],
-                    certificates,
-                    self.traffic.clone(),
-                )
-            });
-            match dialed {
+            match self.dial(peer) {
                 // a peer that refuses our certificate does so after our side of the handshake is
                 // done, so only a HELLO counts as success
                 Ok(link) => {
@@ -264,9 +255,18 @@ impl<M: Offer> Mesh<M> {
                     &format!("cannot be reached, trying again: {why}"),
                 ),
             }
+
             std::thread::sleep(backoff);
             backoff = (backoff * 2).min(LAST_BACKOFF);
         }
+    }
+
+    fn dial(&self, peer: Role) -> Result<Arc<Link>, String> {
+        let (host, port) = self.cluster.address(peer);
+        let Dialed { tls, socket, certificate } = dial(&self.tls, peer, host, port)?;
+        let certificates: [&[u8]; 2] = [&self.tls.certificate, &certificate];
+        let roles = [self.role, peer];
+        Link::new(peer, tls.into(), socket, roles, certificates, self.traffic.clone())
     }
 
     /// Runs the link until it is closed; whether the peer had said HELLO.
@@ -300,12 +300,13 @@ impl<M: Offer> Mesh<M> {
         // what a peer said early, in an epoch that never began here, ends with it
         self.observer.epoch_ended(&again);
         state.links[i] = Some(link.clone());
-        let hello = state.offer.as_deref().map_or_else(
-            || Hello::without_shares(self.role),
-            |offer| Hello::offering(self.role, offer),
-        );
+
+        let (hello, data_limit) = match state.offer.as_deref() {
+            Some(offer) => (Hello::offering(self.role, offer), offer.max_message()),
+            None => (Hello::without_shares(self.role), 0),
+        };
         self.tell(&link, Kind::Hello, &serde_json::to_vec(&hello).unwrap_or_default());
-        link.start(state.offer.as_ref().map_or(0, |offer| offer.max_message()), this);
+        link.start(data_limit, this);
         self.advance(&mut state);
         self.changed.notify_all();
     }

@@ -106,53 +106,94 @@ pub struct Tls {
 impl Tls {
     /// Reads ca.crt, tls.crt and tls.key.
     pub fn load(folder: &Path) -> Result<Tls, TlsError> {
-        let refuse = |why: String| TlsError { path: folder.display().to_string(), why };
-        let certificates = |name: &str| -> Result<Vec<CertificateDer<'static>>, TlsError> {
-            let found = CertificateDer::pem_file_iter(folder.join(name))
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>);
-            found.map_err(|e| refuse(format!("{name}: {e}")))
-        };
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates("ca.crt")? {
-            roots.add(certificate).map_err(|e| refuse(format!("ca.crt: {e}")))?;
-        }
-        let roots = Arc::new(roots);
-        let chain = certificates("tls.crt")?;
+        let files = Files(folder);
+        let roots = files.roots()?;
+        let chain = files.certificates("tls.crt")?;
+        let certificate = chain.first().cloned();
         let certificate =
-            chain.first().ok_or_else(|| refuse("tls.crt holds no certificate".into()))?.clone();
-        let identity = Identity::of(&certificate).map_err(|e| refuse(format!("tls.crt: {e}")))?;
-        let key = || {
-            PrivateKeyDer::from_pem_file(folder.join("tls.key"))
-                .map_err(|e| refuse(format!("tls.key: {e}")))
-        };
-        let provider = Arc::new(provider());
+            certificate.ok_or_else(|| files.refuse("tls.crt holds no certificate".into()))?;
+        let identity =
+            Identity::of(&certificate).map_err(|e| files.refuse(format!("tls.crt: {e}")))?;
+        let key = files.key()?;
 
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
-            .allow_unauthenticated()
-            .build();
-        let mut server = ServerConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(|e| refuse(e.to_string()))?
-            .with_client_cert_verifier(verifier.map_err(|e| refuse(e.to_string()))?)
-            .with_single_cert(chain.clone(), key()?)
-            .map_err(|e| refuse(e.to_string()))?;
-        server.alpn_protocols = vec![ALPN_PEER.to_vec(), ALPN_HTTP.to_vec()];
-        // Every link and every client gets fresh keys: no resumption, no tickets, no early data.
-        server.session_storage = Arc::new(NoServerSessionStorage {});
-        server.send_tls13_tickets = 0;
-        server.max_early_data_size = 0;
-
-        let mut dialer = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(|e| refuse(e.to_string()))?
-            .with_root_certificates(roots)
-            .with_client_auth_cert(chain, key()?)
-            .map_err(|e| refuse(e.to_string()))?;
-        dialer.alpn_protocols = vec![ALPN_PEER.to_vec()];
-        dialer.resumption = rustls::client::Resumption::disabled();
-        dialer.enable_early_data = false;
-        Ok(Tls { identity, certificate, server: Arc::new(server), dialer: Arc::new(dialer) })
+        let server = server(roots.clone(), chain.clone(), key.clone_key());
+        let dialer = dialer(roots, chain, key);
+        Ok(Tls {
+            identity,
+            certificate,
+            server: Arc::new(server.map_err(|why| files.refuse(why))?),
+            dialer: Arc::new(dialer.map_err(|e| files.refuse(e.to_string()))?),
+        })
     }
+}
+
+/// The folder that the files are in.
+struct Files<'a>(&'a Path);
+
+impl Files<'_> {
+    fn refuse(&self, why: String) -> TlsError {
+        TlsError { path: self.0.display().to_string(), why }
+    }
+
+    fn certificates(&self, name: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let found = CertificateDer::pem_file_iter(self.0.join(name))
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        found.map_err(|e| self.refuse(format!("{name}: {e}")))
+    }
+
+    fn roots(&self) -> Result<Arc<RootCertStore>, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in self.certificates("ca.crt")? {
+            roots.add(certificate).map_err(|e| self.refuse(format!("ca.crt: {e}")))?;
+        }
+        Ok(Arc::new(roots))
+    }
+
+    fn key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
+        let key = PrivateKeyDer::from_pem_file(self.0.join("tls.key"));
+        key.map_err(|e| self.refuse(format!("tls.key: {e}")))
+    }
+}
+
+/// Takes clients without a certificate too: who may do what is decided later, by identity.
+fn server(
+    roots: Arc<RootCertStore>,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, String> {
+    let provider = Arc::new(provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
+        .allow_unauthenticated()
+        .build()
+        .map_err(|e| e.to_string())?;
+    let mut server = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|e| e.to_string())?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .map_err(|e| e.to_string())?;
+    server.alpn_protocols = vec![ALPN_PEER.to_vec(), ALPN_HTTP.to_vec()];
+
+    // every link and every client gets fresh keys: no resumption, no tickets, no early data
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    server.send_tls13_tickets = 0;
+    server.max_early_data_size = 0;
+    Ok(server)
+}
+
+fn dialer(
+    roots: Arc<RootCertStore>,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ClientConfig, rustls::Error> {
+    let mut dialer = ClientConfig::builder_with_provider(Arc::new(provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)?;
+    dialer.alpn_protocols = vec![ALPN_PEER.to_vec()];
+    dialer.resumption = rustls::client::Resumption::disabled();
+    dialer.enable_early_data = false;
+    Ok(dialer)
 }
 
 #[cfg(test)]
