@@ -325,27 +325,26 @@ impl<M: Offer> Mesh<M> {
                 self.tell(link, message.kind, &message.payload);
             }
         }
+
         let (None, Some(id), [Some(first), Some(second)]) =
             (&state.epoch, state.agreement.agreed(), &state.links)
         else {
             return;
         };
-        let serving = self.serves(state);
+        let links = Links([first.clone(), second.clone()]);
+        self.begin(state, id, links);
+    }
+
+    /// All three have confirmed this epoch.
+    fn begin(&self, state: &mut State<M>, id: EpochId, links: Links<2>) {
+        let (serving, epoch) = (self.serves(state), hex::encode(id));
         match &serving {
             Ok(_) => {
-                info!(
-                    epoch = hex::encode(id),
-                    "all three players are linked and hold the same shares: serving"
-                );
+                info!(epoch, "all three players are linked and hold the same shares: serving");
                 self.observer.epoch_began(id);
+                links.engage();
             }
-            Err(why) => {
-                info!(epoch = hex::encode(id), "all three players are linked, not serving: {why:?}")
-            }
-        }
-        let links = Links([first.clone(), second.clone()]);
-        if serving.is_ok() {
-            links.engage();
+            Err(why) => info!(epoch, "all three players are linked, not serving: {why:?}"),
         }
         state.epoch = Some(Arc::new(Epoch { id, links, serving, ended: OnceLock::new() }));
         self.changed.notify_all();
@@ -354,18 +353,15 @@ impl<M: Offer> Mesh<M> {
     fn serves(&self, state: &State<M>) -> Result<Arc<M>, Readiness> {
         let offer = state.offer.clone().ok_or(Readiness::NoShares)?;
         for (i, peer) in self.role.peers().into_iter().enumerate() {
-            let hello = state.agreement.hello_of(i);
+            let hello = state.agreement.hello_of(i).ok_or(Readiness::DigestMismatch(peer))?;
             // a peer without shares has no protocol either: that is the digest's case
-            if hello
-                .and_then(|hello| hello.protocol)
-                .is_some_and(|protocol| protocol != offer.protocol())
-            {
+            if hello.protocol.is_some_and(|protocol| protocol != offer.protocol()) {
                 return Err(Readiness::ProtocolMismatch(peer));
             }
-            if hello.and_then(|hello| hello.digest.as_ref()) != Some(&offer.digest()) {
+            if hello.digest.as_ref() != Some(&offer.digest()) {
                 return Err(Readiness::DigestMismatch(peer));
             }
-            if hello.and_then(|hello| hello.generation.as_ref()) != Some(&offer.generation()) {
+            if hello.generation.as_ref() != Some(&offer.generation()) {
                 return Err(Readiness::GenerationMismatch(peer));
             }
         }
@@ -393,15 +389,14 @@ impl<M: Offer> Mesh<M> {
 
     fn report(&self, state: &mut State<M>, side: usize, what: &str) {
         let peer = self.cluster.name(self.role.peers()[side]);
-        if state.reported[side]
-            .as_ref()
-            .is_some_and(|(before, when)| before == what && when.elapsed() < REPEAT)
-        {
-            debug!(peer, "{what}");
-        } else {
-            warn!(peer, "{what}");
-            state.reported[side] = Some((what.into(), Instant::now()));
+        let repeats =
+            |(before, when): &(String, Instant)| before == what && when.elapsed() < REPEAT;
+        if state.reported[side].as_ref().is_some_and(repeats) {
+            return debug!(peer, "{what}");
         }
+
+        warn!(peer, "{what}");
+        state.reported[side] = Some((what.into(), Instant::now()));
     }
 }
 
@@ -412,6 +407,7 @@ impl<M: Offer> Owner for Mesh<M> {
         if !is_current(&state.links[i], link) {
             return Ok(());
         }
+
         let greeted = state.agreement.hello_of(i).is_some();
         if frame.header.kind == Kind::Waiting && greeted {
             return if (self.role, link.peer) == (Role::Alice, Role::Bob) {
@@ -420,6 +416,7 @@ impl<M: Offer> Owner for Mesh<M> {
                 Err("WAITING is bob's to alice".into())
             };
         }
+
         if state.agreement.receive(i, frame.header.kind, &frame.payload)? == Event::Ended {
             self.close(&mut state, &Ending::Relinked(link.peer));
             return Ok(());

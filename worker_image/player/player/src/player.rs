@@ -19,7 +19,7 @@ use securemodel_link::epoch::EpochId;
 use securemodel_link::lock::locked;
 use securemodel_link::mesh::{Ending, Mesh, Observer, Readiness};
 use securemodel_link::offer::Offer;
-use securemodel_link::tls::{Holder, Tls};
+use securemodel_link::tls::{Holder, Identity, Tls};
 use securemodel_link::waker::Waker;
 use securemodel_mpc::role::Role;
 use securemodel_mpc::share_file::Shares;
@@ -74,14 +74,8 @@ impl Player {
         let cluster = Cluster::load(&args.cluster)?;
         let role = cluster.role(&args.player)?;
         let tls = Arc::new(Tls::load(&args.tls)?);
-        if tls.identity.holder != Holder::Player(role) {
-            let certificate = tls.identity.to_string();
-            return Err(ConfigError::WrongCertificate {
-                player: args.player.clone(),
-                position: role,
-                certificate,
-            });
-        }
+        expect_certificate(&tls.identity, &args.player, role)?;
+
         let counters = Arc::new(Counters::default());
         let requests = Arc::new(Requests::new(role, Waker::new().map_err(ConfigError::Waker)?));
         let mesh = Mesh::new(
@@ -92,13 +86,10 @@ impl Player {
             Arc::new(RequestsObserver(requests.clone())),
         );
         let store = Store::new(args.data.clone(), role);
-        let (shares, broken) = match store.load() {
-            Ok(shares) => (shares, None),
-            Err(e) => {
-                error!("the share file on the volume cannot be used, waiting for a new one: {e}");
-                (None, Some(e.to_string()))
-            }
-        };
+        let kept = store.load().inspect_err(|e| {
+            error!("the share file on the volume cannot be used, waiting for a new one: {e}");
+        });
+
         let player = Player {
             role,
             name: args.player.clone(),
@@ -110,11 +101,11 @@ impl Player {
             store,
             max_rows: args.max_rows as usize,
             batch_delay: Duration::from_millis(args.batch_delay_ms),
-            broken: Mutex::new(broken),
+            broken: Mutex::new(kept.as_ref().err().map(ToString::to_string)),
             stopping: AtomicBool::new(false),
             answering: AtomicUsize::new(0),
         };
-        if let Some(shares) = shares {
+        if let Ok(Some(shares)) = kept {
             player.load(shares);
         }
         Ok(Arc::new(player))
@@ -173,25 +164,8 @@ impl Player {
         let name = |role: &Role| self.cluster.name(*role);
         match readiness {
             Readiness::Ready => ("Serving", "serving".into()),
-            Readiness::NoShares => {
-                let broken = locked(&self.broken)
-                    .clone()
-                    .map(|why| format!("the share file on the volume cannot be used: {why}"));
-                ("NoShares", broken.unwrap_or_else(|| "no shares have been delivered yet".into()))
-            }
-            Readiness::PeersMissing(roles) => {
-                let message = match &roles[..] {
-                    [] => format!(
-                        "linked with {}, waiting for them to link with each other",
-                        self.role.peers().each_ref().map(name).join(" and ")
-                    ),
-                    missing => format!(
-                        "not linked with {}",
-                        missing.iter().map(name).collect::<Vec<_>>().join(" and ")
-                    ),
-                };
-                ("PeersMissing", message)
-            }
+            Readiness::NoShares => ("NoShares", self.describe_no_shares()),
+            Readiness::PeersMissing(missing) => ("PeersMissing", self.describe_missing(missing)),
             Readiness::DigestMismatch(role) => (
                 "DigestMismatch",
                 format!(
@@ -215,4 +189,34 @@ impl Player {
             ),
         }
     }
+
+    fn describe_no_shares(&self) -> String {
+        match &*locked(&self.broken) {
+            Some(why) => format!("the share file on the volume cannot be used: {why}"),
+            None => "no shares have been delivered yet".into(),
+        }
+    }
+
+    fn describe_missing(&self, missing: &[Role]) -> String {
+        let names = |roles: &[Role]| {
+            let names: Vec<&str> = roles.iter().map(|role| self.cluster.name(*role)).collect();
+            names.join(" and ")
+        };
+        if missing.is_empty() {
+            let peers = names(&self.role.peers());
+            return format!("linked with {peers}, waiting for them to link with each other");
+        }
+        format!("not linked with {}", names(missing))
+    }
+}
+
+fn expect_certificate(identity: &Identity, player: &str, role: Role) -> Result<(), ConfigError> {
+    if identity.holder == Holder::Player(role) {
+        return Ok(());
+    }
+    Err(ConfigError::WrongCertificate {
+        player: player.into(),
+        position: role,
+        certificate: identity.to_string(),
+    })
 }

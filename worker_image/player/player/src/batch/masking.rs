@@ -2,7 +2,7 @@
 //! has it while a batch runs.
 
 use securemodel_link::announce::{write_waiting, Entry};
-use securemodel_link::epoch::RequestKeys;
+use securemodel_link::epoch::{RequestKey, RequestKeys};
 use securemodel_link::frame::{Header, Kind};
 use securemodel_mpc::request_mask;
 use securemodel_mpc::role::Role;
@@ -27,17 +27,20 @@ pub fn send_masked(engine: &Engine) {
             for (id, rows, share) in engine.requests.take_untold(&epoch.id, IDLE) {
                 let (digest, generation) = (&loaded.shares.digest, &loaded.shares.generation);
                 let (number, key) = keys.take(digest, generation);
-                let mask = request_mask(&key, share.len());
-                let masked = share.iter().zip(&mask).map(|(x, mask)| x.wrapping_add(*mask));
-                let share: Vec<u64> = masked.collect();
+                let sent = mask(&share, rows, number, &key);
 
-                let payload = write_waiting(&Entry { id, rows, number }, &share);
-                let masked = MaskedShare { number, rows, share };
+                let payload = write_waiting(&Entry { id, rows, number }, &sent.masked.share);
                 // first: alice may announce it before `send` returns
-                engine.requests.sending(&epoch.id, id, Sent { masked, mask });
+                engine.requests.sending(&epoch.id, id, sent);
                 // when the link is lost, the epoch ends, and with it these requests
                 let _ = alice.send(&header, &payload);
             }
         }
     }
+}
+
+fn mask(share: &[u64], rows: usize, number: u64, key: &RequestKey) -> Sent {
+    let mask = request_mask(key, share.len());
+    let masked = share.iter().zip(&mask).map(|(x, mask)| x.wrapping_add(*mask));
+    Sent { masked: MaskedShare { number, rows, share: masked.collect() }, mask }
 }

@@ -40,6 +40,7 @@ pub async fn deliver(
         ));
     }
     declared(headers, MAX_BYTES)?;
+
     let Ok(one_at_a_time) = deliveries.clone().try_lock_owned() else {
         return Err(Refusal::new(
             Code::Overloaded,
@@ -47,6 +48,7 @@ pub async fn deliver(
         ));
     };
     receive(player, body).await?;
+
     let keeper = player.clone();
     let adopted = tokio::task::spawn_blocking(move || {
         let _until_adopted = one_at_a_time;
@@ -56,6 +58,7 @@ pub async fn deliver(
         .await
         .map_err(|e| Refusal::new(Code::BadShares, e.to_string()))?
         .map_err(|e| refused(&e))?;
+
     info!("shares delivered");
     Ok(json(StatusCode::OK, &json!({"digest": loaded.digest(), "generation": loaded.generation()})))
 }
@@ -67,32 +70,30 @@ async fn receive(player: &Player, body: &mut Incoming) -> Result<(), Refusal> {
     let mut body = Limited::new(body, MAX_BYTES);
     loop {
         let frame = tokio::time::timeout(SILENCE, body.frame()).await;
-        match frame.map_err(|_| {
-            Refusal::new(
-                Code::BadRequest,
-                format!("nothing more of the share file came for {SILENCE:?}"),
-            )
-        })? {
+        match frame.map_err(|_| silent())? {
             Some(Ok(frame)) => {
                 if let Ok(bytes) = frame.into_data() {
                     file.write_all(&bytes).await.map_err(written)?;
                 }
             }
-            Some(Err(e)) if e.is::<LengthLimitError>() => {
-                return Err(Refusal::new(
-                    Code::TooLarge,
-                    format!("a share file has at most {MAX_BYTES} bytes; the model is too large"),
-                ));
-            }
+            Some(Err(e)) if e.is::<LengthLimitError>() => return Err(too_large()),
             Some(Err(e)) => {
-                return Err(Refusal::new(
-                    Code::BadRequest,
-                    format!("the share file broke off: {e}"),
-                ))
+                let why = format!("the share file broke off: {e}");
+                return Err(Refusal::new(Code::BadRequest, why));
             }
             None => return file.flush().await.map_err(written),
         }
     }
+}
+
+fn silent() -> Refusal {
+    let why = format!("nothing more of the share file came for {SILENCE:?}");
+    Refusal::new(Code::BadRequest, why)
+}
+
+fn too_large() -> Refusal {
+    let why = format!("a share file has at most {MAX_BYTES} bytes; the model is too large");
+    Refusal::new(Code::TooLarge, why)
 }
 
 /// A full or read-only volume can be mended; a bad file stays bad.

@@ -9,6 +9,7 @@ use crate::batch::request::{Answer, Inference};
 use crate::model::Loaded;
 use securemodel_link::announce::RequestId;
 use securemodel_link::offer::Offer;
+use securemodel_mpc::role::Role;
 
 #[derive(Deserialize)]
 struct Body {
@@ -36,7 +37,6 @@ pub fn body_limit(loaded: &Loaded) -> usize {
 
 /// `json_length`: the header Inference-Header-Content-Length.
 pub fn parse(body: &[u8], json_length: usize, loaded: &Loaded) -> Result<Inference, Refusal> {
-    let bad = |why: String| Refusal::new(Code::BadRequest, why);
     let (json, tensor) = body.split_at_checked(json_length).ok_or_else(|| {
         bad(format!(
             "Inference-Header-Content-Length is {json_length}, the whole body has {} bytes",
@@ -45,17 +45,36 @@ pub fn parse(body: &[u8], json_length: usize, loaded: &Loaded) -> Result<Inferen
     })?;
     let request: Body =
         serde_json::from_slice(json).map_err(|e| bad(format!("the JSON part of the body: {e}")))?;
-    let id = hex::decode(&request.id)
-        .ok()
-        .and_then(|id| id.try_into().ok())
-        .filter(|_| !request.id.bytes().any(|b| b.is_ascii_uppercase()));
-    let id =
-        id.ok_or_else(|| bad("id is not 32 lower-case hex digits; draw 128 random bits".into()))?;
-    let [input] = &request.inputs[..] else {
-        return Err(bad(format!(
-            "{} inputs, expected the one named \"input\"",
-            request.inputs.len()
-        )));
+    let id = parse_id(&request.id)?;
+    let input = the_input(&request.inputs)?;
+    let rows = rows(&input.shape, loaded)?;
+
+    let (expected, size) = (rows * loaded.input * 8, input.parameters.binary_data_size);
+    if tensor.len() != expected || size != expected {
+        let why = format!(
+            "shape {:?} needs {expected} bytes, binary_data_size is {size} and {} follow the JSON",
+            input.shape,
+            tensor.len()
+        );
+        return Err(bad(why));
+    }
+    Ok(Inference { id, rows, share: bytemuck::pod_collect_to_vec(tensor) })
+}
+
+fn bad(why: String) -> Refusal {
+    Refusal::new(Code::BadRequest, why)
+}
+
+fn parse_id(text: &str) -> Result<RequestId, Refusal> {
+    let id = hex::decode(text).ok().and_then(|id| id.try_into().ok());
+    id.filter(|_| !text.bytes().any(|b| b.is_ascii_uppercase()))
+        .ok_or_else(|| bad("id is not 32 lower-case hex digits; draw 128 random bits".into()))
+}
+
+/// The one input, of additive shares.
+fn the_input(inputs: &[Tensor]) -> Result<&Tensor, Refusal> {
+    let [input] = inputs else {
+        return Err(bad(format!("{} inputs, expected the one named \"input\"", inputs.len())));
     };
     if input.name != "input" {
         return Err(bad(format!("input {:?}, expected \"input\"", input.name)));
@@ -66,32 +85,23 @@ pub fn parse(body: &[u8], json_length: usize, loaded: &Loaded) -> Result<Inferen
             input.datatype
         )));
     }
+    Ok(input)
+}
+
+/// How many rows of the program's input have this shape.
+fn rows(shape: &[i64], loaded: &Loaded) -> Result<usize, Refusal> {
     let (row, max_rows) = (loaded.shares.program.input_shape(), loaded.max_rows);
-    let rows = match &input.shape[..] {
-        [rows, rest @ ..]
-            if rest.iter().map(|d| *d as usize).eq(row.iter().copied())
-                && (1..=max_rows as i64).contains(rows) =>
-        {
-            *rows as usize
+    let is_row = |shape: &[i64]| shape.iter().map(|d| *d as usize).eq(row.iter().copied());
+    match shape {
+        [rows, rest @ ..] if is_row(rest) && (1..=max_rows as i64).contains(rows) => {
+            Ok(*rows as usize)
         }
-        shape => {
-            return Err(Refusal::new(
-                Code::WrongShape,
-                format!("shape {shape:?}, expected [B, {}] with B from 1 to {max_rows}", list(row)),
-            ))
+        _ => {
+            let row = row.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+            let why = format!("shape {shape:?}, expected [B, {row}] with B from 1 to {max_rows}");
+            Err(Refusal::new(Code::WrongShape, why))
         }
-    };
-    let expected = rows * loaded.input * 8;
-    if tensor.len() != expected || input.parameters.binary_data_size != expected {
-        let why = format!(
-            "shape {:?} needs {expected} bytes, binary_data_size is {} and {} follow the JSON",
-            input.shape,
-            input.parameters.binary_data_size,
-            tensor.len()
-        );
-        return Err(bad(why));
     }
-    Ok(Inference { id, rows, share: bytemuck::pod_collect_to_vec(tensor) })
 }
 
 /// The answer's body, and the length of its JSON part.
@@ -124,7 +134,7 @@ pub fn encode(answer: &Answer, id: &RequestId, rows: usize, model: &str) -> (Vec
 }
 
 /// Model metadata.
-pub fn metadata(model: &str, role: securemodel_mpc::role::Role, loaded: &Loaded) -> Value {
+pub fn metadata(model: &str, role: Role, loaded: &Loaded) -> Value {
     let program = &loaded.shares.program;
     let tensor = |name: &str, row: &[usize]| {
         let shape: Vec<i64> = std::iter::once(-1).chain(row.iter().map(|d| *d as i64)).collect();
@@ -146,8 +156,4 @@ pub fn metadata(model: &str, role: securemodel_mpc::role::Role, loaded: &Loaded)
             "max_rows": loaded.max_rows,
         },
     })
-}
-
-fn list(shape: &[usize]) -> String {
-    shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
 }
