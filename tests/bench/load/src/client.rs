@@ -36,6 +36,14 @@ struct Answer {
     parameters: Parameters,
 }
 
+impl Answer {
+    /// What both players say of the request and its batch.
+    fn batch(&self) -> (&str, &str, &str, &str, u64) {
+        let Parameters { digest, epoch, batch, .. } = &self.parameters;
+        (&self.id, &self.model_version, digest, epoch, *batch)
+    }
+}
+
 #[derive(Deserialize)]
 struct Parameters {
     digest: String,
@@ -102,51 +110,63 @@ impl Client {
         values: &[f64],
     ) -> Result<Prediction, Error> {
         let shares = sharing::split(values)?;
-        let mut id = [0; 16];
-        getrandom::fill(&mut id).map_err(|e| Error::Answer(format!("no randomness: {e}")))?;
-        let id = hex::encode(id);
+        let id = draw_id()?;
         let shape: Vec<usize> = [rows].iter().chain(row).copied().collect();
-        let json = serde_json::json!({
-            "id": id,
-            "inputs": [{
-                "name": "input",
-                "datatype": "UINT64",
-                "shape": shape,
-                "parameters": {"binary_data_size": shares[0].len()},
-            }],
-            "outputs": [{"name": "output", "parameters": {"binary_data": true}}],
-        })
-        .to_string();
+        let json = request(&id, &shape, shares[0].len());
+
         // both requests are on their way before either answer is waited for: the players need both
         // shares to begin
         for (player, share) in self.players.iter_mut().zip(&shares) {
             http::send(player, "POST", &self.path, json.len(), &[json.as_bytes(), share])?;
         }
         let [alice, bob] = &mut self.players;
-        // both are read, also when one refused, so that the connections stay usable
+        // both are read, even if one refused, so that the connections stay usable
         let answers = [http::receive(alice)?, http::receive(bob)?];
-        let bytes_sent = 2 * (json.len() + shares[0].len());
-        let bytes_received = answers.iter().map(|answer| answer.body.len()).sum();
-        let [a, b] = [read(&answers[0])?, read(&answers[1])?];
-        let together = |answer: &Answer| {
-            let Parameters { digest, epoch, batch, .. } = &answer.parameters;
-            (answer.id.clone(), answer.model_version.clone(), digest.clone(), epoch.clone(), *batch)
-        };
-        if a.id != id || together(&a) != together(&b) {
-            return Err(Error::Answer("the players' answers do not belong together".into()));
-        }
-        let [first, second] = answers.each_ref().map(|answer| &answer.body[answer.json..]);
-        if first.len() != second.len() || first.is_empty() {
-            return Err(Error::Answer("the players' answers have different shapes".into()));
-        }
-        let hops = a.parameters.hops.max(b.parameters.hops);
+
+        let (values, hops) = combine(&id, &answers)?;
         Ok(Prediction {
-            values: sharing::reconstruct(first, second),
+            values,
             hops,
-            bytes_sent,
-            bytes_received,
+            bytes_sent: 2 * (json.len() + shares[0].len()),
+            bytes_received: answers.iter().map(|answer| answer.body.len()).sum(),
         })
     }
+}
+
+fn draw_id() -> Result<String, Error> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|e| Error::Answer(format!("no randomness: {e}")))?;
+    Ok(hex::encode(id))
+}
+
+/// The JSON part of a request.
+fn request(id: &str, shape: &[usize], bytes: usize) -> String {
+    serde_json::json!({
+        "id": id,
+        "inputs": [{
+            "name": "input",
+            "datatype": "UINT64",
+            "shape": shape,
+            "parameters": {"binary_data_size": bytes},
+        }],
+        "outputs": [{"name": "output", "parameters": {"binary_data": true}}],
+    })
+    .to_string()
+}
+
+/// The values and the hops of two answers that belong together.
+fn combine(id: &str, answers: &[Response; 2]) -> Result<(Vec<f64>, u64), Error> {
+    let [alice, bob] = [read(&answers[0])?, read(&answers[1])?];
+    if alice.id != id || alice.batch() != bob.batch() {
+        return Err(Error::Answer("the players' answers do not belong together".into()));
+    }
+
+    let [first, second] = answers.each_ref().map(|answer| &answer.body[answer.json..]);
+    if first.len() != second.len() || first.is_empty() {
+        return Err(Error::Answer("the players' answers have different shapes".into()));
+    }
+    let hops = alice.parameters.hops.max(bob.parameters.hops);
+    Ok((sharing::reconstruct(first, second), hops))
 }
 
 fn read(response: &Response) -> Result<Answer, Error> {

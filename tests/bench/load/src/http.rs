@@ -49,29 +49,43 @@ pub fn receive(stream: &mut Stream) -> Result<Response, Error> {
             return Err(Error::Answer("the connection was closed".into()));
         }
         got.extend_from_slice(&chunk[..n]);
-        let mut headers = [httparse::EMPTY_HEADER; 32];
-        let mut response = httparse::Response::new(&mut headers);
-        if let httparse::Status::Complete(head) =
-            response.parse(&got).map_err(|e| Error::Answer(e.to_string()))?
-        {
-            let status = response.code.unwrap_or(0);
-            let number = |name: &str| {
-                let header = response.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name))?;
-                std::str::from_utf8(header.value).ok()?.parse::<usize>().ok()
-            };
-            let length = number("Content-Length")
-                .ok_or_else(|| Error::Answer("no Content-Length".into()))?;
-            let json = number(JSON_LENGTH).unwrap_or(length).min(length);
-            let have = got.len() - head;
-            let mut body = got.split_off(head);
-            body.resize(length, 0);
-            if have < length {
+        if let Some(head) = parse_head(&got)? {
+            let mut body = got.split_off(head.bytes);
+            let have = body.len();
+            body.resize(head.length, 0);
+            if have < head.length {
                 stream.read_exact(&mut body[have..])?;
             }
-            return Ok(Response { status, json, body });
+            return Ok(Response { status: head.status, json: head.json, body });
         }
         if got.len() > MAX_HEAD {
             return Err(Error::Answer("a response head without an end".into()));
         }
     }
+}
+
+struct Head {
+    status: u16,
+    /// Of the head itself.
+    bytes: usize,
+    /// Of the body, and of the JSON in it.
+    length: usize,
+    json: usize,
+}
+
+/// The head of a response, if it is whole.
+fn parse_head(got: &[u8]) -> Result<Option<Head>, Error> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut headers);
+    let parsed = response.parse(got).map_err(|e| Error::Answer(e.to_string()))?;
+    let httparse::Status::Complete(bytes) = parsed else { return Ok(None) };
+
+    let number = |name: &str| {
+        let header = response.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(header.value).ok()?.parse::<usize>().ok()
+    };
+    let length =
+        number("Content-Length").ok_or_else(|| Error::Answer("no Content-Length".into()))?;
+    let json = number(JSON_LENGTH).unwrap_or(length).min(length);
+    Ok(Some(Head { status: response.code.unwrap_or(0), bytes, length, json }))
 }
