@@ -9,12 +9,12 @@ use super::offer::Offer;
 use securemodel_mpc::protocol::ProtocolName;
 use securemodel_mpc::role::Role;
 
-/// Players that derive other keys, or send other frames, have another version: mixed, they would
+/// Raised whenever keys are derived or frames laid out differently: players of mixed versions would
 /// answer noise.
 const WIRE_VERSION: u32 = 3;
 
-/// What a player says of itself when a link comes up; without shares it has no protocol, digest and
-/// generation.
+/// What a player says about itself when a link comes up. One without shares has no protocol, digest
+/// or generation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     pub version: u32,
@@ -25,7 +25,7 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// Of a player that has no shares yet.
+    /// For a player that has no shares yet.
     pub fn without_shares(role: Role) -> Hello {
         Hello { version: WIRE_VERSION, role, protocol: None, digest: None, generation: None }
     }
@@ -58,7 +58,8 @@ struct Side {
     secret: LinkSecret,
     id: LinkId,
     hello: Option<Hello>,
-    /// The id of the peer's other link, as it says; and what it was told of ours.
+    /// The id of the peer's other link, as the peer reports it, and the id of ours that it was last
+    /// told.
     theirs: Option<LinkId>,
     told: Option<LinkId>,
     confirmation: Option<Vec<u8>>,
@@ -70,7 +71,7 @@ impl Side {
         Side { secret, id, hello: None, theirs: None, told: None, confirmation: None }
     }
 
-    /// EPOCH, with the id of our other link, unless the peer was told of that one.
+    /// EPOCH with the id of our other link, unless the peer has been told it already.
     fn tell(&mut self, side: usize, other: LinkId) -> Option<Message> {
         let before = self.told.replace(other);
         (before != Some(other)).then(|| Message {
@@ -80,7 +81,7 @@ impl Side {
         })
     }
 
-    /// CONFIRM, from `role`.
+    /// CONFIRM from this player, which is `role`.
     fn confirm(&self, side: usize, epoch: &EpochId, role: Role) -> Message {
         let payload = self.secret.confirmation(epoch, role).to_vec();
         Message { side, kind: Kind::Confirm, payload }
@@ -112,9 +113,9 @@ pub struct Message {
 #[must_use]
 pub enum Event {
     Noted,
-    /// Both links are forgotten (a new one excepted) and have to be closed. Only a confirmed epoch
-    /// takes its other link down with it: while one is forming, a lost link is just replaced, or
-    /// two players would keep closing each other's new links.
+    /// Both links are forgotten (except for a new one) and have to be closed. Only a confirmed
+    /// epoch takes its other link down with it: while one is forming, a lost link is simply
+    /// replaced, since otherwise two players would keep closing each other's new links.
     Ended,
 }
 
@@ -139,7 +140,7 @@ impl Agreement {
         self.sides[side].as_ref()?.hello.as_ref()
     }
 
-    /// A new link; takes the place of the old one.
+    /// A new link, which replaces the old one.
     pub fn up(&mut self, side: usize, secret: LinkSecret) -> Event {
         let event = self.down(side);
         self.sides[side] = Some(Side::new(secret));
@@ -163,7 +164,7 @@ impl Agreement {
         (self.candidate, self.agreed) = (None, None);
     }
 
-    /// A control frame of the peer's. An error closes the link.
+    /// A control frame from the peer. An error closes the link.
     pub fn receive(&mut self, side: usize, kind: Kind, payload: &[u8]) -> Result<Event, String> {
         let peer = self.role.peers()[side];
         let Some(link) = self.sides[side].as_mut() else { return Ok(Event::Noted) };
@@ -190,7 +191,7 @@ impl Agreement {
         Ok(Event::Noted)
     }
 
-    /// Takes the agreement as far as it goes with what is known.
+    /// Takes the agreement as far as it can go with what is known.
     pub fn advance(&mut self) -> Vec<Message> {
         let (None, [Some(first), Some(second)]) = (self.agreed, &mut self.sides) else {
             return vec![];
@@ -299,7 +300,7 @@ mod tests {
             }
         }
 
-        /// Delivers the next thing on this way of this wire; false if there is none.
+        /// Delivers the next message to this end of this wire; false if there is none.
         fn deliver(&mut self, wire: usize, end: usize) -> bool {
             let [dialer, listener] = self.wires[wire].ends;
             let (role, peer) = if end == 0 { (dialer, listener) } else { (listener, dialer) };

@@ -1,7 +1,7 @@
 //! Requests on the wire: bob's WAITING, one frame a request, and alice's ANNOUNCE, the requests of
 //! a batch (docs/wire.md).
 
-/// Ties the two shares of a request together: drawn by the client.
+/// Ties the two shares of a request together; drawn by the client.
 pub type RequestId = [u8; 16];
 
 /// Bytes of an `Entry`.
@@ -49,7 +49,7 @@ pub fn parse_waiting(payload: &[u8]) -> Result<(Entry, Vec<u64>), String> {
     }
 }
 
-/// ANNOUNCE: the rows of a batch together, and its requests.
+/// ANNOUNCE: how many rows a batch has in total, and its requests.
 pub fn write_announcement(rows: usize, entries: impl Iterator<Item = Entry>) -> Vec<u8> {
     let mut payload = (rows as u32).to_le_bytes().to_vec();
     entries.for_each(|entry| entry.put(&mut payload));

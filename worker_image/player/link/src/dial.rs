@@ -1,4 +1,4 @@
-//! Dialing a peer: TCP, then TLS with both certificates, the server's checked for its host and its
+//! Dialing a peer: TCP, then mutual TLS. The server's certificate has to name its host and its
 //! role.
 
 use std::net::{TcpStream, ToSocketAddrs};
@@ -20,7 +20,7 @@ pub struct Dialed {
     pub certificate: CertificateDer<'static>,
 }
 
-/// Dials once. `host` has to be in the peer's certificate, and the peer's role.
+/// Dials once. The peer's certificate has to name `host` and the peer's role.
 pub fn dial(tls: &Arc<Tls>, peer: Role, host: &str, port: u16) -> Result<Dialed, String> {
     let at = |why: &dyn std::fmt::Display| format!("{host}:{port}: {why}");
     let mut socket = connect(host, port).map_err(|e| at(&e))?;

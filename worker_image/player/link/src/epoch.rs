@@ -32,7 +32,7 @@ impl LinkSecret {
         expand(None, &self.0, &[b"id"])
     }
 
-    /// What `sender` proves its keys with.
+    /// `sender`'s proof that it has this link's secret and agrees on the epoch.
     pub fn confirmation(&self, epoch: &EpochId, sender: Role) -> [u8; 32] {
         self.mac(epoch, sender).finalize().into_bytes().into()
     }
@@ -70,12 +70,12 @@ pub fn epoch_id_seen_by(role: Role, links: [&LinkId; 2], third: &LinkId) -> Epoc
     }
 }
 
-/// The keys of an epoch, batch after batch. Taking a number spends it; an earlier one cannot be had
-/// again.
+/// The keys of an epoch, one batch after another. Taking a batch's keys spends its number, and they
+/// cannot be derived again.
 pub struct KeyChain {
     role: Role,
     next: u64,
-    /// in the order of `role.peers()`
+    /// In the order of `role.peers()`.
     chains: [Chain; 2],
 }
 
@@ -83,7 +83,7 @@ pub struct KeyChain {
 struct Chain([u8; 32]);
 
 impl Chain {
-    /// The next value takes the place of this one, which is erased.
+    /// Overwrites this value with the next one, so that it cannot be recovered.
     fn ratchet(&mut self) {
         let following: Zeroizing<[u8; 32]> = Zeroizing::new(expand(None, &self.0, &[b"next"]));
         self.0.copy_from_slice(&*following);
@@ -100,13 +100,14 @@ impl KeyChain {
         }
     }
 
-    /// The number that the next batch has.
+    /// The number of the next batch.
     pub fn next(&self) -> u64 {
         self.next
     }
 
-    /// The keys of batch `next()`; spends it. They are bound to the payload of its ANNOUNCE frame,
-    /// so that players who were told different lists of requests share no key and compute noise.
+    /// The keys of batch `next()`; spends that number. They are bound to the payload of its
+    /// ANNOUNCE frame, so players who were told different lists of requests share no key and
+    /// compute noise.
     pub fn take(
         &mut self,
         digest: &[u8; 32],
@@ -132,21 +133,21 @@ impl KeyChain {
     }
 }
 
-/// The keys of bob's requests in one epoch: one for each, between bob and carol. bob takes them in
-/// turn; carol asks for the numbers that alice announces, and may meet them out of order or with
-/// gaps.
+/// The keys of bob's requests in one epoch: one per request, shared by bob and carol. bob takes
+/// them in order; carol asks for the numbers that alice announces, which may come out of order or
+/// with gaps.
 pub struct RequestKeys {
     next: u64,
     chain: Chain,
-    /// Keys of numbers that were passed over, the latest ones.
+    /// Keys of the latest numbers that were passed over.
     skipped: BTreeMap<u64, RequestKey>,
 }
 
 pub type RequestKey = Zeroizing<[u8; 16]>;
 
-/// As many requests as alice may still announce at once (`serve::requests`).
+/// As many requests as bob may have sent and alice not yet announced.
 pub const MAX_SKIPPED: usize = 1 << 12;
-/// Further than bob gets between two announcements, and reached in a second.
+/// Further than bob gets between two announcements, and still reached within a second.
 const MAX_JUMP: u64 = 1 << 20;
 
 impl RequestKeys {
@@ -171,7 +172,7 @@ impl RequestKeys {
         (number, key)
     }
 
-    /// Refuses numbers that bob cannot have reached, before any of them costs time.
+    /// Refuses numbers that bob cannot have reached, before any time is spent on them.
     pub fn reach(&self, numbers: impl Iterator<Item = u64>) -> Result<(), String> {
         match numbers.max() {
             Some(number) if number.saturating_sub(self.next) > MAX_JUMP => {
@@ -181,7 +182,7 @@ impl RequestKeys {
         }
     }
 
-    /// The key of request `number`, once.
+    /// The key of request `number`, which can be had only once.
     pub fn find(
         &mut self,
         number: u64,
@@ -217,7 +218,7 @@ impl RequestKeys {
     }
 }
 
-/// Whether counters stand still, which only a test build can be asked for.
+/// Whether counters stand still, as only a test build can be asked to do.
 pub fn frozen() -> bool {
     #[cfg(feature = "audit")]
     return securemodel_mpc::audit::frozen();

@@ -48,12 +48,12 @@ impl std::ops::Deref for Payload {
 }
 
 impl Payload {
-    /// The payload as words; nothing if the last one is not whole.
+    /// The payload as words; `None` if the last one is incomplete.
     pub fn into_words(self) -> Option<Vec<u64>> {
         self.len.is_multiple_of(WORD).then_some(self.words)
     }
 
-    /// What it was received into, for `Pool::give`.
+    /// The buffer that it was received into, for `Pool::give`.
     pub fn into_buffer(self) -> Vec<u64> {
         self.words
     }
@@ -98,7 +98,7 @@ impl Kind {
     }
 }
 
-/// Bytes that are not frames.
+/// Why bytes are not a frame.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     #[error("a frame of unknown type {0}")]
@@ -141,7 +141,7 @@ impl Header {
     }
 }
 
-/// Buffers that were received into and can be again. Bounded.
+/// Receive buffers for reuse; bounded.
 #[derive(Default)]
 pub struct Pool(Vec<Vec<u64>>);
 
@@ -149,7 +149,7 @@ impl Pool {
     const BUFFERS: usize = 8;
     const WORDS: usize = (16 << 20) / WORD;
 
-    /// The smallest buffer that holds this many words, else the largest. What is in it is old.
+    /// The smallest buffer that holds this many words, else the largest. Its contents are stale.
     fn take(&mut self, words: usize) -> Vec<u64> {
         let fits = |buffer: &Vec<u64>| {
             if buffer.capacity() >= words {
@@ -178,14 +178,14 @@ pub struct Decoder {
     head: [u8; HEADER],
     /// The header, once it is whole, and the length of the payload.
     current: Option<(Header, usize)>,
-    /// Bytes of the header, then of the payload, that have come.
+    /// Bytes received of the header, then of the payload.
     got: usize,
     payload: Vec<u64>,
     pub pool: Pool,
 }
 
 impl Decoder {
-    /// How far a payload's buffer is ahead of what was received.
+    /// How far a payload's buffer may be ahead of what was received.
     const AHEAD: usize = 16 << 10;
 
     /// Whether the frame that is arriving is part of a batch.
@@ -193,8 +193,8 @@ impl Decoder {
         self.current.is_some_and(|(header, _)| header.kind.of_batch())
     }
 
-    /// The next whole frame, or nothing if `source` has no more for now. `data`: the longest
-    /// payload that a DATA frame may have.
+    /// The next whole frame, or `None` if `source` has no more for now. `data`: the longest payload
+    /// that a DATA frame may have.
     pub fn next(
         &mut self,
         source: &mut impl Read,
@@ -234,7 +234,7 @@ impl Decoder {
     }
 }
 
-/// Reads what is there; zero at the end and where a socket would block.
+/// Reads what is available; zero at the end and where a socket would block.
 fn available(source: &mut impl Read, into: &mut [u8]) -> usize {
     source.read(into).unwrap_or(0)
 }

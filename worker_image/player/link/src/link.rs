@@ -6,10 +6,10 @@
 //! it and no other.
 //!
 //! Who writes: any thread. `pending` is held from a frame's first byte to its last, so frames do
-//! not mix; `stream` only while bytes are encrypted, decrypted or written, never
-//! while waiting. What the socket does not take stays in the outbox while the engine computes, and
-//! leaves when it next sends or waits. Only when the outbox is full has a sender to wait, and the
-//! engine reads on meanwhile.
+//! not mix; `stream` only while bytes are encrypted, decrypted or written, never while waiting.
+//! What the socket does not take stays in the outbox while the engine computes, and leaves when it
+//! next sends or waits. A sender has to wait only when the outbox is full, and the engine keeps
+//! reading meanwhile.
 //!
 //! Locks are taken in this order: `intake`, the mesh's, `pending`, `stream`. The engine may read
 //! while it holds `pending`, so the mesh sends nothing on engaged links.
@@ -34,17 +34,17 @@ use super::waker::poll;
 use securemodel_mpc::role::Role;
 use securemodel_mpc::ChannelError;
 
-/// Without a byte of the awaited frame, and without a byte of ours being taken.
+/// How long a peer may send no byte of the awaited frame, or take no byte of ours.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
-/// Received but not yet asked for: past this nobody reads on, and the peer has to wait.
+/// Received but not yet asked for: beyond this, reading stops and the peer has to wait.
 const INBOX_BYTES: usize = 256 << 20;
-/// Encrypted but not yet taken by the socket: past this a sender waits.
+/// Encrypted but not yet taken by the socket: beyond this, a sender waits.
 const OUTBOX_BYTES: usize = 16 << 20;
-/// What one read takes.
+/// The most that one read takes.
 const READ: usize = 64 << 10;
-/// A TLS record; less than that waits for company.
+/// A TLS record; anything shorter waits for more to fill it.
 const RECORD: usize = 16 << 10;
-/// How much of a frame is encrypted before it is written, so that the peer decrypts meanwhile.
+/// How much of a frame is encrypted before it is written, so that the peer can decrypt meanwhile.
 const PIECE: usize = 8 * RECORD;
 
 pub struct Link {
@@ -64,7 +64,7 @@ pub struct Link {
 
 struct Stream {
     tls: Connection,
-    /// About how many encrypted bytes the socket has not taken; 0 if there are none.
+    /// Roughly how many encrypted bytes the socket has not taken; 0 only if there are none.
     outbox: usize,
     /// When the socket last took some, or the outbox was empty.
     taken: Instant,
@@ -113,11 +113,11 @@ impl Intake {
     }
 }
 
-/// Whom a link tells of what it reads; called on the thread that reads.
+/// Whoever a link belongs to; called on the thread that reads.
 pub trait Owner: Send + Sync {
     /// A frame that does not belong to a batch. Frames of batches wait in the link.
     fn control(&self, link: &Arc<Link>, frame: &Frame) -> Result<(), String>;
-    /// Whether a frame of a batch may come before the engine attends to this link.
+    /// A frame of a batch came before the engine attends to this link; an error if it may not.
     fn early(&self, link: &Arc<Link>) -> Result<(), String>;
     fn lost(&self, link: &Arc<Link>, fault: &Fault);
 }
@@ -134,7 +134,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// What it means to a batch.
+    /// What it means for a batch.
     pub fn of(&self, peer: Role) -> ChannelError {
         match self {
             Fault::Socket(e) if e.kind() == ErrorKind::TimedOut => ChannelError::Stalled(peer),
@@ -199,14 +199,14 @@ impl Link {
     }
 
     pub(super) fn fail(self: &Arc<Link>, fault: &Fault) {
-        // first, so that nobody who finds the link closed knows less than its owner
+        // before closing, so that nobody finds the link closed before its owner knows why
         if let Some(started) = self.started.get() {
             started.owner.lost(self, fault);
         }
         self.close();
     }
 
-    /// Sends one frame at once, from any thread but the engine's, which has `Links::send`.
+    /// Sends one frame at once, from any thread except the engine's, which uses `Links::send`.
     pub fn send(&self, header: &Header, payload: &[u8]) -> Result<(), ChannelError> {
         let mut room = |until| {
             poll(&mut [self.polled(PollFlags::OUT)], Some(until));
@@ -217,9 +217,9 @@ impl Link {
         self.drain(0, &mut room)
     }
 
-    /// Takes one frame. A short one stays pending, of a long one the sooner part is on its way
-    /// while the later is encrypted. The socket may lag behind by the outbox; past that `wait` is
-    /// called, with the time at which a peer that takes nothing has stalled.
+    /// Takes one frame. A short one stays pending; the first part of a long one is on its way while
+    /// the rest is encrypted. The socket may lag behind by a full outbox; beyond that `wait` is
+    /// called, with the time at which a peer that takes nothing counts as stalled.
     pub(super) fn put(
         &self,
         header: &Header,
@@ -294,7 +294,7 @@ impl Link {
         Ok(*outbox)
     }
 
-    /// When a peer that does not take what was encrypted has stalled; nothing if it has taken all.
+    /// When a peer that takes nothing more counts as stalled; `None` if it has taken everything.
     pub(super) fn behind(&self) -> Option<Instant> {
         let stream = locked(&self.stream);
         (stream.outbox > 0).then(|| stream.stalls())
@@ -345,7 +345,7 @@ impl Link {
         }
     }
 
-    /// Reads once, if there is anything, and hands on the frames that are whole.
+    /// Reads once, if there is anything, and passes on the frames that are complete.
     pub(super) fn read(self: &Arc<Link>, intake: &mut Intake) -> Result<(), Fault> {
         intake.raw.resize(READ, 0);
         match (&self.socket).read(&mut intake.raw) {

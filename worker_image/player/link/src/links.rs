@@ -1,5 +1,5 @@
-//! The links of an epoch, as the engine's thread uses them: it sends, and whenever it waits it
-//! reads all of them.
+//! The links of an epoch, as the engine's thread uses them: it sends, and whenever it waits, it
+//! reads from all of them.
 //!
 //! So a control frame is handled and a lost link noticed whatever the engine waits for, and two
 //! players that send more than the sockets hold do not wait for each other. Only one thread calls
@@ -30,7 +30,7 @@ impl<const N: usize> Deref for Links<N> {
 }
 
 impl<const N: usize> Links<N> {
-    /// From now on nobody reads these links but the thread that calls the methods below.
+    /// From now on only the thread that calls the methods below reads these links.
     pub fn engage(&self) {
         self.0.iter().for_each(|link| link.engage());
     }
@@ -40,7 +40,7 @@ impl<const N: usize> Links<N> {
         self.with(to)?.put(header, payload, &mut |until| self.attend(None, until))
     }
 
-    /// Sends what was kept, as far as the sockets take it; waiting does so too, and sends the rest.
+    /// Sends what was kept, as far as the sockets take it; the rest leaves during the next wait.
     pub fn flush(&self) -> Result<(), ChannelError> {
         self.0.iter().try_for_each(|link| link.seal().and_then(|()| link.write().map(drop)))
     }
@@ -61,7 +61,7 @@ impl<const N: usize> Links<N> {
         }
     }
 
-    /// The next frame of a batch from this peer, or nothing if none comes in this time.
+    /// The next frame of a batch from this peer, or `None` if none comes within this time.
     pub fn recv_within(&self, from: Role, wait: Duration) -> Result<Option<Frame>, ChannelError> {
         self.recv_until(self.with(from)?, Instant::now() + wait)
     }
@@ -79,8 +79,8 @@ impl<const N: usize> Links<N> {
         }
     }
 
-    /// Waits for work: until the waker's word, or this long. No batch runs, so data of one is an
-    /// error.
+    /// Waits for work until the waker is called, at most for this long. No batch is running, so
+    /// data of one is an error.
     pub fn wait(&self, waker: &Waker, wait: Duration) -> Result<(), ChannelError> {
         self.flush()?;
         if let Some(link) = self.0.iter().find(|link| !locked(&link.intake).is_empty()) {
@@ -89,7 +89,7 @@ impl<const N: usize> Links<N> {
         self.attend(Some(waker), Instant::now() + wait)
     }
 
-    /// Gives a received buffer back for reuse.
+    /// Returns a received buffer for reuse.
     pub fn recycle(&self, from: Role, buffer: Vec<u64>) {
         if let Ok(link) = self.with(from) {
             locked(&link.intake).decoder.pool.give(buffer);
@@ -100,8 +100,8 @@ impl<const N: usize> Links<N> {
         self.0.iter().find(|link| link.peer == peer).ok_or(ChannelError::Lost(peer))
     }
 
-    /// Sleeps until a link has something to read, takes more of what was encrypted, or the waker is
-    /// heard; reads and writes what can be.
+    /// Sleeps until a link has something to read, can take more of what was encrypted, or the waker
+    /// is called; then reads and writes what it can.
     fn attend(&self, waker: Option<&Waker>, mut until: Instant) -> Result<(), ChannelError> {
         if let Some(link) = self.0.iter().find(|link| link.is_closed()) {
             return Err(ChannelError::Lost(link.peer));

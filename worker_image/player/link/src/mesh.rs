@@ -24,15 +24,15 @@ use securemodel_mpc::ChannelError;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LAST_BACKOFF: Duration = Duration::from_secs(2);
-/// A fault of a peer that comes again sooner is not said again.
+/// A peer's fault that recurs within this time is not logged again.
 const REPEAT: Duration = Duration::from_secs(60);
 
 /// An epoch that both peers have confirmed; the links are in the order of `role.peers()`.
 pub struct Epoch<M> {
     pub id: EpochId,
     pub links: Links<2>,
-    /// What this epoch serves: all three said that they hold shares of this digest and generation.
-    /// Other shares end the epoch.
+    /// What this epoch serves: all three have said that they hold shares of this digest and
+    /// generation. Other shares end the epoch.
     pub serving: Result<Arc<M>, Readiness>,
     /// Why it ended; set before its links are closed.
     pub ended: OnceLock<Ending>,
@@ -44,8 +44,8 @@ impl<M> Epoch<M> {
     }
 }
 
-/// Why an epoch ended: whoever waits for something of it is told. The first cause counts; what
-/// follows from it is not another.
+/// Why an epoch ended, as everyone who waits on it is told. The first cause counts, not what
+/// follows from it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Ending {
     #[error(transparent)]
@@ -71,7 +71,7 @@ pub enum Readiness {
     GenerationMismatch(Role),
 }
 
-/// Who hears of epochs and of waiting shares. Called under the mesh's lock, so in order.
+/// Is told of epochs and of waiting shares. Called under the mesh's lock, and so in order.
 pub trait Observer: Send + Sync {
     fn epoch_began(&self, id: EpochId);
     fn epoch_ended(&self, why: &Ending);
@@ -84,7 +84,7 @@ struct State<M> {
     agreement: Agreement,
     epoch: Option<Arc<Epoch<M>>>,
     offer: Option<Arc<M>>,
-    /// What was last said of a peer's link and when, so that it is said once.
+    /// What was last logged about each peer's link, and when, so that it is not repeated.
     reported: [Option<(String, Instant)>; 2],
 }
 
@@ -147,8 +147,8 @@ impl<M: Offer> Mesh<M> {
         locked(&self.state).offer.clone()
     }
 
-    /// Ends the epoch, if it is still this one, and says whose fault it was. Why it ended: another
-    /// cause may have come before this one.
+    /// Ends this epoch, unless it has ended already, and logs whose fault that was. Returns why it
+    /// ended: another cause may have come first.
     pub fn end_epoch(&self, epoch: &Epoch<M>, error: ChannelError) -> Ending {
         let mut state = locked(&self.state);
         if let Some(before) = epoch.ended.get() {
@@ -168,7 +168,7 @@ impl<M: Offer> Mesh<M> {
         locked(&self.state).epoch.clone()
     }
 
-    /// The epoch that serves, and what; or the next within this time.
+    /// The epoch that is serving, and what it serves; waits at most this long for one.
     pub fn serving(&self, wait: Duration) -> Option<(Arc<Epoch<M>>, Arc<M>)> {
         let end = Instant::now() + wait;
         let mut state = locked(&self.state);
@@ -210,7 +210,7 @@ impl<M: Offer> Mesh<M> {
         locked(&self.state).links.each_ref().map(Option::is_some)
     }
 
-    /// A dialer's connection with ALPN `securemodel-peer/1`, handshake done.
+    /// Takes over a dialer's connection with ALPN `securemodel-peer/1` after its handshake.
     pub fn accept(&self, tls: rustls::ServerConnection, socket: TcpStream) -> Result<(), String> {
         let certificate = tls
             .peer_certificates()
@@ -269,7 +269,7 @@ impl<M: Offer> Mesh<M> {
         Link::new(peer, tls.into(), socket, roles, certificates, self.traffic.clone())
     }
 
-    /// Runs the link until it is closed; whether the peer had said HELLO.
+    /// Runs the link until it is closed. Returns whether the peer has said HELLO.
     fn up_to_its_end(&self, link: &Arc<Link>) -> bool {
         self.up(link.clone());
         let i = self.index(link.peer);
@@ -297,7 +297,7 @@ impl<M: Offer> Mesh<M> {
         if state.agreement.up(i, link.secret.clone()) == Event::Ended {
             self.close(&mut state, &again);
         }
-        // what a peer said early, in an epoch that never began here, ends with it
+        // also drops what a peer sent early, in an epoch that never began here
         self.observer.epoch_ended(&again);
         state.links[i] = Some(link.clone());
 
@@ -311,14 +311,14 @@ impl<M: Offer> Mesh<M> {
         self.changed.notify_all();
     }
 
-    /// Control frames are small; a peer that does not take them is lost, and its reader says so.
+    /// Control frames are small; a peer that does not take them is lost, and its reader reports it.
     fn tell(&self, link: &Arc<Link>, kind: Kind, payload: &[u8]) {
         if link.send(&Header::control(kind), payload).is_err() {
             link.close();
         }
     }
 
-    /// Takes the agreement as far as it goes.
+    /// Takes the agreement as far as it can go.
     fn advance(&self, state: &mut State<M>) {
         for message in state.agreement.advance() {
             if let Some(link) = &state.links[message.side] {
@@ -374,7 +374,7 @@ impl<M: Offer> Mesh<M> {
         self.close(state, why);
     }
 
-    /// Closes both links, of which the agreement knows nothing any more.
+    /// Closes both links, which the agreement has already forgotten.
     fn close(&self, state: &mut State<M>, why: &Ending) {
         if let Some(epoch) = state.epoch.take() {
             info!(epoch = hex::encode(epoch.id), "the epoch ended: {why}");

@@ -1,4 +1,4 @@
-//! TLS 1.3 with roles: who holds a certificate is decided by its URI SAN, not by the CA alone.
+//! TLS 1.3 with roles: a certificate's URI SAN decides who its holder is, not the CA alone.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use securemodel_mpc::role::Role;
 pub const ALPN_PEER: &[u8] = b"securemodel-peer/1";
 pub const ALPN_HTTP: &[u8] = b"http/1.1";
 
-/// AES-128-GCM first: the fastest where there are AES instructions, and 128 bits are what the batch
-/// keys have too.
+/// AES-128-GCM first: the fastest on processors with AES instructions, and batch keys have 128 bits
+/// too.
 fn provider() -> CryptoProvider {
     let cipher_suites =
         vec![TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256];

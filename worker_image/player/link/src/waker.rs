@@ -1,11 +1,11 @@
-//! Waiting for several sockets at once, and for another thread's word.
+//! Waiting for several sockets at once, and to be woken by another thread.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use rustix::event::{eventfd, EventfdFlags, PollFd, PollFlags, Timespec};
 
-/// Wakes the thread that polls it. A word said before the poll is not lost.
+/// Wakes the thread that polls it. A call before the poll is not lost.
 pub struct Waker(OwnedFd);
 
 impl Waker {
@@ -14,7 +14,7 @@ impl Waker {
     }
 
     pub fn wake(&self) {
-        // it fails only when 2^64 - 2 words were said and none was heard
+        // it fails only after 2^64 - 2 calls that nobody polled for
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 
@@ -27,13 +27,14 @@ impl Waker {
     }
 }
 
-/// Sleeps until one of them is ready, or this time. May return early, with nothing ready.
+/// Sleeps until one of them is ready or this time has come. May return early, with nothing ready.
 pub(super) fn poll(fds: &mut [PollFd<'_>], until: Option<Instant>) {
     let wait = until.map(|until| {
         let left = until.saturating_duration_since(Instant::now());
         Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() }
     });
     if rustix::event::poll(fds, wait.as_ref()).is_err() {
-        fds.iter_mut().for_each(PollFd::clear_revents); // a signal; what is polled is valid
+        // a signal: the descriptors themselves are valid
+        fds.iter_mut().for_each(PollFd::clear_revents);
     }
 }

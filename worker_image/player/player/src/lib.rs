@@ -1,5 +1,5 @@
-//! The process of one player: `engine` runs batches, `serve` answers clients, the share step and
-//! probes.
+//! The process of one player: `batch` collects and runs batches, `serve` answers clients, the share
+//! step and probes.
 
 pub mod batch;
 pub mod config;

@@ -24,7 +24,8 @@ fn main() -> ExitCode {
         .with_ansi(false)
         .with_target(false)
         .init();
-    // A player with a dead thread would look alive and answer nothing: end, and be started again.
+    // A player with a dead thread would look alive and answer nothing: end the process, so that it
+    // is started again.
     std::panic::set_hook(Box::new(|panic| {
         error!("{panic}");
         std::process::exit(1);
@@ -81,7 +82,7 @@ async fn serve(args: &Args) -> Result<(), ConfigError> {
     }
     info!("stopping");
     player.stop();
-    // the listeners are closed; requests that were accepted may end
+    // the listeners are closed; requests that were accepted may finish
     let end = Instant::now() + GRACE;
     while player.answering() > 0 && Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,4 +1,4 @@
-//! What `/metrics` and `/status` count, since the start of the process: a row a metric.
+//! What `/metrics` and `/status` count, since the start of the process: one row per metric.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use securemodel_link::traffic::Traffic;
 pub struct Counters {
     pub batches: AtomicU64,
     pub rows: AtomicU64,
-    /// Batches of at most 2^i rows that had more than 2^(i - 1).
+    /// Batches of more than 2^(i - 1) and at most 2^i rows.
     pub batch_rows: [AtomicU64; SIZES],
     pub batch_micros: AtomicU64,
     pub requests: AtomicU64,

@@ -140,7 +140,7 @@ impl Player {
         &self.tls.identity.model
     }
 
-    /// Counts an HTTPS request that is being answered until the guard is dropped.
+    /// Counts an HTTPS request as being answered until the guard is dropped.
     pub fn begin_answer(&self) -> impl Drop + '_ {
         self.answering.fetch_add(1, Ordering::SeqCst);
         Answering(&self.answering)

@@ -1,4 +1,5 @@
-//! The share file on the player's volume: survives restarts, is replaced whole or not at all.
+//! The share file on the player's volume: survives restarts, and is replaced as a whole or not at
+//! all.
 
 use std::fs::{self, File};
 use std::io;
@@ -33,8 +34,8 @@ impl Store {
         Store { folder, role }
     }
 
-    /// The shares kept from before, if any. Also makes the folder, and removes a delivery that was
-    /// broken off.
+    /// The shares kept from an earlier run, if any. Also creates the folder and removes an
+    /// incomplete delivery.
     pub fn load(&self) -> Result<Option<Shares>, StoreError> {
         fs::create_dir_all(&self.folder).map_err(|e| self.volume(e))?;
         self.discard();
@@ -54,8 +55,8 @@ impl Store {
         self.folder.join("shares.safetensors.new")
     }
 
-    /// Checks the file written aside and keeps it: synced, renamed. A refused one is removed, and
-    /// what was there stays.
+    /// Checks the file written aside, then syncs it and renames it into place. A refused one is
+    /// removed, and the file before it stays.
     pub fn adopt(&self) -> Result<Shares, StoreError> {
         let adopted = self.try_adopt();
         if adopted.is_err() {

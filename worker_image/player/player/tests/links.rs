@@ -194,7 +194,7 @@ fn a_peer_of_another_ca_is_refused() {
 fn a_certificate_of_another_role_is_not_a_peer() {
     let trio = Trio::serving(1);
     let epoch = trio.wait_ready();
-    // alice may not dial alice, nor may the share step or nobody
+    // neither alice may dial alice, nor the share step, nor a client without a certificate
     for client in [trio.client_as(0, "alice"), trio.client_as(0, "share"), trio.client(0)] {
         let mut stream =
             client.with_alpn(b"securemodel-peer/1").connect().expect("TLS itself is fine");

@@ -300,7 +300,7 @@ fn whoever_waits_when_an_epoch_ends_hears_why() {
         }),
         ("the link to alice was lost", |_, epoch| {
             let _ = epoch.links.flush();
-            // this one alone: else carol leaves as well, and bob may find that first
+            // only this one: otherwise carol leaves as well, and bob may notice that first
             epoch.link(Role::Bob).expect("linked").close();
         }),
         ("the link to carol was lost", |trio, epoch| {

@@ -1,4 +1,4 @@
-//! Runs batches, one after the other, on one thread. alice leads; bob and carol follow.
+//! What a player's batches are run with.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,9 @@ use super::requests::Requests;
 use crate::metrics::Counters;
 use crate::model::Loaded;
 
-/// How often an idle thread looks whether its epoch is still there.
+/// How often an idle thread checks whether its epoch is still there.
 pub(super) const IDLE: Duration = Duration::from_millis(200);
 
-/// What batches are run with.
 pub struct Engine {
     pub role: Role,
     pub mesh: Arc<Mesh<Loaded>>,

@@ -58,7 +58,7 @@ fn carols_input(
     Ok(PartyInput::Carol { mask })
 }
 
-/// What bob has sent alice of the requests. Those that were taken have their places, whatever is
+/// What bob has sent alice of the requests. Requests already taken keep their places, whatever is
 /// wrong with the next.
 fn bobs_input(
     session: &mut Session<'_>,

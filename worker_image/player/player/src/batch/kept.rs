@@ -1,5 +1,5 @@
-//! What data players keep of requests that are not in a batch yet: for a time, and not too much of
-//! it.
+//! What data players keep about requests that are in no batch yet: only so much, and only for so
+//! long.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ impl<V> Kept<V> {
         Some(value)
     }
 
-    /// Forgets what is too old and, oldest first, what is more than so many values or bytes.
+    /// Forgets what is too old and then, oldest first, whatever exceeds so many values or bytes.
     pub(super) fn tidy(&mut self, now: Instant, most: usize, most_bytes: usize) {
         while let Some((since, oldest)) = self.order.front().copied() {
             let crowded = self.values.len() > most || self.bytes > most_bytes;

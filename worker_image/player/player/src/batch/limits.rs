@@ -8,11 +8,11 @@ use securemodel_link::epoch::MAX_SKIPPED;
 pub const MAX_WAITING: usize = 512;
 /// Bytes of their shares. The largest request that a program can have fits twice.
 pub(super) const MAX_BYTES: usize = 256 << 20;
-/// What bob has sent and alice may still announce, requests whose client has given up among it.
-/// carol keeps the keys of as many.
+/// What bob has sent and alice may still announce, including requests whose client has given up.
+/// carol keeps as many keys.
 pub(super) const MAX_SENT: usize = MAX_SKIPPED;
-/// How long a share waits for its counterpart: at both, so that neither counts on a share that the
-/// other has given up.
+/// How long a share waits for its counterpart; the same for both players, so that neither counts on
+/// a share that the other has given up on.
 pub const COUNTERPART: Duration = Duration::from_secs(5);
 /// How long bob keeps what he sent to alice: she announces it within twice COUNTERPART, and the
 /// announcement may wait for the batch before it.

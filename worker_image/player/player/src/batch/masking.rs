@@ -1,5 +1,5 @@
-//! bob: masks his share of each request and sends it to alice, on a thread of its own, so that she
-//! has it while a batch runs.
+//! bob: masks his share of each request and sends it to alice, on a thread of its own, so that it
+//! reaches her even while a batch runs.
 
 use securemodel_link::announce::{write_waiting, Entry};
 use securemodel_link::epoch::{RequestKey, RequestKeys};
@@ -21,7 +21,7 @@ pub fn send_masked(engine: &Engine) {
         let Some((epoch, loaded)) = engine.mesh.serving(IDLE) else { continue };
         let links = (epoch.link(Role::Alice), epoch.link(Role::Carol));
         let (Ok(alice), Ok(carol)) = links else { continue };
-        // a closed link stays closed, so the numbers of an epoch are never begun again
+        // a closed link stays closed, so the numbers of an epoch never start over
         let mut keys = RequestKeys::new(&epoch.id, &carol.secret);
         while !epoch.links.iter().any(|link| link.is_closed()) {
             for (id, rows, share) in engine.requests.take_untold(&epoch.id, IDLE) {

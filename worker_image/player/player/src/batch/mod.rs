@@ -1,8 +1,8 @@
 //! Batches: what waits for one, and what runs it.
 //!
-//! A request's way: `requests` takes it in, bob's `masking` sends his part to alice, `lead` (alice)
-//! joins requests and announces them, `follow` (bob, carol) takes what is announced, `session` runs
-//! it.
+//! A request's path: `requests` takes it in, bob's `masking` sends his part to alice, `lead`
+//! (alice) joins requests and announces them, `follow` (bob, carol) takes what is announced,
+//! `session` runs it.
 
 mod channel;
 mod engine;

@@ -1,4 +1,4 @@
-//! bob: requests that alice has to be told of, and what he has sent her.
+//! bob: requests that alice has yet to be told of, and what he has sent her.
 
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ impl Outbox {
         self.untold.is_empty()
     }
 
-    /// Takes all that alice has to be told of.
+    /// Takes all that alice has yet to be told of.
     pub(super) fn take_untold(&mut self) -> Vec<RequestId> {
         std::mem::take(&mut self.untold)
     }
@@ -38,13 +38,13 @@ impl Outbox {
         self.untold.retain(|other| other != id);
     }
 
-    /// This goes to alice.
+    /// This is about to go to alice.
     pub(super) fn sending(&mut self, now: Instant, id: RequestId, sent: Sent) {
         let bytes = 8 * sent.masked.share.len();
         self.sent.insert(now, id, sent, bytes);
     }
 
-    /// What he sent for an announced request, once.
+    /// What he sent for an announced request; it can be had only once.
     pub(super) fn announced(&mut self, entry: &Entry) -> Option<Sent> {
         let sent = &self.sent.get(&entry.id)?.masked;
         let fits = (sent.number, sent.rows) == (entry.number, entry.rows);

@@ -28,7 +28,7 @@ impl Pairing {
         Pairing { held: Kept::new(COUNTERPART), next_number: 0, parts, queue }
     }
 
-    /// bob's shares come under his numbers in turn.
+    /// bob numbers his shares in the order in which he sends them.
     pub(super) fn count(&mut self, number: u64) -> Result<(), String> {
         if number != self.next_number {
             return Err(format!(
@@ -53,7 +53,7 @@ impl Pairing {
         self.held.remove(id)
     }
 
-    /// Both parts of a request are there, and they fit.
+    /// Both parts of a request have come, and they fit.
     pub(super) fn pair(
         &mut self,
         client: ClientId,
@@ -95,7 +95,7 @@ impl Pairing {
         self.held.tidy(now, MAX_SENT, MAX_BYTES);
     }
 
-    /// The epoch is over; numbers begin again.
+    /// The epoch is over; numbers start over.
     pub(super) fn clear(&mut self) {
         *self = Pairing::new();
     }

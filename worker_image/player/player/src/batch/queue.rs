@@ -1,11 +1,11 @@
 //! Whose requests the next batch takes, and when. Pure: no clock, no lock.
 //!
-//! Clients take turns. A client is a connection: it is what the player can tell apart without
-//! asking who somebody is. A batch goes round the clients in the order of their turns and takes one
-//! request of each, the oldest, then goes round again, as long as rows fit. A client whose request
-//! does not fit keeps its turn: the next batch begins with it, so a large request is passed by
-//! once, not for ever. A client that was served comes last. So whoever is at place p (from 0) is
-//! served within p + 1 batches, whatever the others send meanwhile.
+//! Clients take turns. A client is a connection, which the player can tell from others without
+//! asking who it is. A batch goes round the clients in the order of their turns, takes the oldest
+//! request of each, and goes round again as long as rows fit. A client whose request does not fit
+//! keeps its turn: the next batch begins with it, so a large request is passed over once, not for
+//! ever. A client that was served goes to the end. So whoever is at place p (from 0) is served
+//! within p + 1 batches, whatever the others send meanwhile.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -61,7 +61,7 @@ impl Queue {
     }
 
     /// When the next batch begins: as soon as `max_rows` rows are there, else `delay` after the
-    /// oldest request. Nothing if none is there.
+    /// oldest request. `None` if there is none.
     pub fn due(&self, max_rows: usize, delay: Duration) -> Option<Instant> {
         let oldest = self
             .clients
@@ -72,8 +72,8 @@ impl Queue {
         Some(if self.rows >= max_rows { oldest } else { oldest + delay })
     }
 
-    /// The requests of the next batch, at most `max_rows` rows together; a request has no more than
-    /// that.
+    /// The requests of the next batch, at most `max_rows` rows in total; no single request has
+    /// more.
     pub fn take(&mut self, max_rows: usize) -> Vec<RequestId> {
         let (mut batch, mut left) = (Vec::new(), max_rows);
         let mut passed = VecDeque::new();

@@ -1,4 +1,4 @@
-//! One request: what a client asks, and what it is answered.
+//! One request: what a client asks for, and the answer that it gets.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub struct MaskedShare {
     pub share: Vec<u64>,
 }
 
-/// What bob has sent alice of a request, and the mask under which he did.
+/// What bob has sent alice for a request, and the mask that he used.
 pub struct Sent {
     pub masked: MaskedShare,
     pub mask: Vec<u64>,

@@ -2,8 +2,8 @@
 //! has its own share under the same id.
 //!
 //! bob masks his share and sends it to alice as soon as he has it (`masking`), so alice has both
-//! parts of a request before she announces it. From then on the batch needs nothing of bob's client
-//! any more: if that client has left, the batch runs all the same, and bob's output goes to nobody.
+//! parts of a request before she announces it. From then on the batch no longer needs bob's client:
+//! if that client has left, the batch still runs, and bob's output is dropped.
 
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -28,11 +28,11 @@ use super::seen::Seen;
 pub enum Next {
     /// Both parts of each request.
     Batch(Vec<(Request, MaskedShare)>),
-    /// Nothing, if there is no word, before this time.
+    /// Nothing before this time, unless woken.
     Wait(Option<Instant>),
 }
 
-/// A request that no batch has, and the connection that it came over.
+/// A request that is in no batch yet, and the connection that it came over.
 struct Waiting {
     request: Request,
     client: ClientId,
@@ -50,7 +50,7 @@ struct State {
 }
 
 impl State {
-    /// alice: both parts of a request are there; it can be served, or fails alone.
+    /// alice: both parts of a request have come. If they fit it can be served, else it alone fails.
     fn complete(&mut self, id: RequestId, masked: MaskedShare, now: Instant) {
         let Some(Waiting { request, client }) = self.waiting.get(&id) else { return };
         if (request.rows, request.share.len()) == (masked.rows, masked.share.len()) {
@@ -63,7 +63,7 @@ impl State {
         }
     }
 
-    /// Takes a request out of everything but what bob has sent.
+    /// Removes a request from everything except what bob has sent.
     fn remove(&mut self, id: &RequestId) -> Option<Request> {
         let Waiting { request, .. } = self.waiting.remove(id)?;
         self.bytes -= 8 * request.share.len();
@@ -72,8 +72,8 @@ impl State {
         Some(request)
     }
 
-    /// Whether a share of so many bytes has no place: too much waits or, at bob, may still be
-    /// announced.
+    /// Whether there is no room for a share of so many bytes: too much is waiting or, at bob, may
+    /// still be announced.
     fn is_full(&self, more: usize) -> bool {
         let bytes = self.bytes + self.outbox.bytes() + more;
         self.waiting.len() >= MAX_WAITING || self.outbox.is_full() || bytes > MAX_BYTES
@@ -84,7 +84,7 @@ pub struct Requests {
     role: Role,
     state: Mutex<State>,
     changed: Condvar,
-    /// alice: said when a batch may have become possible.
+    /// alice: called when a batch may have become possible.
     pub arrival: Waker,
 }
 
@@ -106,8 +106,8 @@ impl Requests {
         locked(&self.state).epoch = Some(epoch);
     }
 
-    /// The epoch is over: all that wait fail and hear why, and the client tries again with fresh
-    /// shares.
+    /// The epoch is over: all requests that wait fail and are told why, so that their clients try
+    /// again with fresh shares.
     pub fn close(&self, why: &Refusal) {
         let mut state = locked(&self.state);
         (state.epoch, state.bytes) = (None, 0);
@@ -161,8 +161,8 @@ impl Requests {
         Ok(answer)
     }
 
-    /// Takes a request back that no batch has. Nothing if one has it; else whether, as far as this
-    /// player knows, its counterpart is there.
+    /// Takes back a request unless a batch has it, which is `None`. Otherwise whether its
+    /// counterpart is here, as far as this player knows.
     pub fn withdraw(&self, id: &RequestId) -> Option<bool> {
         let mut state = locked(&self.state);
         let paired = state.pairing.is_paired(id);
@@ -173,7 +173,7 @@ impl Requests {
         locked(&self.state).waiting.len()
     }
 
-    /// alice: bob has his share of a request, and this is it under his mask.
+    /// alice: bob's share of a request has come, under his mask.
     pub fn peer_sent(&self, id: RequestId, masked: MaskedShare) -> Result<(), String> {
         let now = Instant::now();
         let mut state = locked(&self.state);
@@ -190,7 +190,7 @@ impl Requests {
         fresh.then_some(()).ok_or_else(|| format!("a second share for request {}", hex::encode(id)))
     }
 
-    /// bob: the shares that alice has to get, or nothing within this time.
+    /// bob: the shares that alice has yet to get; waits at most this long for any.
     pub fn take_untold(
         &self,
         epoch: &EpochId,
@@ -222,7 +222,7 @@ impl Requests {
         }
     }
 
-    /// alice: the next batch, at most `max_rows` rows together, or how long there is none.
+    /// alice: the next batch, at most `max_rows` rows in total, or when to look again.
     pub fn next_batch(&self, epoch: &EpochId, max_rows: usize, delay: Duration) -> Next {
         let mut state = locked(&self.state);
         if state.epoch.as_ref() != Some(epoch) {
@@ -463,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn bob_serves_what_he_sent_once_also_when_its_client_has_left() {
+    fn bob_serves_what_he_sent_once_even_when_its_client_has_left() {
         let requests = open(Role::Bob);
         let _answers = [1, 2].map(|n| add(&requests, n, n).expect("queued"));
         send(&requests);

@@ -1,4 +1,4 @@
-//! Runs batches, one after the other, on one thread.
+//! Runs batches, one after another, on one thread.
 
 use securemodel_mpc::role::Role;
 use securemodel_mpc::ChannelError;

@@ -16,7 +16,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Whether the id is new; it is not from now on.
+    /// Whether the id is new. From now on it is not.
     pub(super) fn insert(&mut self, id: RequestId) -> bool {
         if !self.ids.insert(id) {
             return false;

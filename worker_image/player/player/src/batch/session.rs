@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::request::{Answer, Request};
 use crate::model::Loaded;
 
-/// Some rows of a batch, and who waits for them here, if anybody.
+/// Some rows of a batch, and the request that waits for them here, if any.
 pub(super) struct Place {
     pub(super) rows: usize,
     pub(super) request: Option<Request>,
@@ -68,7 +68,7 @@ impl Session<'_> {
         BatchChannel { epoch: self.epoch.clone(), batch: self.keys.next(), hop }
     }
 
-    /// A player that has been idle for a while is a small one.
+    /// Frees the memory of a player that has been idle for a while.
     pub(super) fn rest(&mut self) {
         if self.busy.elapsed() >= IDLE {
             self.workspace = Workspace::default();
@@ -90,7 +90,7 @@ impl Session<'_> {
             securemodel_mpc::run(shares, &keys, rows, input, &mut channel, &mut self.workspace)
         });
         self.busy = Instant::now();
-        // the end of the epoch says it, with the peer's name
+        // the end of the epoch is logged anyway, with the peer's name
         let output =
             result.inspect_err(|e| debug!(batch = channel.batch, "the batch failed: {e}"))?;
 

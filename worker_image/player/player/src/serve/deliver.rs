@@ -20,7 +20,7 @@ use securemodel_link::offer::Offer;
 use securemodel_link::tls::{Holder, Identity};
 
 const MAX_BYTES: usize = 2 << 30;
-/// Without a byte of the body.
+/// How long the body may stall.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// Keeps and loads a share file, if it comes from the share step and is this player's.
@@ -96,7 +96,7 @@ fn too_large() -> Refusal {
     Refusal::new(Code::TooLarge, why)
 }
 
-/// A full or read-only volume can be mended; a bad file stays bad.
+/// A full or read-only volume can be fixed; a bad file stays bad.
 fn refused(e: &StoreError) -> Refusal {
     let code =
         if matches!(e, StoreError::Volume { .. }) { Code::NotReady } else { Code::BadShares };

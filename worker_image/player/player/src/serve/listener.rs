@@ -1,4 +1,5 @@
-//! The two ports: TLS for everybody, where ALPN tells peers from HTTP, and plain HTTP for probes.
+//! The two ports: TLS for everybody, where ALPN tells peers from HTTP clients, and plain HTTP for
+//! probes.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -22,10 +23,10 @@ use securemodel_link::lock::locked;
 use securemodel_link::tls::{Identity, ALPN_PEER};
 
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// A connection without a request, and one whose client does not take its answer.
+/// How long a connection may go without a request, or a client without taking its answer.
 const SILENCE: Duration = Duration::from_secs(30);
-/// Connections in their handshake, and HTTP connections: apart, so that clients cannot keep peers
-/// out.
+/// Connections in their handshake, and HTTP connections: limited apart, so that clients cannot keep
+/// peers out.
 const MAX_HANDSHAKES: usize = 256;
 const MAX_HTTP: usize = 1024;
 
@@ -36,7 +37,7 @@ struct Secure {
     http: Semaphore,
     /// HTTP connections so far.
     clients: AtomicU64,
-    /// What was last refused and from where: said once.
+    /// What was last refused and from where, so that it is not logged again.
     refused: Mutex<String>,
 }
 

@@ -24,7 +24,7 @@ use securemodel_link::announce::RequestId;
 use securemodel_mpc::role::Role;
 
 pub const JSON_LENGTH: &str = "inference-header-content-length";
-/// The whole body of a request has to come within this time, and the answer within the next one.
+/// Time for the whole body of a request to arrive, and then for its answer.
 const BODY: Duration = Duration::from_secs(30);
 const TOTAL: Duration = Duration::from_secs(10);
 /// Bodies held at once, in KiB.

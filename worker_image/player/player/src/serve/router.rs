@@ -23,7 +23,7 @@ use crate::player::Player;
 use securemodel_link::mesh::Readiness;
 use securemodel_link::tls::Identity;
 
-/// What is read of a refused body, so that the client gets to read the answer.
+/// How much of a refused body is read, so that the client gets to see the answer.
 const DRAIN_BYTES: usize = 8 << 20;
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -60,7 +60,7 @@ impl Api {
         error(&refused)
     }
 
-    /// Logs a refusal, and counts it unless it is of something that clients ask again and again.
+    /// Logs a refusal, and counts it as an error unless it is of a GET: clients poll with those.
     fn note(&self, head: &Parts, refused: &Refusal) {
         let (status, code, _) = row(refused.code);
         let line = format!("{} {}: {}", head.method, head.uri.path(), refused.message);

@@ -145,7 +145,7 @@ impl Client {
         self.infer_json(&inference(id, shape, tensor), tensor)
     }
 
-    /// Like `infer`, with a body whose last word comes only when `rest` says so.
+    /// Like `infer`, with a body whose last word is sent only once `rest` has received.
     pub fn infer_slowly(
         &self,
         id: &str,
@@ -205,7 +205,7 @@ fn exchange(
     headers: &[(&str, String)],
     body: &[u8],
 ) -> Option<Response> {
-    // a server may answer before it has read all
+    // a server may answer before it has read everything
     let _ = stream.write_all(head(method, path, headers, body.len()).as_bytes());
     finish(stream, body)
 }

@@ -239,8 +239,8 @@ impl Trio {
 pub struct Asker([Client; 2]);
 
 impl Asker {
-    /// One prediction of the test model for these rows; otherwise what alice and bob said, null for
-    /// an answer that was none.
+    /// One prediction of the test model for these rows; otherwise what alice and bob answered, null
+    /// where there was no answer.
     pub fn predict(&self, rows: &[[f64; 3]]) -> Result<Vec<f64>, [Value; 2]> {
         let (id, shares) = (model::fresh_id(), model::share_input(rows));
         let [a, b] = std::thread::scope(|scope| {

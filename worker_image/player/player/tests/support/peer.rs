@@ -85,7 +85,7 @@ impl Peer {
         self.mesh.offer().expect("given at the start")
     }
 
-    /// The next epoch that serves; not this one.
+    /// The next epoch that serves, other than this one.
     pub fn epoch_after(&self, last: Option<EpochId>) -> Arc<Epoch<Loaded>> {
         let end = Instant::now() + Duration::from_secs(15);
         loop {
@@ -128,7 +128,7 @@ impl Peer {
     /// Lost for good: its links are cut and its port is free.
     pub fn leave(self) {
         drop(self.doors);
-        // closes both links, also where an epoch is only forming
+        // closes both links, even while an epoch is only forming
         if let Some(loaded) = self.mesh.offer() {
             self.mesh.set_offer(loaded);
         }
