@@ -12,10 +12,10 @@ use hyper::header::{HeaderName, HeaderValue, CONTENT_LENGTH};
 use hyper::HeaderMap;
 use securemodel_link::agreement::{Agreement, Event, Hello};
 use securemodel_link::announce::{
-    parse_announcement, parse_waiting, write_announcement, write_waiting, ENTRY,
+    parse_announcement, parse_waiting, write_announcement, write_waiting, Entry, ENTRY,
 };
 use securemodel_link::epoch::{epoch_id_seen_by, EpochId, LinkSecret, RequestKeys, MAX_SKIPPED};
-use securemodel_link::frame::{Decoder, Kind, MAX_PAYLOAD};
+use securemodel_link::frame::{Decoder, FrameError, Header, Kind, MAX_PAYLOAD};
 use securemodel_link::waker::Waker;
 use securemodel_mpc::program::Program;
 use securemodel_mpc::role::Role;
@@ -65,31 +65,11 @@ pub fn http(data: &[u8]) {
 
 /// What a peer sends: a byte that says how it is cut, then frames.
 pub fn frames(data: &[u8]) {
-    const DATA: usize = 1 << 12;
     let Some((cut, bytes)) = data.split_first() else { return };
-    let decode = |size: usize| {
-        let (mut decoder, mut frames) = (Decoder::default(), Vec::new());
-        for mut part in bytes.chunks(size) {
-            loop {
-                match decoder.next(&mut part, DATA) {
-                    Ok(Some(frame)) => {
-                        frames.push((frame.header, frame.payload.to_vec()));
-                        // the next frame finds it dirty
-                        decoder.pool.give(frame.payload.into_buffer());
-                    }
-                    Ok(None) => break,
-                    Err(error) => return (frames, Some(error)),
-                }
-            }
-        }
-        (frames, None)
-    };
-    let whole = decode(bytes.len().max(1));
-    assert_eq!(
-        whole,
-        decode(usize::from(*cut) + 1),
-        "however the bytes are cut, the frames are the same"
-    );
+    let whole = decode(bytes, bytes.len().max(1));
+    let pieces = decode(bytes, usize::from(*cut) + 1);
+    assert_eq!(whole, pieces, "however the bytes are cut, the frames are the same");
+
     let mut again = Vec::new();
     for (header, payload) in &whole.0 {
         assert!(header.kind != Kind::Data || payload.len() <= DATA);
@@ -99,6 +79,31 @@ pub fn frames(data: &[u8]) {
     assert_eq!(again, bytes[..again.len()], "a frame is written as it was read");
 }
 
+/// The longest DATA payload.
+const DATA: usize = 1 << 12;
+
+/// The frames in these bytes, as they come in parts of one size, and what ended them.
+fn decode(bytes: &[u8], size: usize) -> (Vec<(Header, Vec<u8>)>, Option<FrameError>) {
+    let (mut decoder, mut frames) = (Decoder::default(), Vec::new());
+    for mut part in bytes.chunks(size) {
+        loop {
+            match decoder.next(&mut part, DATA) {
+                Ok(Some(frame)) => {
+                    frames.push((frame.header, frame.payload.to_vec()));
+                    // the next frame finds it dirty
+                    decoder.pool.give(frame.payload.into_buffer());
+                }
+                Ok(None) => break,
+                Err(error) => return (frames, Some(error)),
+            }
+        }
+    }
+    (frames, None)
+}
+
+/// What the test knows of a link: its secret, and the epochs that its peer has confirmed.
+type Known = Option<(LinkSecret, Vec<EpochId>)>;
+
 /// Events of bob's two links: a byte that says what happens and on which side, then what that
 /// takes.
 pub fn agreement(data: &[u8]) {
@@ -107,8 +112,7 @@ pub fn agreement(data: &[u8]) {
     let mut next = || bytes.next();
     let secret = |byte: u8| LinkSecret([byte; 32]);
     let mut agreement = Agreement::new(ROLE);
-    // what the test knows of each link: its secret, and the epochs that its peer has confirmed
-    let mut links: [Option<(LinkSecret, Vec<EpochId>)>; 2] = [None, None];
+    let mut links: [Known; 2] = [None, None];
     while let Some(what) = next() {
         let side = usize::from(what >> 7);
         let peer = ROLE.peers()[side];
@@ -162,21 +166,22 @@ pub fn agreement(data: &[u8]) {
         if event == Event::Ended {
             links = [None, None];
         }
-        for message in agreement.advance() {
-            assert!(links[message.side].is_some(), "nothing goes to a link that is gone");
-            assert_eq!(message.payload.len(), if message.kind == Kind::Epoch { 16 } else { 32 });
-        }
-        assert!(agreement.advance().is_empty(), "the agreement went as far as it goes");
-        if let Some(id) = agreement.agreed() {
-            let proved = |link: &Option<(LinkSecret, Vec<EpochId>)>| {
-                link.as_ref().is_some_and(|(_, confirmed)| confirmed.contains(&id))
-            };
-            assert!(links.iter().all(proved), "both peers have confirmed the epoch");
-            assert!(
-                (0..2).all(|side| agreement.hello_of(side).is_some()),
-                "both peers have said what they are"
-            );
-        }
+        check_advance(&mut agreement, &links);
+    }
+}
+
+fn check_advance(agreement: &mut Agreement, links: &[Known; 2]) {
+    for message in agreement.advance() {
+        assert!(links[message.side].is_some(), "nothing goes to a link that is gone");
+        assert_eq!(message.payload.len(), if message.kind == Kind::Epoch { 16 } else { 32 });
+    }
+    assert!(agreement.advance().is_empty(), "the agreement went as far as it goes");
+
+    if let Some(id) = agreement.agreed() {
+        let proved = |link: &Known| link.as_ref().is_some_and(|(_, epochs)| epochs.contains(&id));
+        assert!(links.iter().all(proved), "both peers have confirmed the epoch");
+        let greeted = (0..2).all(|side| agreement.hello_of(side).is_some());
+        assert!(greeted, "both peers have said what they are");
     }
 }
 
@@ -184,49 +189,66 @@ pub fn agreement(data: &[u8]) {
 /// Before each of those stands a byte: how many words follow the entry, and whether alice has her
 /// own share before (128), after (64), or never.
 pub fn lists(data: &[u8]) {
-    /// Up to here the keys are made: beyond what carol keeps, and quick.
-    const FAR: u64 = 2 * MAX_SKIPPED as u64;
     if let Ok((rows, entries)) = parse_announcement(data, MAX_ROWS) {
         assert_eq!(write_announcement(rows, entries.iter().copied()), data);
-        let mut keys = RequestKeys::new(&EPOCH, &LinkSecret([1; 32]));
-        let furthest = entries.iter().map(|entry| entry.number).max().unwrap_or(0);
-        let reached = keys.reach(entries.iter().map(|entry| entry.number));
-        assert!(reached.is_err() || furthest <= 1 << 20, "a bound on carol's work");
-        let mut seen = HashSet::new();
-        for entry in entries.iter().filter(|_| furthest < FAR) {
-            if let Ok(key) = keys.find(entry.number, &[2; 32], &[3; 16]) {
-                assert!(seen.insert(*key), "a key is given once");
-            }
-        }
+        check_keys(&entries);
     }
+
     let requests = Requests::new(Role::Alice, Waker::new().expect("an eventfd"));
     requests.open(EPOCH);
-    let (mut rest, mut answers, mut taken) = (data, vec![], HashSet::new());
+    let _answers = hear_waiting(&requests, data);
+    check_batches(&requests);
+}
+
+/// carol's keys of announced requests.
+fn check_keys(entries: &[Entry]) {
+    /// Up to here the keys are made: beyond what carol keeps, and quick.
+    const FAR: u64 = 2 * MAX_SKIPPED as u64;
+    let mut keys = RequestKeys::new(&EPOCH, &LinkSecret([1; 32]));
+    let furthest = entries.iter().map(|entry| entry.number).max().unwrap_or(0);
+    let reached = keys.reach(entries.iter().map(|entry| entry.number));
+    assert!(reached.is_err() || furthest <= 1 << 20, "a bound on carol's work");
+
+    let mut seen = HashSet::new();
+    for entry in entries.iter().filter(|_| furthest < FAR) {
+        if let Ok(key) = keys.find(entry.number, &[2; 32], &[3; 16]) {
+            assert!(seen.insert(*key), "a key is given once");
+        }
+    }
+}
+
+/// Gives alice what bob says, and her own shares; the answers have to be kept, or nobody waits.
+fn hear_waiting(requests: &Requests, mut rest: &[u8]) -> Vec<impl Sized> {
+    let mut answers = vec![];
     while let Some((what, frames)) = rest.split_first() {
         let length = frames.len().min(ENTRY + 8 * usize::from(what & 15));
         let (frame, others) = frames.split_at(length);
         rest = others;
         let Ok((entry, share)) = parse_waiting(frame) else { continue };
         assert_eq!(write_waiting(&entry, &share), frame);
+
         let own = || Inference { id: entry.id, rows: entry.rows, share: vec![0; entry.rows] };
         let sensible = (1..=MAX_ROWS).contains(&entry.rows);
         if what & 128 > 0 && sensible {
             answers.push(requests.add(&EPOCH, 0, own()));
         }
-        let _ = requests
-            .peer_sent(entry.id, MaskedShare { number: entry.number, rows: entry.rows, share });
+        let masked = MaskedShare { number: entry.number, rows: entry.rows, share };
+        let _ = requests.peer_sent(entry.id, masked);
         if what & 64 > 0 && sensible {
             answers.push(requests.add(&EPOCH, 1, own()));
         }
     }
+    answers
+}
+
+fn check_batches(requests: &Requests) {
+    let mut taken = HashSet::new();
     while let Next::Batch(batch) = requests.next_batch(&EPOCH, MAX_ROWS, Duration::ZERO) {
         assert!((1..=MAX_ROWS).contains(&batch.iter().map(|(request, _)| request.rows).sum()));
         for (request, masked) in batch {
-            assert_eq!(
-                (request.rows, request.share.len()),
-                (masked.rows, masked.share.len()),
-                "the two parts of a request fit"
-            );
+            let (own, bobs) =
+                ((request.rows, request.share.len()), (masked.rows, masked.share.len()));
+            assert_eq!(own, bobs, "the two parts of a request fit");
             assert!(taken.insert(request.id), "a request is in one batch");
         }
     }
