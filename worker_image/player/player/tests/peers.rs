@@ -58,12 +58,16 @@ fn entry(id: u8, rows: usize, number: u64) -> Entry {
     Entry { id: [id; 16], rows, number }
 }
 
+/// An announcement of these entries.
+fn list(rows: usize, entries: &[Entry]) -> Vec<u8> {
+    write_announcement(rows, entries.iter().copied())
+}
+
 #[test]
 fn announcements_that_cannot_be_are_refused_with_alices_name() {
     let trio = trio_without(Role::Alice);
     let alice = Peer::start(&trio, Role::Alice);
     let mut last = None;
-    let list = |rows: usize, entries: &[Entry]| write_announcement(rows, entries.iter().copied());
     let unknown = |number: u64| list(1, &[entry(5, 1, number)]);
     let too_many = list(9, &[entry(5, 9, 0)]);
     let no_sum = list(2, &[entry(5, 1, 0)]);
@@ -106,13 +110,7 @@ fn a_request_announced_twice_is_refused_and_its_client_told_to_try_again() {
     let (waits, masked) = parse_waiting(&alice.hear(&epoch)).expect("a request");
     assert_eq!((waits, masked.len()), (entry(8, 1, 0), 3));
     assert_ne!(masked, [0; 3], "under a mask");
-    Peer::say(
-        &epoch,
-        Role::Bob,
-        Kind::Announce,
-        0,
-        &write_announcement(2, [waits, waits].into_iter()),
-    );
+    Peer::say(&epoch, Role::Bob, Kind::Announce, 0, &list(2, &[waits, waits]));
     assert_code(
         asked.join().expect("answered"),
         503,
@@ -133,7 +131,7 @@ fn an_alice_that_announces_and_then_stalls_is_named_within_the_deadline() {
     let asked = std::thread::spawn(move || client.infer(&model::fresh_id(), &[1, 3], &[0; 24]));
     let (waits, _) = parse_waiting(&alice.hear(&epoch)).expect("a request");
     for to in [Role::Bob, Role::Carol] {
-        Peer::say(&epoch, to, Kind::Announce, 0, &write_announcement(1, [waits].into_iter()));
+        Peer::say(&epoch, to, Kind::Announce, 0, &list(1, &[waits]));
     }
     let took = alice.until_it_ends(&epoch);
     assert!((4..8).contains(&took.as_secs()), "{took:?}");
@@ -247,13 +245,7 @@ fn data_that_is_not_next_ends_the_epoch_with_the_peers_name_said_once() {
             client.infer(&hex::encode([n as u8; 16]), &[1, 3], &[0; 24])
         });
         let (waits, _) = parse_waiting(&alice.hear(&epoch)).expect("a request");
-        Peer::say(
-            &epoch,
-            Role::Bob,
-            Kind::Announce,
-            0,
-            &write_announcement(1, [waits].into_iter()),
-        );
+        Peer::say(&epoch, Role::Bob, Kind::Announce, 0, &list(1, &[waits]));
         let _ = epoch
             .links
             .send(Role::Bob, &header, &vec![0; length])
@@ -276,11 +268,7 @@ fn data_that_is_not_next_ends_the_epoch_with_the_peers_name_said_once() {
 fn whoever_waits_when_an_epoch_ends_hears_why() {
     type End = fn(&mut Trio, &Epoch<Loaded>);
     let announce = |epoch: &Epoch<Loaded>, entry: Entry| {
-        epoch.links.send(
-            Role::Bob,
-            &Header::control(Kind::Announce),
-            &write_announcement(1, [entry].into_iter()),
-        )
+        epoch.links.send(Role::Bob, &Header::control(Kind::Announce), &list(1, &[entry]))
     };
     let ends: [(&str, End); 5] = [
         (
