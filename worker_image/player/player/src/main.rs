@@ -24,12 +24,14 @@ fn main() -> ExitCode {
         .with_ansi(false)
         .with_target(false)
         .init();
+
     // A player with a dead thread would look alive and answer nothing: end the process, so that it
     // is started again.
     std::panic::set_hook(Box::new(|panic| {
         error!("{panic}");
         std::process::exit(1);
     }));
+
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+
     let served = runtime.block_on(serve(&args));
     runtime.shutdown_background();
     match served {
@@ -67,6 +70,27 @@ async fn serve(args: &Args) -> Result<(), ConfigError> {
         args.health
     );
 
+    start(&player);
+    tokio::select! {
+        _ = serve::listener::secure(Arc::clone(&player), secure) => {}
+        _ = serve::listener::plain(Arc::clone(&player), plain) => {}
+        _ = terminated.recv() => {}
+        _ = interrupted.recv() => {}
+    }
+
+    info!("stopping");
+    player.stop();
+
+    // the listeners are closed; requests that were accepted may finish
+    let end = Instant::now() + GRACE;
+    while player.answering() > 0 && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// The threads that run batches and dial peers.
+fn start(player: &Player) {
     let engine = player.engine();
     if player.role == Role::Bob {
         let engine = engine.clone();
@@ -74,18 +98,4 @@ async fn serve(args: &Args) -> Result<(), ConfigError> {
     }
     std::thread::spawn(move || batch::run(&engine));
     player.mesh.start();
-    tokio::select! {
-        _ = serve::listener::secure(Arc::clone(&player), secure) => {}
-        _ = serve::listener::plain(Arc::clone(&player), plain) => {}
-        _ = terminated.recv() => {}
-        _ = interrupted.recv() => {}
-    }
-    info!("stopping");
-    player.stop();
-    // the listeners are closed; requests that were accepted may finish
-    let end = Instant::now() + GRACE;
-    while player.answering() > 0 && Instant::now() < end {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    Ok(())
 }
