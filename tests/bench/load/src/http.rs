@@ -31,6 +31,7 @@ pub fn send(
          {JSON_LENGTH}: {json}\r\n\
          \r\n"
     );
+
     // all of it into TLS first, so that it leaves in full records
     stream.conn.writer().write_all(head.as_bytes())?;
     for part in body {
@@ -48,6 +49,7 @@ pub fn receive(stream: &mut Stream) -> Result<Response, Error> {
         if n == 0 {
             return Err(Error::Answer("the connection was closed".into()));
         }
+
         got.extend_from_slice(&chunk[..n]);
         if let Some(head) = parse_head(&got)? {
             let mut body = got.split_off(head.bytes);
@@ -58,6 +60,7 @@ pub fn receive(stream: &mut Stream) -> Result<Response, Error> {
             }
             return Ok(Response { status: head.status, json: head.json, body });
         }
+
         if got.len() > MAX_HEAD {
             return Err(Error::Answer("a response head without an end".into()));
         }

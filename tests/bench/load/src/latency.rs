@@ -32,6 +32,7 @@ pub fn run(args: &Args) -> Result<serde_json::Value, Error> {
             args.rows, samples.count
         )));
     }
+
     let mut client = Players::new(&args.players)?.connect()?;
     let (mut times, mut largest, mut hops, mut sent, mut received, mut cpu) =
         (Vec::new(), 0f64, 0, 0, 0, 0.0);
@@ -39,11 +40,13 @@ pub fn run(args: &Args) -> Result<serde_json::Value, Error> {
         if i == args.warm_up {
             cpu = cpu_ms()?;
         }
+
         let first = i * args.rows % (samples.count - args.rows + 1);
         let begin = Instant::now();
         let prediction =
             client.predict(args.rows, &samples.row, samples.inputs(first, args.rows))?;
         let took = begin.elapsed();
+
         largest = largest.max(samples.check(first, &prediction.values)?);
         if i >= args.warm_up {
             times.push(took);
@@ -51,6 +54,7 @@ pub fn run(args: &Args) -> Result<serde_json::Value, Error> {
         (hops, sent, received) =
             (prediction.hops, prediction.bytes_sent, prediction.bytes_received);
     }
+
     Ok(serde_json::json!({
         "p50_ms": quantile(&mut times, 0.5),
         "p99_ms": quantile(&mut times, 0.99),

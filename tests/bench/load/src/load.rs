@@ -36,6 +36,7 @@ pub fn run(args: &Args) -> Result<serde_json::Value, Error> {
     let samples = Arc::new(Samples::load(&args.samples)?);
     let players = Arc::new(Players::new(&args.players)?);
     let connected = Arc::new(Barrier::new(args.clients + 1));
+
     let clients: Vec<_> = (0..args.clients)
         .map(|number| {
             let (samples, players, connected, seconds) =
@@ -46,6 +47,7 @@ pub fn run(args: &Args) -> Result<serde_json::Value, Error> {
         })
         .collect::<Result<_, _>>()?;
     connected.wait();
+
     let (begin, cpu) = (Instant::now(), cpu_ms()?);
     let mut all = Seen::default();
     for client in clients {
@@ -54,6 +56,7 @@ pub fn run(args: &Args) -> Result<serde_json::Value, Error> {
         all.largest = all.largest.max(seen.largest);
         seen.errors.into_iter().for_each(|(code, n)| *all.errors.entry(code).or_default() += n);
     }
+
     let took = begin.elapsed().as_secs_f64();
     Ok(serde_json::json!({
         "predictions": all.times.len(),
@@ -76,6 +79,7 @@ fn one(
     let mut seen = Seen::default();
     let mut client = players.connect();
     connected.wait();
+
     let end = Instant::now() + Duration::from_secs_f64(seconds);
     let mut row = number % samples.count;
     while Instant::now() < end {
@@ -85,6 +89,7 @@ fn one(
                 let prediction = client.predict(1, &samples.row, samples.inputs(row, 1))?;
                 Ok((begin.elapsed(), samples.check(row, &prediction.values)?))
             });
+
         match outcome {
             Ok((took, error)) => {
                 seen.times.push(took);

@@ -30,6 +30,7 @@ pub fn run(args: &Args) -> std::io::Result<()> {
         .iter()
         .map(|(listen, target)| Ok((TcpListener::bind(listen)?, *target)))
         .collect::<std::io::Result<_>>()?;
+
     println!("{}", serde_json::json!({"delay_ms": args.delay_ms, "listening": listeners.len()}));
     let threads: Vec<_> = listeners
         .into_iter()

@@ -25,12 +25,14 @@ pub fn config(ca: &Path) -> Result<Arc<ClientConfig>, Error> {
     for certificate in CertificateDer::pem_file_iter(ca).map_err(|e| refuse(&e))? {
         roots.add(certificate.map_err(|e| refuse(&e))?).map_err(|e| refuse(&e))?;
     }
+
     let builder =
         ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
     let mut config = builder
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_root_certificates(roots)
         .with_no_client_auth();
+
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
     Ok(Arc::new(config))
@@ -46,6 +48,7 @@ pub fn connect(
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
+
     let mut stream = StreamOwned::new(
         ClientConnection::new(config.clone(), ServerName::IpAddress(address.ip().into()))?,
         socket,
@@ -54,11 +57,13 @@ pub fn connect(
         stream.conn.complete_io(&mut stream.sock)?;
     }
     stream.conn.set_buffer_limit(None);
+
     let certificate = stream
         .conn
         .peer_certificates()
         .and_then(|chain| chain.first())
         .ok_or_else(|| Error::Tls("no certificate".into()))?;
+
     let found = identities(certificate)?;
     if found != [identity] {
         return Err(Error::Tls(format!(

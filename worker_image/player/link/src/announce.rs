@@ -61,10 +61,12 @@ pub fn parse_announcement(payload: &[u8], max_rows: usize) -> Result<(usize, Vec
     let short = || format!("an announcement of {} bytes", payload.len());
     let (rows, list) = payload.split_first_chunk::<4>().ok_or_else(short)?;
     let rows = u32::from_le_bytes(*rows) as usize;
+
     let entries = list
         .chunks(ENTRY)
         .map(|entry| entry.try_into().map(Entry::parse).map_err(|_| short()))
         .collect::<Result<Vec<Entry>, String>>()?;
+
     let sum = entries
         .iter()
         .try_fold(0usize, |sum, entry| sum.checked_add(entry.rows).filter(|_| entry.rows > 0));

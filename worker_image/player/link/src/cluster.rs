@@ -38,6 +38,7 @@ impl Cluster {
         })?;
         let map: serde_json::Map<String, serde_json::Value> =
             serde_json::from_slice(&text).map_err(|e| refuse(e.to_string()))?;
+
         let players: Option<Vec<(String, String)>> = map
             .into_iter()
             .map(|(name, address)| Some((name, address.as_str()?.to_owned())))
@@ -46,6 +47,7 @@ impl Cluster {
         let count = players.len();
         let players: [(String, String); 3] =
             players.try_into().map_err(|_| refuse(format!("it has {count} players")))?;
+
         if let Some((name, address)) = players.iter().find(|(_, address)| split(address).is_none())
         {
             return Err(refuse(format!("{name}'s address {address:?} is not host:port")));

@@ -29,11 +29,13 @@ pub fn dial(tls: &Arc<Tls>, peer: Role, host: &str, port: u16) -> Result<Dialed,
         .and_then(|()| socket.set_read_timeout(Some(PATIENCE)))
         .and_then(|()| socket.set_write_timeout(Some(PATIENCE)));
     bounded.map_err(|e| at(&e))?;
+
     let name = ServerName::try_from(host.to_owned()).map_err(|e| at(&e))?;
     let mut connection = ClientConnection::new(tls.dialer.clone(), name).map_err(|e| at(&e))?;
     while connection.is_handshaking() {
         connection.complete_io(&mut socket).map_err(|e| at(&format_args!("TLS: {e}")))?;
     }
+
     if connection.alpn_protocol() != Some(ALPN_PEER) {
         return Err(at(&"it is not a player"));
     }
@@ -43,6 +45,7 @@ pub fn dial(tls: &Arc<Tls>, peer: Role, host: &str, port: u16) -> Result<Dialed,
         .ok_or_else(|| at(&"no certificate"))?
         .clone()
         .into_owned();
+
     let expected = tls.identity.with(Holder::Player(peer));
     let identity = Identity::of(&certificate).map_err(|e| at(&e))?;
     if identity != expected {

@@ -116,6 +116,7 @@ impl KeyChain {
     ) -> BatchKeys {
         let number = self.next.to_le_bytes();
         let announced = Sha256::digest(announcement);
+
         let keys = self.chains.each_mut().map(|chain| {
             let info: [&[u8]; 5] = [b"batch", &number, digest, generation, &announced];
             let key: [u8; 16] = expand(None, &chain.0, &info);
@@ -124,6 +125,7 @@ impl KeyChain {
             }
             key
         });
+
         self.next += u64::from(!frozen());
         match self.role {
             Role::Alice => BatchKeys { ab: Some(keys[0]), ac: Some(keys[1]), bc: None },
@@ -194,10 +196,12 @@ impl RequestKeys {
                 format!("request number {number} was announced before, or is too old")
             });
         }
+
         self.reach(std::iter::once(number))?;
         while self.next + (MAX_SKIPPED as u64) < number {
             self.pass();
         }
+
         loop {
             let (taken, key) = self.take(digest, generation);
             if taken == number {

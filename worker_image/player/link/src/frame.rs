@@ -211,6 +211,7 @@ impl Decoder {
                 self.payload = self.pool.take(length.div_ceil(WORD));
                 continue;
             };
+
             if self.got == length {
                 self.payload.truncate(length.div_ceil(WORD));
                 (self.current, self.got) = (None, 0);
@@ -219,10 +220,12 @@ impl Decoder {
                     payload: Payload { words: std::mem::take(&mut self.payload), len: length },
                 }));
             }
+
             let room = length.min(self.got + Decoder::AHEAD);
             if self.payload.len() * WORD < room {
                 self.payload.resize(room.div_ceil(WORD), 0);
             }
+
             let end = length.min(self.payload.len() * WORD);
             let n =
                 available(source, &mut bytemuck::cast_slice_mut(&mut self.payload)[self.got..end]);

@@ -234,9 +234,11 @@ impl Link {
             );
             return Err(ChannelError::Ours(why));
         }
+
         self.traffic.add_sent(HEADER + payload.len());
         let mut pending = locked(&self.pending);
         pending.extend_from_slice(&header.encode(payload.len()));
+
         let (first, rest) =
             payload.split_at(payload.len().min(RECORD.saturating_sub(pending.len())));
         pending.extend_from_slice(first);
@@ -245,6 +247,7 @@ impl Link {
         }
         self.encrypt(&pending)?;
         pending.clear();
+
         for piece in rest.chunks(PIECE) {
             self.encrypt(piece)?;
             self.drain(OUTBOX_BYTES, wait)?;
@@ -359,6 +362,7 @@ impl Link {
     fn take(self: &Arc<Link>, intake: &mut Intake, n: usize) -> Result<(), Fault> {
         let Some(Started { data_limit, owner }) = self.started.get() else { return Ok(()) };
         let decrypted = self.decrypt(intake, n, *data_limit);
+
         let mut arrived = std::mem::take(&mut intake.arrived);
         for frame in arrived.drain(..) {
             self.traffic.add_received(HEADER + frame.payload.len());
@@ -373,6 +377,7 @@ impl Link {
                 intake.decoder.pool.give(frame.payload.into_buffer());
             }
         }
+
         intake.arrived = arrived;
         if intake.decoder.in_batch() {
             intake.heard = Some(Instant::now());

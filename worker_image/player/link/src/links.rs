@@ -106,6 +106,7 @@ impl<const N: usize> Links<N> {
         if let Some(link) = self.0.iter().find(|link| link.is_closed()) {
             return Err(ChannelError::Lost(link.peer));
         }
+
         let events = self.0.each_ref().map(|link| match link.behind() {
             Some(stalls) => {
                 until = until.min(stalls);
@@ -113,6 +114,7 @@ impl<const N: usize> Links<N> {
             }
             None => link.readable(),
         });
+
         let mut fds: [_; 3] = std::array::from_fn(|i| match (self.0.get(i), waker) {
             (Some(link), _) => link.polled(events[i]),
             (None, Some(waker)) => waker.polled(),
@@ -120,6 +122,7 @@ impl<const N: usize> Links<N> {
         });
         let used = N + usize::from(waker.is_some());
         poll(&mut fds[..used], Some(until));
+
         let ready: [_; 3] = std::array::from_fn(|i| fds[i].revents());
         for (link, ready) in self.0.iter().zip(ready) {
             link.write()?;
@@ -131,6 +134,7 @@ impl<const N: usize> Links<N> {
                 }
             }
         }
+
         if let Some(waker) = waker.filter(|_| !ready[N].is_empty()) {
             waker.clear();
         }

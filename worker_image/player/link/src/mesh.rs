@@ -115,6 +115,7 @@ impl<M: Offer> Mesh<M> {
             reported: [None, None],
         };
         let state = Mutex::new(state);
+
         Arc::new_cyclic(|this| Mesh {
             role,
             cluster,

@@ -65,12 +65,14 @@ impl Identity {
             GeneralName::URI(uri) => uri.strip_prefix("securemodel://"),
             _ => None,
         });
+
         let (Some(uri), None) = (uris.next(), uris.next()) else {
             return Err("no securemodel:// URI in the certificate, or more than one".into());
         };
         let [namespace, model, role] = uri.split('/').collect::<Vec<_>>()[..] else {
             return Err(format!("{uri:?} is not <namespace>/<model>/<role>"));
         };
+
         let holder = if role == "share" {
             Holder::Share
         } else {

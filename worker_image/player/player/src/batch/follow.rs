@@ -55,6 +55,7 @@ fn carols_input(
         let key = keys.find(entry.number, digest, generation)?;
         mask.extend(request_mask(&key, entry.rows * loaded.input));
     }
+
     Ok(PartyInput::Carol { mask })
 }
 

@@ -77,6 +77,7 @@ impl Queue {
     pub fn take(&mut self, max_rows: usize) -> Vec<RequestId> {
         let (mut batch, mut left) = (Vec::new(), max_rows);
         let mut passed = VecDeque::new();
+
         while let Some(mut client) = self.clients.pop_front() {
             match client.requests.front() {
                 Some(queued) if queued.rows <= left => {
@@ -90,6 +91,7 @@ impl Queue {
                 _ => passed.push_back(client),
             }
         }
+
         self.clients = passed;
         self.rows -= max_rows - left;
         batch

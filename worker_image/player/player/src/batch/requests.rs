@@ -178,6 +178,7 @@ impl Requests {
         let now = Instant::now();
         let mut state = locked(&self.state);
         state.pairing.count(masked.number)?;
+
         let fresh = if state.pairing.is_paired(&id) {
             false
         } else if state.waiting.contains_key(&id) {

@@ -68,6 +68,7 @@ async fn receive(player: &Player, body: &mut Incoming) -> Result<(), Refusal> {
     let written = |e| refused(&player.store.volume(e));
     let mut file = File::create(player.store.aside()).await.map_err(written)?;
     let mut body = Limited::new(body, MAX_BYTES);
+
     loop {
         let frame = tokio::time::timeout(SILENCE, body.frame()).await;
         match frame.map_err(|_| silent())? {

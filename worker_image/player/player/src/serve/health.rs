@@ -42,12 +42,15 @@ fn status(player: &Player) -> Value {
     let readiness = player.mesh.readiness();
     let (reason, message) = player.describe(&readiness);
     let loaded = player.mesh.offer();
+
     let linked = player.role.peers().into_iter().zip(player.mesh.linked());
     let peers: Map<String, Value> = linked
         .map(|(role, linked)| (player.cluster.name(role).to_owned(), json!({"linked": linked})))
         .collect();
+
     let counters = metrics::status(&snapshot(player)).map(|(name, n)| (name.to_owned(), n.into()));
     let counters: Map<String, Value> = counters.collect();
+
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "player": player.name,

@@ -110,6 +110,7 @@ pub fn encode(answer: &Answer, id: &RequestId, rows: usize, model: &str) -> (Vec
         .chain(answer.loaded.shares.program.output_shape().iter().copied())
         .collect();
     let data: &[u8] = bytemuck::cast_slice(&answer.output);
+
     let json = json!({
         "model_name": model,
         "model_version": answer.loaded.generation(),
@@ -127,6 +128,7 @@ pub fn encode(answer: &Answer, id: &RequestId, rows: usize, model: &str) -> (Vec
             "hops": answer.hops,
         },
     });
+
     let mut body = json.to_string().into_bytes();
     let length = body.len();
     body.extend_from_slice(data);

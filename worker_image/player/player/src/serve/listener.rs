@@ -53,6 +53,7 @@ pub async fn secure(player: Arc<Player>, listener: TcpListener) -> Infallible {
         clients: AtomicU64::new(0),
         refused: Mutex::default(),
     });
+
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     loop {
         let Ok(permit) = handshakes.clone().acquire_owned().await else { continue };
@@ -82,6 +83,7 @@ impl Secure {
             }
             return;
         }
+
         let Ok(_one_of_many) = self.http.try_acquire() else {
             return self.refuse(address, &format!("{MAX_HTTP} clients are connected already"));
         };
@@ -91,6 +93,7 @@ impl Secure {
             .peer_certificates()
             .and_then(|chain| chain.first())
             .and_then(|certificate| Identity::of(certificate).ok());
+
         let client = self.clients.fetch_add(1, Ordering::Relaxed);
         let service = service_fn(|request| async {
             Ok::<_, Infallible>(self.api.answer(client, holder.as_ref(), request).await)
