@@ -52,7 +52,7 @@ flaky: build ## every test file 20 times or for 10 minutes beside a busy machine
 e2e: up ## end-to-end tests on the cluster
 	@$(CLUSTER)/in $(PY)/pytest -q tests/e2e tests/cluster
 
-lint: style contracts types clippy chart ## ruff, rustfmt, builds for any processor, import contracts, mypy, clippy, helm lint
+lint: style contracts types clippy chart ## ruff, rustfmt, builds for any processor, import contracts, no circle of Rust modules, mypy, clippy, helm lint
 
 style: python
 	@! git grep -nE '(march|mtune|mcpu)=native|target-cpu=["]?nativ[e]' -- . || { echo "what is built here runs elsewhere: name the processor levels and choose at run time"; exit 1; }
@@ -62,6 +62,7 @@ style: python
 
 contracts: python
 	$(PY)/lint-imports
+	$(PY)/python tests/house/rust_circles.py worker_image/player tests/bench/load
 
 types: python
 	$(PY)/mypy operator/src client/src worker_image/share/src
