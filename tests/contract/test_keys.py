@@ -1,7 +1,7 @@
 """Epoch, batch and request keys by the formulas of docs/wire.md, written here a second time.
 
 The Rust half, worker_image/player/link/tests/key_vectors.rs, derives the same from
-vectors/keys.json.
+contract/vectors/keys.json.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-VECTORS = Path(__file__).parent / "vectors" / "keys.json"
+VECTORS = Path(__file__).parents[2] / "contract/vectors/keys.json"
 
 # what the formulas take: any values will do
 SECRETS = {"ab": b"\x01" * 32, "ac": b"\x02" * 32, "bc": b"\x03" * 32}

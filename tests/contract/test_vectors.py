@@ -1,7 +1,7 @@
 """The definitions that Python and Rust share (docs/program.md): both sides read these files.
 
-The Rust half is worker_image/player/mpc/tests/contract.rs. `make golden` renews what follows from a
-model.h5 when it compiles to another program than the stored one.
+The Rust half is worker_image/player/mpc/src/tests/contract.rs. `make golden` renews what follows
+from a model.h5 when it compiles to another program than the stored one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from securemodel_share.program import Program
 from securemodel_share.readers import read_model
 from securemodel_share.shares import make_shares
 
-VECTORS = Path(__file__).parent / "vectors"
+VECTORS = Path(__file__).parents[2] / "contract/vectors"
 # folder: the protocol of its share files
 CASES = {".": "ASTRA", "max_pool": "SecureNN"}
 ROLES = ("alice", "bob", "carol")

@@ -27,7 +27,7 @@ use securemodel_player::serve::inference;
 use securemodel_player::serve::predict::{json_length, JSON_LENGTH};
 use securemodel_player::serve::reply::declared;
 
-const ALICE: &[u8] = include_bytes!("../../../tests/contract/vectors/alice.safetensors");
+const ALICE: &[u8] = include_bytes!("../../../contract/vectors/alice.safetensors");
 const MAX_ROWS: usize = 8;
 const EPOCH: EpochId = [1; 16];
 

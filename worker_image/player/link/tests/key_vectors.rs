@@ -4,7 +4,7 @@ use securemodel_link::epoch::{epoch_id, KeyChain, LinkSecret, RequestKeys};
 use securemodel_mpc::role::Role;
 use serde_json::Value;
 
-const VECTORS: &str = include_str!("../../../../tests/contract/vectors/keys.json");
+const VECTORS: &str = include_str!("../../../../contract/vectors/keys.json");
 
 /// The bytes that a value of the key vectors stands for.
 fn bytes<const N: usize>(value: &Value) -> [u8; N] {

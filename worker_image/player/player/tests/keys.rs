@@ -16,7 +16,7 @@ const ROWS: usize = 2;
 fn deliver(trio: &Trio) {
     for (i, name) in NAMES.iter().enumerate() {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join(format!("../../../tests/contract/vectors/{name}.safetensors"));
+            .join(format!("../../../contract/vectors/{name}.safetensors"));
         let file = fs::read(&path).expect("a share file");
         trio.wait(i, "up", |_| true);
         let response =

@@ -1,5 +1,5 @@
 //! The definitions that Python and Rust share (docs/program.md): both sides read
-//! tests/contract/vectors. The Python half is test_vectors.py beside them.
+//! contract/. The Python half is tests/contract/.
 
 use std::path::PathBuf;
 
@@ -10,13 +10,13 @@ use crate::protocol::ProtocolName;
 use crate::role::Role;
 use crate::share_file::Shares;
 
-/// The folders of tests/contract/vectors, and the protocol of the share files in each.
+/// The folders of contract/vectors, and the protocol of the share files in each.
 const CASES: [(&str, ProtocolName); 2] =
     [(".", ProtocolName::Astra), ("max_pool", ProtocolName::SecureNn)];
 
 fn vector(case: &str, name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../tests/contract/vectors")
+        .join("../../../contract/vectors")
         .join(case)
         .join(name);
     std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
