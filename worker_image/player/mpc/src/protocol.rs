@@ -27,6 +27,11 @@ impl ProtocolName {
             ProtocolName::SecureNn => "SecureNN",
         }
     }
+
+    /// All names, for a message.
+    pub(crate) fn names(between: &str) -> String {
+        ProtocolName::ALL.map(ProtocolName::as_str).join(between)
+    }
 }
 
 impl fmt::Display for ProtocolName {
@@ -37,7 +42,7 @@ impl fmt::Display for ProtocolName {
 
 /// A name that is not a protocol's.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown protocol {0:?}; protocols are ASTRA, SecureNN")]
+#[error("unknown protocol {0:?}; protocols are {names}", names = ProtocolName::names(", "))]
 pub struct UnknownProtocol(String);
 
 impl FromStr for ProtocolName {

@@ -29,7 +29,7 @@ pub enum SharesError {
     #[error("not a share file: {0}; deliver it again with the share step")]
     Format(String),
     #[error("share file metadata {key:?} is {found:?}, expected {expected}; use a share step and players of one release")]
-    Metadata { key: &'static str, found: String, expected: &'static str },
+    Metadata { key: &'static str, found: String, expected: String },
     #[error(
         "the program in the share file has digest {found}, its metadata says {claimed}: the file was damaged or tampered with; share the model again"
     )]
@@ -56,14 +56,18 @@ impl Shares {
         for (key, expected) in [("format", "securemodel-shares/1"), ("fraction_bits", "16")] {
             let found = get(key)?;
             if found != expected {
-                return Err(SharesError::Metadata { key, found: found.into(), expected });
+                return Err(SharesError::Metadata {
+                    key,
+                    found: found.into(),
+                    expected: expected.into(),
+                });
             }
         }
         let found = get("protocol")?;
         let protocol = found.parse().map_err(|_| SharesError::Metadata {
             key: "protocol",
             found: found.into(),
-            expected: "ASTRA or SecureNN",
+            expected: ProtocolName::names(" or "),
         })?;
         let role: Role = get("role")?.parse().map_err(|e| format(&e))?;
         let generation = fixed_hex(get("generation")?)
