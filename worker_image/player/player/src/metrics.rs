@@ -71,9 +71,9 @@ fn read(counter: &AtomicU64) -> f64 {
 }
 
 /// Every metric with one value; the histogram of batch sizes stands apart.
-const METRICS: [Metric; 11] = {
+const METRICS: &[Metric] = {
     use Kind::{Counter, Gauge};
-    [
+    &[
         Metric {
             name: "batches_total",
             status: Some("batches"),
@@ -163,7 +163,7 @@ pub fn status(seen: &Snapshot<'_>) -> impl Iterator<Item = (&'static str, u64)> 
 /// All of it in Prometheus's text format.
 pub fn exposition(seen: &Snapshot<'_>) -> String {
     let mut text = String::new();
-    for Metric { name, kind, help, value, .. } in &METRICS {
+    for Metric { name, kind, help, value, .. } in METRICS {
         let kind = if *kind == Kind::Counter { "counter" } else { "gauge" };
         let value = value(seen);
         let _ = writeln!(text, "# HELP securemodel_player_{name} {help}");
@@ -190,6 +190,9 @@ fn batch_sizes(counters: &Counters, text: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, HashSet};
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -228,11 +231,40 @@ mod tests {
     fn every_metric_says_what_it_is_once() {
         let counters = Counters::default();
         let text = exposition(&Snapshot { counters: &counters, ready: true, waiting: 3 });
-        for Metric { name, kind, .. } in &METRICS {
+        for Metric { name, kind, .. } in METRICS {
             assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}");
             assert_eq!(text.matches(&format!("# TYPE securemodel_player_{name} ")).count(), 1);
         }
         assert!(text.contains("\nsecuremodel_player_ready 1\n"), "{text}");
         assert!(text.contains("\nsecuremodel_player_waiting 3\n"), "{text}");
+    }
+
+    /// A document of docs/.
+    fn document(name: &str) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../docs").join(name);
+        std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    }
+
+    #[test]
+    fn operators_are_told_of_every_metric() {
+        let text = document("operations.md");
+        let (_, table) = text.split_once("| metric | kind |").expect("the table of metrics");
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let names = rows.flat_map(|row| row.split('|').nth(1).unwrap_or("").split(", "));
+        let told: HashSet<_> = names.map(|name| name.trim().trim_matches('`')).collect();
+
+        let ours = METRICS.iter().map(|metric| metric.name).chain(["batch_rows"]);
+        assert_eq!(told, ours.collect());
+    }
+
+    #[test]
+    fn the_counters_of_status_are_those_of_the_document() {
+        let text = document("wire.md");
+        let (_, rest) = text.split_once("\"counters\": ").expect("an example of /status");
+        let example = rest.split_inclusive('}').next().expect("an object");
+        let told: BTreeMap<String, u64> = serde_json::from_str(example).expect("JSON");
+
+        let ours = METRICS.iter().filter_map(|metric| metric.status);
+        assert_eq!(told.keys().map(String::as_str).collect::<HashSet<_>>(), ours.collect());
     }
 }
