@@ -23,6 +23,10 @@ macro_rules! instructions {
         }
 
         impl Instruction {
+            /// Every variant's name, for the comparison with the contract.
+            #[cfg(test)]
+            pub(crate) const VARIANTS: &[&str] = &[$(stringify!($instruction)),*];
+
             pub(crate) fn op(&self) -> &dyn Op {
                 match self {
                     $(Instruction::$instruction(op) => op,)*

@@ -1,7 +1,10 @@
-//! The definitions that Python and Rust share (docs/program.md): both sides read
-//! contract/. The Python half is tests/contract/.
+//! What Python and Rust have in common stands in contract/, and both test themselves against it;
+//! here the vectors and the protocols. The Python half is tests/contract/.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use crate::ops::pooling::MaxPool;
 use crate::program::instruction::Instruction;
@@ -14,12 +17,28 @@ use crate::share_file::Shares;
 const CASES: [(&str, ProtocolName); 2] =
     [(".", ProtocolName::Astra), ("max_pool", ProtocolName::SecureNn)];
 
+/// A path in contract/.
+pub(super) fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../contract").join(name)
+}
+
+pub(super) fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+pub(super) fn json(path: &Path) -> Value {
+    serde_json::from_slice(&read(path)).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
 fn vector(case: &str, name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../contract/vectors")
-        .join(case)
-        .join(name);
-    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    read(&path("vectors").join(case).join(name))
+}
+
+#[test]
+fn the_protocols_are_those_of_the_contract() {
+    let listed = &json(&path("protocols.json"))["protocols"];
+    let listed: HashSet<_> = listed.as_array().expect("a list").iter().cloned().collect();
+    assert_eq!(listed, ProtocolName::ALL.map(|p| Value::from(p.as_str())).into());
 }
 
 #[test]
@@ -48,8 +67,7 @@ fn the_programs_that_python_wrote_are_accepted() {
 #[test]
 fn the_share_files_that_python_wrote_are_accepted_for_their_roles() {
     for (case, protocol) in CASES {
-        let expected: serde_json::Value =
-            serde_json::from_slice(&vector(case, "expected.json")).expect("JSON");
+        let expected = json(&path("vectors").join(case).join("expected.json"));
         for role in Role::ALL {
             let shares = Shares::parse(&vector(case, &format!("{role}.safetensors")))
                 .unwrap_or_else(|e| panic!("{case}, {role}: {e}"));

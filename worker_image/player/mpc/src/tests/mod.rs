@@ -9,6 +9,7 @@ mod exact;
 mod leaks;
 mod parties;
 mod planted;
+mod programs;
 mod repeats;
 mod series;
 mod sizes;
