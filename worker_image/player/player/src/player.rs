@@ -12,6 +12,7 @@ use crate::batch::Engine;
 use crate::config::{Args, ConfigError};
 use crate::metrics::Counters;
 use crate::model::Loaded;
+use crate::reason::Reason;
 use crate::store::{Store, StoreError};
 use securemodel_link::announce::{parse_waiting, Entry};
 use securemodel_link::cluster::Cluster;
@@ -160,28 +161,30 @@ impl Player {
     }
 
     /// The reason and the message of `/status`.
-    pub fn describe(&self, readiness: &Readiness) -> (&'static str, String) {
+    pub fn describe(&self, readiness: &Readiness) -> (Reason, String) {
         let name = |role: &Role| self.cluster.name(*role);
         match readiness {
-            Readiness::Ready => ("Serving", "serving".into()),
-            Readiness::NoShares => ("NoShares", self.describe_no_shares()),
-            Readiness::PeersMissing(missing) => ("PeersMissing", self.describe_missing(missing)),
+            Readiness::Ready => (Reason::Serving, "serving".into()),
+            Readiness::NoShares => (Reason::NoShares, self.describe_no_shares()),
+            Readiness::PeersMissing(missing) => {
+                (Reason::PeersMissing, self.describe_missing(missing))
+            }
             Readiness::DigestMismatch(role) => (
-                "DigestMismatch",
+                Reason::DigestMismatch,
                 format!(
                     "{} has another program, or no shares yet; share the model again if this stays",
                     name(role)
                 ),
             ),
             Readiness::ProtocolMismatch(role) => (
-                "ProtocolMismatch",
+                Reason::ProtocolMismatch,
                 format!(
                     "{} has shares for another protocol; share the model again if this stays",
                     name(role)
                 ),
             ),
             Readiness::GenerationMismatch(role) => (
-                "GenerationMismatch",
+                Reason::GenerationMismatch,
                 format!(
                     "{} has shares of another generation; share the model again if this stays",
                     name(role)

@@ -1,22 +1,25 @@
 //! Why a request is refused or fails.
 
+use crate::listed::listed;
 use securemodel_link::mesh::Ending;
 use securemodel_mpc::ChannelError;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    BadRequest,
-    WrongShape,
-    DuplicateId,
-    TooLarge,
-    NotFound,
-    Forbidden,
-    BadShares,
-    NotReady,
-    EpochEnded,
-    ShareMissing,
-    PeerStalled,
-    Overloaded,
+listed! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Code {
+        BadRequest,
+        WrongShape,
+        DuplicateId,
+        TooLarge,
+        NotFound,
+        Forbidden,
+        BadShares,
+        NotReady,
+        EpochEnded,
+        ShareMissing,
+        PeerStalled,
+        Overloaded,
+    }
 }
 
 #[derive(Clone, Debug)]
