@@ -143,7 +143,7 @@ fn an_operand_of_another_form_is_refused() {
 }
 
 #[test]
-fn an_instruction_has_the_keys_of_the_contract_and_needs_each() {
+fn an_instruction_has_the_keys_of_the_contract_needs_each_and_takes_no_other() {
     let table = table();
     for program in accepted() {
         for (at, line) in program["instructions"].as_array().expect("a list").iter().enumerate() {
@@ -161,6 +161,10 @@ fn an_instruction_has_the_keys_of_the_contract_and_needs_each() {
                 altered["instructions"][at].as_object_mut().expect("an object").remove(key);
                 assert!(parse(&altered).is_err(), "{line} without {key}");
             }
+
+            let mut altered = program.clone();
+            altered["instructions"][at]["client"] = json!(0);
+            assert!(parse(&altered).is_err(), "{line} with a key more");
         }
     }
 }
