@@ -1,9 +1,9 @@
 //! Secure computation: runs a program on shares. docs/protocol.md is the definition.
 //!
-//! `interpreter` walks over the program. What an instruction takes, gives and makes each party do is
-//! in `ops`; what alice and bob (`party::data`) and carol (`party::helper`) have in common for it is
-//! in `party`; the two protocols differ in the comparison alone (`compare`). Nothing here knows of
-//! sockets or clocks: a `Channel` carries the messages.
+//! `interpreter` walks over the program. What an instruction takes, gives and makes each party do
+//! is in `ops`; what alice and bob (`party::data`) and carol (`party::helper`) have in common for
+//! it is in `party`; the two protocols differ in the comparison alone (`compare`). Nothing here
+//! knows of sockets or clocks: a `Channel` carries the messages.
 
 #[cfg(feature = "audit")]
 pub mod audit;

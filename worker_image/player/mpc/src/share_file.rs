@@ -28,10 +28,14 @@ pub struct Shares {
 pub enum SharesError {
     #[error("not a share file: {0}; deliver it again with the share step")]
     Format(String),
-    #[error("share file metadata {key:?} is {found:?}, expected {expected}; use a share step and players of one release")]
+    #[error(
+        "share file metadata {key:?} is {found:?}, expected {expected}; use a share step and \
+         players of one release"
+    )]
     Metadata { key: &'static str, found: String, expected: String },
     #[error(
-        "the program in the share file has digest {found}, its metadata says {claimed}: the file was damaged or tampered with; share the model again"
+        "the program in the share file has digest {found}, its metadata says {claimed}: the file \
+         was damaged or tampered with; share the model again"
     )]
     Digest { found: String, claimed: String },
     #[error(transparent)]

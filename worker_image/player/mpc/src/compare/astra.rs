@@ -354,7 +354,8 @@ impl Climb {
         }
     }
 
-    /// b ⊕ ρ, from the opened factors of the second level; returns ⟨ρ⟩, which is s of the selection.
+    /// b ⊕ ρ, from the opened factors of the second level; returns ⟨ρ⟩, which is s of the
+    /// selection.
     fn mask_bit<R: Ring, S: Source, C>(
         &mut self,
         data: &mut Data<R, S, C>,

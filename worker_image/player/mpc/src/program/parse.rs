@@ -135,8 +135,12 @@ mod tests {
     use super::*;
 
     const DENSE: &str = r#"{"fraction_bits":16,"instructions":[
-        {"bound":65536,"op":"input","shape":[3]},{"op":"weight","scale":16,"shape":[3,2]},{"in":[0,1],"op":"matmul","shape":[2]},
-        {"op":"weight","scale":32,"shape":[2]},{"in":[2,3],"op":"add","shape":[2]},{"in":[4],"op":"truncate_output","shape":[2],"shift":16}],"version":1}"#;
+        {"bound":65536,"op":"input","shape":[3]},
+        {"op":"weight","scale":16,"shape":[3,2]},
+        {"in":[0,1],"op":"matmul","shape":[2]},
+        {"op":"weight","scale":32,"shape":[2]},
+        {"in":[2,3],"op":"add","shape":[2]},
+        {"in":[4],"op":"truncate_output","shape":[2],"shift":16}],"version":1}"#;
 
     fn refusal(from: &str, to: &str) -> String {
         assert!(DENSE.contains(from));
@@ -180,7 +184,8 @@ mod tests {
     /// As above, with this instruction as number 1, then truncated and output.
     fn with(instruction: &str, shape: &str) -> Result<Program, String> {
         let rest = format!(
-            r#"{{"factor":1,"in":[1],"op":"scale","shape":{shape}}},{{"in":[2],"op":"truncate_output","shape":{shape},"shift":16}}"#
+            r#"{{"factor":1,"in":[1],"op":"scale","shape":{shape}}},
+            {{"in":[2],"op":"truncate_output","shape":{shape},"shift":16}}"#
         );
         after_an_image(&format!("{instruction},{rest}"))
     }
@@ -188,12 +193,8 @@ mod tests {
     #[test]
     fn max_pooling_takes_whole_windows_of_an_image() {
         let pool = |window: &str, stride: &str, shape: &str| {
-            with(
-                &format!(
-                    r#"{{"in":[0],"op":"max_pool","shape":{shape},"stride":{stride},"window":{window}}}"#
-                ),
-                shape,
-            )
+            let fields = format!(r#""shape":{shape},"stride":{stride},"window":{window}"#);
+            with(&format!(r#"{{"in":[0],"op":"max_pool",{fields}}}"#), shape)
         };
         let program = pool("[2,3]", "[2,1]", "[2,2,2]").expect("valid");
         assert_eq!(
@@ -212,12 +213,16 @@ mod tests {
         assert!(pool("[2,2]", "[1,1]", "[4,4,2]")
             .expect_err("must be refused")
             .contains("its shape is [4, 3, 2]"));
-        assert!(with(r#"{"dilation":[1,1],"in":[0],"op":"max_pool","shape":[4,3,2],"stride":[1,1],"window":[2,2]}"#, "[4,3,2]").is_err());
-        let flat = r#"{"in":[0],"op":"reshape","shape":[40]},{"in":[1],"op":"max_pool","shape":[40],"stride":[1,1],"window":[1,1]},"#;
+        let dilated = r#"{"dilation":[1,1],"in":[0],"op":"max_pool",
+            "shape":[4,3,2],"stride":[1,1],"window":[2,2]}"#;
+        assert!(with(dilated, "[4,3,2]").is_err());
+        let flat = r#"{"in":[0],"op":"reshape","shape":[40]},
+            {"in":[1],"op":"max_pool","shape":[40],"stride":[1,1],"window":[1,1]},"#;
         let why = after_an_image(&format!(r#"{flat}{{"in":[2],"op":"output","shape":[40]}}"#))
             .expect_err("must be refused");
         assert!(why.contains("instruction 2 (max_pool)"), "{why}");
-        let of_a_product = r#"{"factor":3,"in":[0],"op":"scale","shape":[5,4,2]},{"in":[1],"op":"max_pool","shape":[5,4,2],"stride":[1,1],"window":[1,1]},"#;
+        let of_a_product = r#"{"factor":3,"in":[0],"op":"scale","shape":[5,4,2]},
+            {"in":[1],"op":"max_pool","shape":[5,4,2],"stride":[1,1],"window":[1,1]},"#;
         let why =
             after_an_image(&format!(r#"{of_a_product}{{"in":[2],"op":"output","shape":[5,4,2]}}"#))
                 .expect_err("must be refused");
@@ -232,7 +237,8 @@ mod tests {
             r#"{"in":[0],"op":"reshape","shape":[5,4,2]}"#,
             r#"{"in":[0],"op":"transpose","perm":[0,1,2],"shape":[5,4,2]}"#,
             r#"{"in":[0],"op":"max_pool","shape":[5,4,2],"stride":[1,1],"window":[1,1]}"#,
-            r#"{"dilation":[1,1],"in":[0],"op":"sum_pool","shape":[5,4,2],"stride":[1,1],"window":[1,1]}"#,
+            r#"{"dilation":[1,1],"in":[0],"op":"sum_pool",
+            "shape":[5,4,2],"stride":[1,1],"window":[1,1]}"#,
         ] {
             let why =
                 after_an_image(&format!("{local}{}", output(1))).expect_err("must be refused");
@@ -242,7 +248,8 @@ mod tests {
             );
             for truncation in ["truncate", "truncate_relu"] {
                 let truncated = format!(
-                    r#"{{"factor":3,"in":[0],"op":"scale","shape":[5,4,2]}},{{"in":[1],"op":"{truncation}","shape":[5,4,2],"shift":1}}"#
+                    r#"{{"factor":3,"in":[0],"op":"scale","shape":[5,4,2]}},
+                    {{"in":[1],"op":"{truncation}","shape":[5,4,2],"shift":1}}"#
                 );
                 let local = local.replace(r#""in":[0]"#, r#""in":[2]"#);
                 after_an_image(&format!("{truncated},{local}{}", output(3))).expect("valid");
@@ -273,7 +280,8 @@ mod tests {
 
     #[test]
     fn a_program_has_one_output_and_names_nobody() {
-        let truncated = r#"{"factor":3,"in":[0],"op":"scale","shape":[5,4,2]},{"in":[1],"op":"truncate","shape":[5,4,2],"shift":1},"#;
+        let truncated = r#"{"factor":3,"in":[0],"op":"scale","shape":[5,4,2]},
+            {"in":[1],"op":"truncate","shape":[5,4,2],"shift":1},"#;
         let output = r#"{"in":[2],"op":"output","shape":[5,4,2]}"#;
         after_an_image(&format!("{truncated}{output}")).expect("valid");
         assert!(after_an_image(&format!("{truncated}{output},{output}"))

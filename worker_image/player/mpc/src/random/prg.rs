@@ -8,7 +8,10 @@ use super::tag::Tag;
 use crate::block::{Block, BLOCK};
 
 #[cfg(target_endian = "big")]
-compile_error!("messages and streams are little-endian words; this crate has only been written for little-endian machines");
+compile_error!(
+    "messages and streams are little-endian words; this crate has only been written for \
+     little-endian machines"
+);
 
 /// Where a party's shared randomness comes from. Every stream is read once, each position by one
 /// call.

@@ -113,7 +113,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_plane_holds_that_bit_of_each_element(values in prop::collection::vec(any::<u64>(), 1..=BLOCK), count in 1usize..=64) {
+        fn a_plane_holds_that_bit_of_each_element(
+            values in prop::collection::vec(any::<u64>(), 1..=BLOCK),
+            count in 1usize..=64,
+        ) {
             let words = values.len().div_ceil(64);
             let mut all = vec![0; count * words];
             planes(&values, count, &mut all);
@@ -127,21 +130,30 @@ mod tests {
             prop_assert_eq!(&all[(count - 1) * words..], &one[..]);
             let mut back = vec![0; values.len()];
             super::values(&all, count, &mut back);
-            prop_assert_eq!(back, values.iter().map(|v| v & u64::MAX >> (64 - count)).collect::<Vec<_>>());
+            let mask = u64::MAX >> (64 - count);
+            let low: Vec<u64> = values.iter().map(|v| v & mask).collect();
+            prop_assert_eq!(back, low);
         }
 
         #[test]
-        fn planes_subtract_like_numbers(pairs in prop::collection::vec((any::<bool>(), any::<u64>()), 1..=BLOCK), count in 1usize..=32) {
+        fn planes_subtract_like_numbers(
+            pairs in prop::collection::vec((any::<bool>(), any::<u64>()), 1..=BLOCK),
+            count in 1usize..=32,
+        ) {
             let words = pairs.len().div_ceil(64);
-            let (bits, a): (Vec<u64>, Vec<u64>) = pairs.iter().map(|(bit, a)| (u64::from(*bit), *a)).unzip();
-            let (mut bit, mut a_planes, mut out) = (vec![0; words], vec![0; count * words], vec![0; count * words]);
+            let (bits, a): (Vec<u64>, Vec<u64>) =
+                pairs.iter().map(|(bit, a)| (u64::from(*bit), *a)).unzip();
+            let (mut a_planes, mut out) = (vec![0; count * words], vec![0; count * words]);
+            let mut bit = vec![0; words];
             plane(&bits, 0, &mut bit);
             planes(&a, count, &mut a_planes);
             subtract(&bit, &a_planes, &mut out);
             let mut result = vec![0; pairs.len()];
             values(&out, count, &mut result);
             let mask = u64::MAX >> (64 - count);
-            prop_assert_eq!(result, bits.iter().zip(&a).map(|(b, a)| b.wrapping_sub(*a) & mask).collect::<Vec<_>>());
+            let expected: Vec<u64> =
+                bits.iter().zip(&a).map(|(b, a)| b.wrapping_sub(*a) & mask).collect();
+            prop_assert_eq!(result, expected);
         }
     }
 }

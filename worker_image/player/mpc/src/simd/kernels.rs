@@ -236,9 +236,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_levels_are_equal_and_right(run in 1usize..20, runs in 1usize..4, n in 1usize..23, count in 1usize..11, seed in any::<u64>()) {
+        fn all_levels_are_equal_and_right(
+            run in 1usize..20,
+            runs in 1usize..4,
+            n in 1usize..23,
+            count in 1usize..11,
+            seed in any::<u64>(),
+        ) {
             let mut state = seed | 1;
-            let mut next = || { state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1); state ^ state >> 29 };
+            let mut next = || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                state ^ state >> 29
+            };
             let (k, pitch) = (runs * run, run + 2);
             let mut random = |n: usize| -> Vec<u64> { (0..n).map(|_| next()).collect() };
             let (x, y) = (random(3 * count + runs * pitch), random(3 * count + runs * pitch));
@@ -251,7 +260,12 @@ mod tests {
                 accumulate_with(*level, &mut out, &[(&x, &first), (&y, &second)], &windows);
                 for (at, got) in out.iter().enumerate() {
                     let (r, j) = (at / n, at % n);
-                    let sum = |x: &[u64], w: &[u64]| (0..k).fold(0u64, |s, i| s.wrapping_add(x[starts[r] + i / run * pitch + i % run].wrapping_mul(w[i * n + j])));
+                    let sum = |x: &[u64], w: &[u64]| {
+                        (0..k).fold(0u64, |sum, i| {
+                            let x = x[starts[r] + i / run * pitch + i % run];
+                            sum.wrapping_add(x.wrapping_mul(w[i * n + j]))
+                        })
+                    };
                     prop_assert_eq!(*got, sum(&x, &a).wrapping_add(sum(&y, &b)), "{:?}", level);
                 }
             }
@@ -260,8 +274,10 @@ mod tests {
 
     #[test]
     fn a_convolution_sums_products_over_the_window() {
-        let image: Vec<u64> = (0..2 * 4 * 4 * 2).collect(); // batch 2, 4 x 4, 2 channels
-        let kernel: Vec<u64> = (0..3 * 2 * 2 * 3).map(|v| v * v + 1).collect(); // 3 x 2, 2 in, 3 out
+        // batch 2, 4 x 4, 2 channels
+        let image: Vec<u64> = (0..2 * 4 * 4 * 2).collect();
+        // 3 x 2, 2 in, 3 out
+        let kernel: Vec<u64> = (0..3 * 2 * 2 * 3).map(|v| v * v + 1).collect();
         let (mut out, mut starts) = (vec![0; 2 * 2 * 2 * 3], vec![]);
         let windows = convolution(&[4, 4, 2], &[2, 2, 3], [3, 2], [1, 2], 2, &mut starts);
         accumulate(&mut out, &[(&image, &Matrix::new(&kernel, 12, 3))], &windows);

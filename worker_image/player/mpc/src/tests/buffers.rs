@@ -11,8 +11,12 @@ use crate::random::ring::Z64;
 
 /// Seven elements: neither planes nor triples of digits fill their words.
 const N: usize = 7;
-const PROGRAM: &str = r#"{"fraction_bits":16,"instructions":[{"bound":65536,"op":"input","shape":[7]},{"factor":65536,"in":[0],"op":"scale","shape":[7]},
-    {"in":[1],"op":"truncate_relu","shape":[7],"shift":16},{"in":[2],"op":"relu","shape":[7]},{"factor":2,"in":[3],"op":"scale","shape":[7]},
+const PROGRAM: &str = r#"{"fraction_bits":16,"instructions":[
+    {"bound":65536,"op":"input","shape":[7]},
+    {"factor":65536,"in":[0],"op":"scale","shape":[7]},
+    {"in":[1],"op":"truncate_relu","shape":[7],"shift":16},
+    {"in":[2],"op":"relu","shape":[7]},
+    {"factor":2,"in":[3],"op":"scale","shape":[7]},
     {"in":[4],"op":"truncate_output","shape":[7],"shift":1}],"version":1}"#;
 
 /// All messages and output shares of one batch, when every buffer of the players holds `before`.

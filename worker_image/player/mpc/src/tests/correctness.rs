@@ -36,7 +36,9 @@ fn values(bits: u32, n: usize) -> Vec<i64> {
 
 fn elementwise(middle: &str) -> String {
     format!(
-        r#"{{"fraction_bits":16,"instructions":[{{"bound":65536,"op":"input","shape":[1000]}},{middle}],"version":1}}"#
+        r#"{{"fraction_bits":16,"instructions":[
+        {{"bound":65536,"op":"input","shape":[1000]}},
+        {middle}],"version":1}}"#
     )
 }
 
@@ -51,7 +53,9 @@ fn a_million_truncations_over_the_whole_range_are_the_floor_or_one_more() {
     for protocol in PROTOCOLS {
         for shift in [1u32, 16, 18, 31] {
             let program = elementwise(&format!(
-                r#"{{"factor":1,"in":[0],"op":"scale","shape":[1000]}},{{"in":[1],"op":"truncate","shape":[1000],"shift":{shift}}},{{"in":[2],"op":"output","shape":[1000]}}"#
+                r#"{{"factor":1,"in":[0],"op":"scale","shape":[1000]}},
+                {{"in":[1],"op":"truncate","shape":[1000],"shift":{shift}}},
+                {{"in":[2],"op":"output","shape":[1000]}}"#
             ));
             let z = values(62, if shift == 16 { MILLION } else { MILLION / 10 });
             let t = reconstruct(
@@ -76,7 +80,9 @@ fn a_million_truncations_over_the_whole_range_are_the_floor_or_one_more() {
 fn a_million_comparisons_over_the_whole_window_are_right() {
     for protocol in PROTOCOLS {
         let program = elementwise(
-            r#"{"in":[0],"op":"relu","shape":[1000]},{"factor":2,"in":[1],"op":"scale","shape":[1000]},{"in":[2],"op":"truncate_output","shape":[1000],"shift":1}"#,
+            r#"{"in":[0],"op":"relu","shape":[1000]},
+            {"factor":2,"in":[1],"op":"scale","shape":[1000]},
+            {"in":[2],"op":"truncate_output","shape":[1000],"shift":1}"#,
         );
         let x = values(31, MILLION);
         let y = reconstruct(&share(protocol, &program, &[]), x.len() / 1000, &ring(&x), 1);
@@ -91,7 +97,9 @@ fn truncation_and_comparison_in_one_are_right_over_the_whole_window() {
     for protocol in PROTOCOLS {
         for shift in [16u32, 18] {
             let program = elementwise(&format!(
-                r#"{{"factor":1,"in":[0],"op":"scale","shape":[1000]}},{{"in":[1],"op":"truncate_relu","shape":[1000],"shift":{shift}}},{{"in":[2],"op":"output","shape":[1000]}}"#
+                r#"{{"factor":1,"in":[0],"op":"scale","shape":[1000]}},
+                {{"in":[1],"op":"truncate_relu","shape":[1000],"shift":{shift}}},
+                {{"in":[2],"op":"output","shape":[1000]}}"#
             ));
             let mut z = values(31 + shift, 500_000);
             z.extend((-1000..1000).flat_map(|t: i64| [t << shift, (t << shift) - 1]));
@@ -118,12 +126,22 @@ fn truncation_and_comparison_in_one_are_right_over_the_whole_window() {
 #[test]
 fn a_small_network_with_every_instruction_agrees_with_integer_arithmetic() {
     for protocol in PROTOCOLS {
-        let program = r#"{"fraction_bits":16,"instructions":[{"bound":65536,"op":"input","shape":[6,6,2]},{"op":"weight","scale":16,"shape":[3,3,2,5]},
-            {"op":"weight","scale":32,"shape":[5]},{"dilation":[1,1],"in":[0],"op":"sum_pool","shape":[5,5,2],"stride":[1,1],"window":[2,2]},
-            {"in":[3,1],"op":"conv2d","shape":[2,2,5],"stride":[2,2]},{"in":[4,2],"op":"add","shape":[2,2,5]},
-            {"in":[5],"op":"truncate_relu","shape":[2,2,5],"shift":18},{"in":[6],"op":"transpose","perm":[2,0,1],"shape":[5,2,2]},
-            {"in":[7],"op":"reshape","shape":[20]},{"op":"weight","scale":16,"shape":[20,3]},{"in":[8,9],"op":"matmul","shape":[3]},
-            {"in":[10],"op":"truncate","shape":[3],"shift":16},{"in":[11],"op":"relu","shape":[3]},{"factor":3,"in":[12],"op":"scale","shape":[3]},
+        let program = r#"{"fraction_bits":16,"instructions":[
+            {"bound":65536,"op":"input","shape":[6,6,2]},
+            {"op":"weight","scale":16,"shape":[3,3,2,5]},
+            {"op":"weight","scale":32,"shape":[5]},
+            {"dilation":[1,1],"in":[0],"op":"sum_pool",
+             "shape":[5,5,2],"stride":[1,1],"window":[2,2]},
+            {"in":[3,1],"op":"conv2d","shape":[2,2,5],"stride":[2,2]},
+            {"in":[4,2],"op":"add","shape":[2,2,5]},
+            {"in":[5],"op":"truncate_relu","shape":[2,2,5],"shift":18},
+            {"in":[6],"op":"transpose","perm":[2,0,1],"shape":[5,2,2]},
+            {"in":[7],"op":"reshape","shape":[20]},
+            {"op":"weight","scale":16,"shape":[20,3]},
+            {"in":[8,9],"op":"matmul","shape":[3]},
+            {"in":[10],"op":"truncate","shape":[3],"shift":16},
+            {"in":[11],"op":"relu","shape":[3]},
+            {"factor":3,"in":[12],"op":"scale","shape":[3]},
             {"in":[13],"op":"truncate_output","shape":[3],"shift":1}],"version":1}"#;
         let fixed = |seed, n: usize| -> Vec<i64> {
             random(seed, n).into_iter().map(|v| (v as i64) >> 47).collect()
@@ -182,7 +200,9 @@ fn a_small_network_with_every_instruction_agrees_with_integer_arithmetic() {
 fn output_shares_are_fresh_in_every_batch() {
     for protocol in PROTOCOLS {
         let program = elementwise(
-            r#"{"in":[0],"op":"relu","shape":[1000]},{"factor":2,"in":[1],"op":"scale","shape":[1000]},{"in":[2],"op":"truncate_output","shape":[1000],"shift":1}"#,
+            r#"{"in":[0],"op":"relu","shape":[1000]},
+            {"factor":2,"in":[1],"op":"scale","shape":[1000]},
+            {"in":[2],"op":"truncate_output","shape":[1000],"shift":1}"#,
         );
         let shares = share(protocol, &program, &[]);
         let x = ring(&values(20, 1000));
@@ -208,8 +228,10 @@ fn the_maximum_of_any_window_is_right() {
             let shape = |size: [usize; 2]| format!("[{},{},3]", size[0], size[1]);
             let (from, to) = (shape([6, 5]), shape(result));
             let program = format!(
-                r#"{{"fraction_bits":16,"instructions":[{{"bound":65536,"op":"input","shape":{from}}},
-                {{"in":[0],"op":"max_pool","shape":{to},"stride":{stride:?},"window":{window:?}}},{{"factor":2,"in":[1],"op":"scale","shape":{to}}},
+                r#"{{"fraction_bits":16,"instructions":[
+                {{"bound":65536,"op":"input","shape":{from}}},
+                {{"in":[0],"op":"max_pool","shape":{to},"stride":{stride:?},"window":{window:?}}},
+                {{"factor":2,"in":[1],"op":"scale","shape":{to}}},
                 {{"in":[2],"op":"truncate_output","shape":{to},"shift":1}}],"version":1}}"#
             );
             let rows = 20;
@@ -235,7 +257,8 @@ fn the_maximum_of_any_window_is_right() {
 
 #[test]
 fn what_goes_wrong_here_is_blamed_on_nobody_else() {
-    let output = r#"{"factor":1,"in":[0],"op":"scale","shape":[1000]},{"in":[1],"op":"truncate_output","shape":[1000],"shift":16}"#;
+    let output = r#"{"factor":1,"in":[0],"op":"scale","shape":[1000]},
+        {"in":[1],"op":"truncate_output","shape":[1000],"shift":16}"#;
     let shares = share(ProtocolName::Astra, &elementwise(output), &[]);
     let no_keys = || BatchKeys { ab: None, ac: None, bc: None };
     let mut links = memory().into_iter();

@@ -458,7 +458,8 @@ impl<R: Ring + Sync, C: Comparison + Sync> Exact<R, C> {
             .replace("tests::exact::", "");
         match self.verdict() {
             Ok(Summary { looked_at, of, secrets, randomness }) => println!(
-                "{name} {:?} {:?}: {looked_at} of {of} assignments of what is known, {secrets} of what is secret, {randomness} of the others' randomness",
+                "{name} {:?} {:?}: {looked_at} of {of} assignments of what is known, {secrets} of \
+                 what is secret, {randomness} of the others' randomness",
                 self.op, self.observer
             ),
             Err(difference) => panic!("{name}: {difference}"),

@@ -23,10 +23,15 @@ pub(super) struct Network {
 
 /// A little of each kind.
 pub(super) const SMALL: Network = Network {
-    program: r#"{"fraction_bits":16,"instructions":[{"bound":65536,"op":"input","shape":[4,4,8]},{"op":"weight","scale":16,"shape":[1,1,8,4]},
-    {"in":[0,1],"op":"conv2d","shape":[4,4,4],"stride":[1,1]},{"in":[2],"op":"truncate_relu","shape":[4,4,4],"shift":16},
-    {"in":[3],"op":"max_pool","shape":[2,2,4],"stride":[2,2],"window":[2,2]},{"in":[4],"op":"reshape","shape":[16]},
-    {"op":"weight","scale":16,"shape":[16,4]},{"in":[5,6],"op":"matmul","shape":[4]},
+    program: r#"{"fraction_bits":16,"instructions":[
+    {"bound":65536,"op":"input","shape":[4,4,8]},
+    {"op":"weight","scale":16,"shape":[1,1,8,4]},
+    {"in":[0,1],"op":"conv2d","shape":[4,4,4],"stride":[1,1]},
+    {"in":[2],"op":"truncate_relu","shape":[4,4,4],"shift":16},
+    {"in":[3],"op":"max_pool","shape":[2,2,4],"stride":[2,2],"window":[2,2]},
+    {"in":[4],"op":"reshape","shape":[16]},
+    {"op":"weight","scale":16,"shape":[16,4]},
+    {"in":[5,6],"op":"matmul","shape":[4]},
     {"in":[7],"op":"truncate_output","shape":[4],"shift":16}],"version":1}"#,
     elements: 128,
     weights: &[(1, &[1, 1, 8, 4]), (6, &[16, 4])],
@@ -36,9 +41,12 @@ pub(super) const SMALL: Network = Network {
 /// low three bits of an instruction's number there are two instructions of one form that differ in
 /// nothing else.
 pub(super) const WIDE: Network = Network {
-    program: r#"{"fraction_bits":16,"instructions":[{"bound":65536,"op":"input","shape":[20,65,1]},
-    {"factor":65536,"in":[0],"op":"scale","shape":[20,65,1]},{"in":[1],"op":"truncate_relu","shape":[20,65,1],"shift":16},
-    {"factor":65536,"in":[2],"op":"scale","shape":[20,65,1]},{"in":[3],"op":"truncate_relu","shape":[20,65,1],"shift":16},
+    program: r#"{"fraction_bits":16,"instructions":[
+    {"bound":65536,"op":"input","shape":[20,65,1]},
+    {"factor":65536,"in":[0],"op":"scale","shape":[20,65,1]},
+    {"in":[1],"op":"truncate_relu","shape":[20,65,1],"shift":16},
+    {"factor":65536,"in":[2],"op":"scale","shape":[20,65,1]},
+    {"in":[3],"op":"truncate_relu","shape":[20,65,1],"shift":16},
     {"in":[4],"op":"relu","shape":[20,65,1]},
     {"in":[5],"op":"max_pool","shape":[19,64,1],"stride":[1,1],"window":[2,2]},
     {"factor":65536,"in":[6],"op":"scale","shape":[19,64,1]},
@@ -49,7 +57,8 @@ pub(super) const WIDE: Network = Network {
 
 /// A comparison of more than 131,072 elements.
 pub(super) const LONG: Network = Network {
-    program: r#"{"fraction_bits":16,"instructions":[{"bound":65536,"op":"input","shape":[132600]},
+    program: r#"{"fraction_bits":16,"instructions":[
+    {"bound":65536,"op":"input","shape":[132600]},
     {"factor":65536,"in":[0],"op":"scale","shape":[132600]},
     {"in":[1],"op":"truncate_relu","shape":[132600],"shift":16},
     {"in":[2],"op":"output","shape":[132600]}],"version":1}"#,
@@ -148,7 +157,8 @@ impl Series {
     fn input(&self, class: usize) -> [Vec<u64>; 2] {
         let known = random(self.seed ^ 1, self.inputs());
         let (known, other): (Vec<u64>, Vec<u64>) = match self.secrets {
-            Secrets::Fixed => known.into_iter().map(|word| ((word as i64 >> 48) as u64, 0)).unzip(), // |x| < 1/2
+            // |x| < 1/2
+            Secrets::Fixed => known.into_iter().map(|word| ((word as i64 >> 48) as u64, 0)).unzip(),
             Secrets::Two => {
                 let x = [-65536i64, 65536][class] as u64;
                 known.into_iter().map(|word| (word, x.wrapping_sub(word))).unzip()
