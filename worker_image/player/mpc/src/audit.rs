@@ -1,10 +1,11 @@
-//! Test builds only (feature `audit`): writes down which part of which key's stream is used, so
-//! that a test can see that none is used twice.
+//! Test builds only (feature `audit`): records which part of which key's stream is used, so that a
+//! test can check that none is used twice.
 //!
-//! A record has 40 bytes: the first 16 of the key's SHA-256, then as little-endian 64-bit numbers
-//! the upper half of the counter block, the first counter and how many. SECUREMODEL_AUDIT names the
-//! folder; each process writes a file of its own there. SECUREMODEL_AUDIT_FREEZE stops the counters
-//! of keys: what the test must notice.
+//! A record is 40 bytes long: the first 16 bytes of the key's SHA-256, then as little-endian 64-bit
+//! numbers the upper half of the counter block, the first counter and the number of counters.
+//! SECUREMODEL_AUDIT names the folder, where each process writes a file of its own.
+//! SECUREMODEL_AUDIT_FREEZE stops the counters that keys are derived from: a defect that the test
+//! must notice.
 
 use std::fs::File;
 use std::io::Write;
@@ -48,7 +49,7 @@ pub fn record(key: &KeyId, head: u64, first: u64, blocks: u64) {
     }
 }
 
-/// Whether counters of keys stand still.
+/// Whether the counters that keys are derived from stand still.
 pub fn frozen() -> bool {
     std::env::var_os("SECUREMODEL_AUDIT_FREEZE").is_some()
 }

@@ -1,12 +1,12 @@
-//! Tensors are worked through in blocks that fit the first-level cache; messages and random streams
-//! are laid out block after block, so that one pass over memory does all the work between two
-//! messages (docs/protocol.md, Order and packing of messages).
+//! Tensors are processed in blocks that fit the first-level cache. Messages and random streams are
+//! laid out block by block, so that one pass over memory does all the work between two messages
+//! (docs/protocol.md, Order and packing of messages).
 
 use std::ops::Range;
 
-/// Elements of a block; a multiple of 64, so that bit planes of blocks are whole words.
+/// Elements per block; a multiple of 64, so that bit planes of blocks are whole words.
 pub(crate) const BLOCK: usize = 512;
-/// Words of a bit plane of a block.
+/// Words of a block's bit plane.
 pub(crate) const PLANE: usize = BLOCK / 64;
 
 /// The elements `first .. first + len` of a tensor.
@@ -26,7 +26,7 @@ impl Block {
         self.len.div_ceil(64)
     }
 
-    /// Where this block's part begins in a buffer of `count` planes a block.
+    /// Where this block lies in a buffer of `count` planes per block.
     pub(crate) fn planes(self, count: usize) -> Range<usize> {
         let begin = self.first / 64 * count;
         begin..begin + self.words() * count
@@ -43,7 +43,7 @@ pub(crate) fn plane_words(n: usize, count: usize) -> usize {
     n.div_ceil(64) * count
 }
 
-/// Words that hold one triple of each of `len` elements.
+/// Words that hold one triple for each of `len` elements.
 pub(crate) fn triple_words(len: usize) -> usize {
     len.div_ceil(4)
 }

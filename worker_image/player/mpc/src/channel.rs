@@ -3,7 +3,7 @@
 
 use crate::role::Role;
 
-/// A message that did not come or did not go, and whose fault it is.
+/// Why a message did not get through, and whose fault it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChannelError {
     #[error("the link to {0} was lost")]
@@ -12,7 +12,7 @@ pub enum ChannelError {
     Stalled(Role),
     #[error("{0} sent what the program does not ask for: {1}")]
     Misbehaved(Role, String),
-    /// A fault of this player, whoever else notices it.
+    /// This player's own fault, whoever notices it.
     #[error("this player failed: {0}")]
     Ours(String),
 }
@@ -32,7 +32,7 @@ impl ChannelError {
 /// Messages of one batch. `instruction` and `step` are the tag that both ends derive from the
 /// program.
 pub trait Channel {
-    /// Sends a message; at the latest when this party next waits in `recv` it is on its way.
+    /// Sends a message: it is on its way by the time this party next waits in `recv`.
     fn send(
         &mut self,
         to: Role,
@@ -50,6 +50,6 @@ pub trait Channel {
         words: usize,
     ) -> Result<Vec<u64>, ChannelError>;
 
-    /// Gives the buffer of a message from this party back for another one.
+    /// Hands back the buffer of a message from this party for reuse.
     fn recycle(&mut self, from: Role, buffer: Vec<u64>);
 }

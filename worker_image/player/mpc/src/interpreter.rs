@@ -1,4 +1,4 @@
-//! Runs a program on shares, instruction after instruction.
+//! Runs a program on shares, instruction by instruction.
 
 use std::marker::PhantomData;
 
@@ -67,7 +67,7 @@ fn run_with<C: Comparison>(
     execute(shares, rows, input, &mut data)
 }
 
-/// A party's half of every instruction.
+/// A party's part in every instruction.
 pub(crate) trait Protocol:
     TakesInput + Multiplies + Truncates + Rectifies + PutsOut
 {

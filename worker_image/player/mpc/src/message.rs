@@ -5,14 +5,14 @@ use std::ops::Range;
 use crate::block::{triple_words, Block, BLOCK};
 use crate::random::tag::Purpose;
 
-/// Steps of a level in the tag on the wire: one byte, level · STEPS + step.
+/// Steps per level in the tag on the wire, which is one byte: level · STEPS + step.
 const STEPS: u8 = 8;
 /// Levels of an instruction that the byte has room for.
 pub(crate) const MAX_LEVELS: u32 = 32;
 
 macro_rules! steps {
     ($($(#[$meta:meta])* $step:ident,)*) => {
-        /// Messages of an instruction, and of a level of it. Their order is part of the protocol.
+        /// The messages of an instruction or of one of its levels, in the order of the protocol.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Step {
             $($(#[$meta])* $step,)*
@@ -43,7 +43,7 @@ steps! {
     Mask,
 }
 
-// One step more would be the next level's first.
+// One more step would be the first one of the next level.
 const _: () = assert!(Step::ALL.len() <= STEPS as usize && MAX_LEVELS * STEPS as u32 == 1 << 8);
 
 impl Step {
@@ -53,14 +53,14 @@ impl Step {
     }
 }
 
-/// One part of a message: what it holds of each block.
+/// One part of a message: what it holds for each element of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// A ring element each.
+    /// A ring element.
     Words,
-    /// Bit planes: a bit each, or the bits of a small number each.
+    /// A bit, or the bits of a small number, as bit planes.
     Planes(usize),
-    /// Three digits of a small field in sixteen bits each, that many times.
+    /// Three digits of a small field in sixteen bits, that many times.
     Triples(usize),
 }
 
@@ -98,7 +98,7 @@ impl Layout {
             .map_or(Part::Planes(0), |(_, part)| *part)
     }
 
-    /// Where a part of a block is.
+    /// Where a block's part lies in the message.
     pub(crate) fn at(&self, purpose: Purpose, block: Block) -> Range<usize> {
         let mut begin = block.first / BLOCK * self.block_words(BLOCK);
         for (found, part) in &self.0 {

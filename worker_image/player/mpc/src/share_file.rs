@@ -19,7 +19,7 @@ pub struct Shares {
     pub generation: [u8; 16],
     pub digest: [u8; 32],
     pub program: Program,
-    /// By the instruction that defines the weight.
+    /// Keyed by the instruction that defines the weight.
     pub(crate) weights: HashMap<usize, Weight>,
 }
 

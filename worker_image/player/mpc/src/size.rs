@@ -1,4 +1,4 @@
-//! How long messages are: what the links between players have to carry.
+//! How long a message can be that the links between players have to carry.
 
 use crate::share_file::Shares;
 

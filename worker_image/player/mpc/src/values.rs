@@ -1,11 +1,11 @@
-//! Values while a program runs, and what an instruction reads of them.
+//! Values while a program runs, and how instructions read them.
 
 use std::collections::HashMap;
 
 use crate::weights::Weight;
 use crate::workspace::Workspace;
 
-/// A masked value as one role holds it, all rows of the batch.
+/// A masked value as one role holds it, for all rows of the batch.
 #[derive(Clone)]
 pub(crate) struct Masked {
     /// alice, bob: x + λ; carol: empty.
@@ -15,7 +15,7 @@ pub(crate) struct Masked {
 }
 
 impl Masked {
-    /// Gives the buffers back.
+    /// Hands the buffers back.
     pub(crate) fn recycle(self, workspace: &mut Workspace) {
         workspace.give(self.m);
         workspace.give(self.l);
@@ -26,7 +26,7 @@ impl Masked {
 #[derive(Clone)]
 pub(crate) struct Product(pub(crate) Vec<u64>);
 
-/// What an instruction left, until its last use.
+/// The result of an instruction, kept until its last use.
 pub(crate) enum Value {
     Masked(Masked),
     Product(Product),
@@ -39,7 +39,7 @@ pub(crate) enum Value {
 pub(crate) struct Running<'a> {
     /// The instruction that runs.
     pub(crate) at: usize,
-    /// Of the whole batch.
+    /// In the whole batch.
     pub(crate) rows: usize,
     /// Of each value, in one row.
     shapes: Vec<&'a [usize]>,
@@ -107,7 +107,7 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// Keeps this instruction's value, and gives back what nobody reads after it.
+    /// Keeps this instruction's value, and hands back the operands that are not read again.
     pub(crate) fn finish(&mut self, value: Value, operands: &[usize], workspace: &mut Workspace) {
         self.values.push(value);
         for operand in operands.iter().filter(|operand| self.last_use[**operand] == self.at) {
@@ -120,7 +120,7 @@ impl<'a> Running<'a> {
     }
 }
 
-/// A linear map without constants, applied to every part alike; `n` elements result.
+/// A linear map without constants, applied to every part alike; the result has `n` elements.
 pub(crate) fn local(
     x: &Masked,
     n: usize,

@@ -3,10 +3,10 @@
 use crate::simd::kernels::Matrix;
 
 /// One weight as this role uses it: the matrices that its masks and masked values are multiplied
-/// with (docs/protocol.md, conv2d).
+/// by (docs/protocol.md, conv2d).
 pub(crate) enum Weight {
-    /// alice: m_w − λ_w,a; bob: −λ_w,b (multiplied with m_x) and −m_w (multiplied with her or his
-    /// λ_x).
+    /// m_x is multiplied by `with_m` (alice: m_w − λ_w,a; bob: −λ_w,b), and this player's share of
+    /// λ_x by `with_lambda` (−m_w).
     Data { with_m: Matrix, with_lambda: Matrix },
     /// carol: λ_w.
     Helper { lambda: Matrix },

@@ -1,5 +1,5 @@
-//! Buffers that are used again, from instruction to instruction and from batch to batch, so that a
-//! batch in the steady state allocates nothing of its size.
+//! Buffers that are reused from instruction to instruction and from batch to batch: in the steady
+//! state, a batch makes no allocation that grows with its size.
 
 /// Free buffers. Drop it when no batch is expected: it keeps as much memory as the largest batch
 /// took.
@@ -14,8 +14,8 @@ pub struct Workspace {
 const MOST: usize = 64;
 
 impl Workspace {
-    /// `n` words of any content: a free buffer of that length, or the smallest with room, or else a
-    /// new one.
+    /// `n` words of arbitrary content: a free buffer of that length, or the smallest with room, or
+    /// else a new one.
     pub(crate) fn take(&mut self, n: usize) -> Vec<u64> {
         let equal = self.free.iter().position(|buffer| buffer.len() == n);
         let roomy = || {

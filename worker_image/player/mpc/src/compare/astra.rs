@@ -19,7 +19,7 @@ use crate::workspace::Workspace;
 
 pub(crate) struct Astra;
 
-/// Most of each: planes of one-hot digits, factors of a level, mask products of a level.
+/// The most there can be: planes of one-hot digits, factors of a level, mask products of a level.
 const LEAVES: usize = 7 * 15 + 7;
 const FACTORS: usize = 13;
 const PRODUCTS: usize = 40;
@@ -137,8 +137,8 @@ fn factors(group: &Group, lt: &[Plane], eq: &[Plane], out: &mut [Plane]) {
     out.iter_mut().zip(ordered).take(group.factors).for_each(|(out, factor)| *out = *factor);
 }
 
-/// Planes kept from the first pass: lt of the top digit of the high and of the low group, eq of the
-/// high group's, and the top bit of M.
+/// Planes kept from the first pass: lt of the top digit of the high group and of the low group, eq
+/// of the top digit of the high group, and the top bit of M.
 const KEPT: usize = 4;
 
 impl Comparison for Astra {

@@ -1,4 +1,4 @@
-//! What a protocol's comparison is.
+//! What a protocol's comparison has to provide.
 
 use crate::channel::ChannelError;
 use crate::message::{Layout, Part};
@@ -17,7 +17,7 @@ pub(crate) trait Comparison: Sized {
     /// The messages that follow.
     fn layouts<R: Ring>(shift: Option<u32>) -> Vec<Layout>;
 
-    /// carol, before: `r` is R, `msb` the plane of ρ_m and the shift.
+    /// carol's part, beforehand: `r` is R, `msb` the plane of ρ_m and the shift.
     fn deal<R: Ring, S: Source>(
         helper: &mut Helper<R, S, Self>,
         r: &[u64],
@@ -26,14 +26,14 @@ pub(crate) trait Comparison: Sized {
         message: &mut [u64],
     );
 
-    /// carol, while alice and bob compare.
+    /// carol's part, while alice and bob compare.
     fn assist<R: Ring, S: Source>(
         helper: &mut Helper<R, S, Self>,
         r: &[u64],
         msb: Option<(&[u64], u32)>,
     ) -> Result<(), ChannelError>;
 
-    /// alice and bob.
+    /// What alice and bob do.
     fn select<R: Ring, S: Source>(
         data: &mut Data<R, S, Self>,
         t: Difference,

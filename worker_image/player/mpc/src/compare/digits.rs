@@ -1,5 +1,5 @@
-//! Arithmetic modulo a small prime on 64 elements at a time, a byte or sixteen bits an element, so
-//! that every loop is a few vector instructions.
+//! Arithmetic modulo a small prime on 64 elements at a time, in a byte or sixteen bits per element,
+//! so that every loop is a few vector instructions.
 //!
 //! Three digits in base p are one sixteen-bit number (37^3 < 2^16): messages and random streams
 //! consist of such triples.
@@ -9,7 +9,7 @@ use crate::random::ring::Ring;
 
 /// Elements of a chunk.
 pub(crate) const LANES: usize = 64;
-/// Most triples that a ring needs (the 32 entries of Z64).
+/// The most triples that any ring needs (for the 32 entries of Z64).
 pub(crate) const MAX_TRIPLES: usize = 11;
 
 /// One digit of each element of a chunk.
@@ -30,8 +30,7 @@ pub(crate) fn reduce<R: Ring>(t: u8) -> u8 {
     t.min(t.wrapping_sub(p))
 }
 
-/// The part of a block's values that chunk `at` has; the arrays of blocks have room for whole
-/// chunks.
+/// Chunk `at` of a block's values; the arrays of blocks have room for whole chunks.
 #[inline(always)]
 pub(crate) fn chunk<T>(values: &[T; BLOCK], at: usize) -> &[T; LANES] {
     match values[at * LANES..].first_chunk() {
@@ -65,7 +64,7 @@ pub(crate) fn pack<R: Ring>(digits: &[Digit], plane: &mut [u16; BLOCK], at: usiz
     }
 }
 
-/// A block's triples out of a message, where its planes are only as long as the block.
+/// Reads a block's triples from a message, where its planes are only as long as the block.
 pub(crate) fn from_message<R: Ring>(words: &[u64], block: Block, out: &mut Triples) {
     let numbers: &[u16] = bytemuck::cast_slice(words);
     for (plane, out) in numbers.chunks_exact(4 * triple_words(block.len)).zip(out).take(R::TRIPLES)
@@ -74,7 +73,7 @@ pub(crate) fn from_message<R: Ring>(words: &[u64], block: Block, out: &mut Tripl
     }
 }
 
-/// The inverse of `from_message`. What is beyond the block's end becomes zero.
+/// The inverse of `from_message`. Whatever lies beyond the block's end becomes zero.
 pub(crate) fn to_message<R: Ring>(triples: &Triples, block: Block, words: &mut [u64]) {
     let numbers: &mut [u16] = bytemuck::cast_slice_mut(words);
     for (plane, triples) in

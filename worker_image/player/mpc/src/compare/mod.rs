@@ -1,4 +1,4 @@
-//! Comparisons: each protocol's way to y = max(t, 0) (docs/protocol.md, relu).
+//! Comparisons: how each protocol gets y = max(t, 0) (docs/protocol.md, relu).
 
 pub(crate) mod astra;
 mod comparison;

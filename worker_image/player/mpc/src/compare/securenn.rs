@@ -155,7 +155,7 @@ fn bits_for_bob<R: Ring>(r: &[u64; BLOCK], triples: &mut Triples, at: usize) {
     }
 }
 
-/// The bits of a word, one a lane.
+/// The bits of a word, one per lane.
 #[inline(always)]
 fn spread(word: u64) -> Digit {
     let mut out = [0; LANES];

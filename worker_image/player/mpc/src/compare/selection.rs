@@ -1,5 +1,5 @@
 //! y = b·t from b = b_public ⊕ s, where carol knows s and the data players b_public
-//! (docs/protocol.md, Selection). Both protocols end so.
+//! (docs/protocol.md, Selection). Both protocols end this way.
 
 use crate::block::{blocks, Block, BLOCK};
 use crate::message::{Layout, Part};
@@ -17,7 +17,7 @@ pub(crate) fn parts(shift: Option<u32>) -> Vec<(Purpose, Part)> {
     parts
 }
 
-/// carol's part for a block; `s` is its plane, `r` and `msb` are the whole tensor's.
+/// carol's part for a block; `s` is the block's plane, `r` and `msb` belong to the whole tensor.
 pub(crate) fn deal<R: Ring, S: Source, C>(
     helper: &Helper<R, S, C>,
     s: &[u64],

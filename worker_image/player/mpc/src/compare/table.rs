@@ -1,4 +1,4 @@
-//! The comparison of each protocol: a row a protocol.
+//! Which comparison each protocol uses.
 
 use super::comparison::Comparison;
 use crate::message::{Layout, Part};
@@ -6,7 +6,7 @@ use crate::protocol::ProtocolName;
 use crate::random::ring::Z64;
 use crate::random::tag::Purpose;
 
-/// Calls what is given with the protocol's comparison as `C`.
+/// Evaluates an expression with the protocol's comparison as `C`.
 macro_rules! with_comparison {
     ($protocol:expr, $C:ident => $call:expr) => {
         match $protocol {

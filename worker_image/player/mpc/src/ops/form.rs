@@ -1,6 +1,6 @@
 //! What values are, and what an instruction asks of its operands (docs/program.md).
 
-/// A tensor's size in one row of the batch.
+/// A tensor's shape in one row of the batch.
 pub(crate) type Shape = Vec<usize>;
 
 pub(crate) const FRACTION_BITS: u32 = 16;
@@ -10,7 +10,7 @@ const MAX_SHIFT: u32 = 31;
 /// What a value is at run time (docs/protocol.md, Notation).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// `truncated`: there is a truncation on every way from the input to here.
+    /// `truncated`: there is a truncation on every path from the input to here.
     Masked {
         truncated: bool,
     },
@@ -80,7 +80,7 @@ pub(crate) fn elements(shape: &[usize]) -> Option<usize> {
     (!shape.is_empty() && (1..=MAX_ELEMENTS).contains(&product)).then_some(product)
 }
 
-/// Refuses a shift that no truncation takes.
+/// Refuses a shift that is out of range.
 pub(crate) fn check_shift(shift: u32) -> Result<(), String> {
     if (1..=MAX_SHIFT).contains(&shift) {
         Ok(())

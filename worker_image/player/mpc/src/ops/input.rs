@@ -40,15 +40,15 @@ impl Op for ClientInput {
     }
 }
 
-/// A party's half.
+/// A party's part in an input.
 pub(crate) trait TakesInput: Party {
-    /// `n`: elements of all rows.
+    /// `n`: the elements of all rows.
     fn input(&mut self, input: PartyInput, n: usize) -> Result<Masked, ChannelError>;
 }
 
 impl<R: Ring, S: Source, C> TakesInput for Data<'_, R, S, C> {
-    /// alice knows bob's masked share already, and sends hers; bob has sent his with the word that
-    /// the request came.
+    /// alice knows bob's masked share already, and sends hers; bob sent his along with the news
+    /// of the request.
     fn input(&mut self, input: PartyInput, n: usize) -> Result<Masked, ChannelError> {
         match input {
             PartyInput::Alice { share: mut m, bob } if m.len() == n && bob.len() == n => {

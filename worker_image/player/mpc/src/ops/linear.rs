@@ -123,9 +123,9 @@ impl Map<'_> {
     }
 }
 
-/// A party's half.
+/// A party's part in a product.
 pub(crate) trait Multiplies: Party {
-    /// The product has `n` elements, all rows.
+    /// The product has `n` elements, over all rows.
     fn multiply(&mut self, x: &Masked, w: &Weight, n: usize, map: Map<'_>) -> Product;
     fn scale(&mut self, x: &Masked, factor: u64) -> Product;
 }

@@ -1,5 +1,5 @@
-//! The instructions, a family a file: what it takes and gives, and what each party does for it. The
-//! formulas are those of docs/protocol.md, Instructions.
+//! The instructions, one family per file: what each takes and gives, and what each party does for
+//! it. The formulas are those of docs/protocol.md, Instructions.
 
 pub(crate) mod add;
 pub(crate) mod form;

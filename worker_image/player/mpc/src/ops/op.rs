@@ -1,11 +1,11 @@
-//! What every instruction says of itself.
+//! What every instruction says about itself.
 
 use super::form::{Earlier, Form, Shape};
 use crate::message::Layout;
 use crate::protocol::ProtocolName;
 
 pub(crate) trait Op {
-    /// As programs spell it.
+    /// The name that programs use.
     fn name(&self) -> &'static str;
 
     /// Of its value, in one row.
@@ -16,21 +16,21 @@ pub(crate) trait Op {
     /// Shape and form of its value, from those of its operands; or why it is refused.
     fn check(&self, earlier: &Earlier<'_>) -> Result<(Shape, Form), String>;
 
-    /// The messages that it sends between players, each for so many elements of a row.
+    /// The messages that players send each other for it.
     fn messages(&self, protocol: ProtocolName) -> Messages {
         let _ = protocol;
         Messages::none()
     }
 }
 
-/// What an instruction sends: layouts, all for the same number of elements of a row.
+/// What an instruction sends: layouts, all for the same number of elements per row.
 pub(crate) struct Messages {
     pub(crate) elements: usize,
     pub(crate) layouts: Vec<Layout>,
 }
 
 impl Messages {
-    /// Of a local instruction.
+    /// What a local instruction sends.
     pub(crate) fn none() -> Messages {
         Messages { elements: 0, layouts: vec![] }
     }

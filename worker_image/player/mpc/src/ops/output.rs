@@ -74,7 +74,7 @@ impl TruncateOutput {
     }
 }
 
-/// A party's half: the share that goes to the client; nothing for the helper.
+/// A party's part in an output: the share that goes to the client; the helper has none.
 pub(crate) trait PutsOut: Party {
     fn output(&mut self, x: Masked) -> Option<Vec<u64>>;
     fn truncate_output(&mut self, z: Product, shift: u32)

@@ -89,7 +89,7 @@ pub(crate) fn relu_messages(protocol: ProtocolName) -> Vec<Layout> {
     layouts
 }
 
-/// A party's half.
+/// A party's part in a relu.
 pub(crate) trait Rectifies: Party {
     fn relu(&mut self, x: Masked) -> Result<Masked, ChannelError>;
     fn truncate_relu(&mut self, z: Product, shift: u32) -> Result<Masked, ChannelError>;

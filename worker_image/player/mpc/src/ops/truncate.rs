@@ -49,7 +49,7 @@ impl Truncate {
     }
 }
 
-/// A party's half.
+/// A party's part in a truncation.
 pub(crate) trait Truncates: Party {
     fn truncate(&mut self, z: Product, shift: u32) -> Result<Masked, ChannelError>;
 }

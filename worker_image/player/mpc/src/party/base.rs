@@ -1,4 +1,4 @@
-//! What every party has.
+//! What all parties have in common.
 
 use crate::workspace::Workspace;
 
@@ -10,8 +10,8 @@ pub(crate) trait Party {
     fn workspace(&mut self) -> &mut Workspace;
 }
 
-/// The input as each role has it, all rows of the batch. bob has masked his share, and sent it to
-/// alice, before there was a batch.
+/// The input as each role holds it, for all rows of the batch. bob masked his share and sent it to
+/// alice before the batch was formed.
 pub enum PartyInput {
     /// x_a, and bob's x_b + λ_b.
     Alice { share: Vec<u64>, bob: Vec<u64> },

@@ -1,5 +1,5 @@
-//! alice and bob: masked sharing (docs/protocol.md). Formulas there, in the same names; here their
-//! order, block by block.
+//! alice and bob: masked sharing. docs/protocol.md has the formulas, in the same names; the order
+//! in which they are computed, block by block, is here.
 
 use std::marker::PhantomData;
 
@@ -28,7 +28,7 @@ pub(crate) struct Data<'a, R, S, C> {
     pub protocol: PhantomData<(R, C)>,
 }
 
-/// What carol dealt: alice reads her part from the common stream, bob has it as a message.
+/// What carol dealt: alice reads her part from their common stream, bob gets his in a message.
 pub(crate) struct Dealt {
     layout: Layout,
     message: Option<Vec<u64>>,
@@ -107,7 +107,7 @@ impl<R: Ring, S: Source, C> Data<'_, R, S, C> {
         self.recv(peer, step, words.len())
     }
 
-    /// Gives a message of the other data player's back.
+    /// Hands back the buffer of a message from the other data player.
     pub(crate) fn recycle(&mut self, theirs: Vec<u64>) {
         self.channel.recycle(self.peer(), theirs);
     }
@@ -163,7 +163,7 @@ impl<R: Ring, S: Source, C> Data<'_, R, S, C> {
             .for_each(|buffer| self.workspace.give(buffer));
     }
 
-    /// A share becomes a masked value: fresh λ, one exchange.
+    /// Turns a share into a masked value, with a fresh λ: one exchange.
     pub(crate) fn remask(&mut self, mut share: Vec<u64>) -> Result<Masked, ChannelError> {
         let mut l = self.workspace.take(share.len());
         for block in blocks(share.len()) {
@@ -183,8 +183,7 @@ impl<R: Ring, S: Source, C> Data<'_, R, S, C> {
         Ok(Masked { m: share, l })
     }
 
-    /// Opens o = z + r + OFFSET, and what follows from it: t = ⌊z / 2^shift⌋ (or one more) as a
-    /// difference.
+    /// Opens o = z + r + OFFSET, which gives t = ⌊z / 2^shift⌋ (or one more) as a difference.
     pub(crate) fn open(
         &mut self,
         Product(mut z): Product,

@@ -1,5 +1,5 @@
-//! carol: deals what the data players need, from masks that she shares with each of them; all of it
-//! is independent of the input.
+//! carol: deals what the data players need, from masks that she shares with each of them. None of
+//! it depends on the input.
 
 use std::marker::PhantomData;
 

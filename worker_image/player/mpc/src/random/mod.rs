@@ -1,4 +1,4 @@
-//! What is drawn: the ring, and streams of its elements.
+//! The ring, and the streams of random elements of it.
 
 pub(crate) mod prg;
 pub(crate) mod ring;

@@ -1,4 +1,4 @@
-//! Pseudo-random streams: one AES-128-CTR stream a batch key, instruction, level and purpose
+//! Pseudo-random streams: one AES-128-CTR stream for each batch key, instruction, level and purpose
 //! (docs/protocol.md, Randomness).
 
 use aes::cipher::{BlockEncrypt, KeyInit};
@@ -13,7 +13,7 @@ compile_error!(
      little-endian machines"
 );
 
-/// Where a party's shared randomness comes from. Every stream is read once, each position by one
+/// Where a party's shared randomness comes from. Each position of a stream is read once, in one
 /// call.
 pub(crate) trait Source {
     type Triples<'a>: Triples
@@ -115,8 +115,8 @@ impl Source for Key {
     }
 }
 
-/// Uniform triples by rejection: sixteen bits of the stream each, dropped where they would favour a
-/// value.
+/// Uniform triples by rejection: sixteen bits of the stream each, dropped where they would bias the
+/// result.
 pub(crate) struct KeyTriples<'a> {
     key: &'a Key,
     tag: Tag,

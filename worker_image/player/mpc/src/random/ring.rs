@@ -1,5 +1,5 @@
 //! The ring that values live in. Players compute in `Z64`; the privacy tests run the very same code
-//! in rings of three and four bits, over all randomness.
+//! in rings of two to five bits, over all randomness.
 
 /// Integers modulo 2^BITS, kept as the low bits of a word.
 pub(crate) trait Ring: 'static {
@@ -12,15 +12,15 @@ pub(crate) trait Ring: 'static {
     const PRIME: u16;
 
     const MASK: u64 = u64::MAX >> (64 - Self::BITS);
-    /// The place of the most significant bit.
+    /// The position of the most significant bit.
     const SIGN: u32 = Self::BITS - 1;
     /// Makes every value that may be truncated positive: |z| < OFFSET.
     const OFFSET: u64 = 1 << (Self::BITS - 2);
     /// All bits but the most significant one.
     const LOW: u64 = Self::MASK >> 1;
-    /// Entries of a private compare: one a compared bit, and one for equality.
+    /// Entries of a private compare: one for each compared bit, and one for equality.
     const ENTRIES: usize = Self::WINDOW as usize;
-    /// Base-PRIME digits travel three to sixteen bits.
+    /// Base-PRIME digits travel in threes, sixteen bits each.
     const TRIPLES: usize = Self::ENTRIES.div_ceil(3);
 
     #[inline(always)]

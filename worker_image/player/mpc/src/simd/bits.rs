@@ -3,7 +3,7 @@
 
 use crate::block::{BLOCK, PLANE};
 
-/// 64 rows of words side by side: eight 64 x 64 bit matrices, one a word of the planes.
+/// 64 rows of words side by side: eight 64 x 64 bit matrices, one for each word of a plane.
 type Matrices = [[u64; PLANE]; 64];
 
 /// The lowest `count` bit planes of up to BLOCK values; bits past the last element are zero.
@@ -42,7 +42,7 @@ pub(crate) fn values(planes: &[u64], count: usize, out: &mut [u64]) {
     }
 }
 
-/// One step of transposing a 64 x 64 bit matrix: the off-diagonal squares of that width change
+/// One step of transposing a 64 x 64 bit matrix: the off-diagonal squares of that width trade
 /// places (Hacker's Delight, section 7-3, mirrored). Rows from `count` on are not wanted, or are
 /// zero.
 #[inline(always)]
@@ -76,7 +76,7 @@ pub(crate) fn plane(values: &[u64], at: u32, out: &mut [u64]) {
     }
 }
 
-/// All ones where the plane's bit is set, for each element.
+/// For each element all ones if its bit is set in the plane, else zero.
 #[inline(always)]
 pub(crate) fn masks(plane: &[u64], out: &mut [u64]) {
     for (word, chunk) in plane.iter().zip(out.chunks_mut(64)) {

@@ -1,5 +1,5 @@
-//! Linear algebra in the ring: the one place where the players' time goes that is neither
-//! randomness nor waiting.
+//! Linear algebra in the ring: the one place where a player spends time on neither randomness nor
+//! waiting.
 //!
 //! A matrix is packed into panels of eight columns, padded with zeros. An output row is the product
 //! of a matrix with a window of the input: a few runs of ring elements, equally far apart (the rows

@@ -1,4 +1,4 @@
-//! Passes over many elements, compiled for each level of vector instructions.
+//! Passes over many elements, compiled once for each level of vector instructions.
 
 pub(crate) mod bits;
 pub(crate) mod kernels;

@@ -1,5 +1,5 @@
-//! Buffers are used again, and messages are padded to whole words: what a buffer held before must
-//! not go out.
+//! Buffers are reused, and messages are padded to whole words: what a buffer held before must not
+//! get out.
 
 use super::parties::{three, Pair};
 use super::*;

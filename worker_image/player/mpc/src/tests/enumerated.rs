@@ -1,4 +1,4 @@
-//! All values of all variables: the elements of one long tensor are the enumeration.
+//! All values of all variables, enumerated by the elements of one long tensor.
 //!
 //! Each variable (a draw of shared randomness, a part of an input, the secret) is a digit of the
 //! element's number in a mixed radix. What the observer does not know and is random runs fastest,

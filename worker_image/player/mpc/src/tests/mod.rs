@@ -1,4 +1,4 @@
-//! The protocols with three parties in threads: links in memory, share files made here.
+//! The protocols with three parties in threads, with links in memory and share files made here.
 
 mod aes;
 mod buffers;
@@ -94,12 +94,12 @@ fn random(seed: u64, n: usize) -> Vec<u64> {
     out
 }
 
-/// Whether this is the long run: fresh seeds, and more of everything (`make test-long`).
+/// Whether this is the long run, with fresh seeds and more of everything (`make test-long`).
 fn long() -> bool {
     std::env::var_os("SECUREMODEL_LONG").is_some_and(|value| value == "1")
 }
 
-/// A seed: always the same, or in the long run the system's, which is printed.
+/// A seed: always the same one, or in the long run a fresh one, which is printed.
 fn seed(fixed: u64) -> u64 {
     if !long() {
         return fixed;

@@ -1,5 +1,5 @@
-//! The three parties of any ring on any source of randomness, in threads, and what each received,
-//! field by field.
+//! The three parties over any ring and any source of randomness, in threads, and what each of them
+//! received, field by field.
 
 use std::marker::PhantomData;
 
@@ -46,7 +46,7 @@ impl Pair {
     }
 }
 
-/// A message as its receiver got it.
+/// A message as it was received.
 pub(super) struct Frame {
     pub from: Role,
     pub instruction: u32,

@@ -24,7 +24,7 @@ pub(super) enum Defect {
     Biased(u32),
     /// Drawn from another pair's key.
     KeyOf(Pair),
-    /// Two batches use the same.
+    /// Two batches use the same stream.
     Twice,
     /// The stream starts again after so many words.
     Repeats(usize),

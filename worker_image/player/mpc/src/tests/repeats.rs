@@ -83,7 +83,7 @@ fn places(seen: Vec<Seen>) -> Vec<Place> {
     places
 }
 
-/// Whether there is a zero among the sums of each element's entries: a coin of alice and bob's, β,
+/// Whether there is a zero among the sums of each element's entries: β, a coin of alice and bob,
 /// hides the result.
 fn zeros<const N: usize>(name: &str, alice: &[[u8; N]], bob: &[[u8; N]]) -> Place {
     let is_zero = |(a, b): (&u8, &u8)| usize::from(a + b) % PRIME == 0;

@@ -1,4 +1,4 @@
-//! No message is longer than what the links are told to expect, and the longest is as long.
+//! No message is longer than the links are told to expect, and the longest is exactly that long.
 
 use super::parties::three;
 use super::*;
@@ -9,7 +9,7 @@ use crate::interpreter::{execute, Protocol};
 use crate::random::ring::Z64;
 use crate::size::longest_message;
 
-/// Programs in which each instruction that sends something has the longest message once.
+/// Programs in which each instruction that sends anything has the longest message once.
 const PROGRAMS: [(&str, [&str; 3]); 6] = [
     (
         "[7]",

@@ -1,6 +1,6 @@
 //! Known answers: every form in which randomness is drawn, against its definition
-//! (docs/protocol.md, Randomness) over another AES. Privacy tests see what repeats within their
-//! tensors; here each bit of the counter block is looked at.
+//! (docs/protocol.md, Randomness) over another AES. The privacy tests see what repeats within
+//! their tensors; here every bit of the counter block is checked.
 
 use super::aes::Aes;
 use super::parties::Pair;
