@@ -1,7 +1,5 @@
 //! Runs a program on shares, instruction by instruction.
 
-use std::marker::PhantomData;
-
 use crate::channel::{Channel, ChannelError};
 use crate::compare::{with_comparison, Comparison};
 use crate::keys::BatchKeys;
@@ -50,20 +48,17 @@ fn run_with<C: Comparison>(
     let missing = || ChannelError::Ours("a key of this batch is missing".into());
     let key = |bytes: Option<[u8; 16]>| bytes.map(Key::new).ok_or_else(missing);
     let no_randomness = |e| ChannelError::Ours(format!("no system randomness: {e}"));
-    let (role, instruction, level) = (shares.role, 0, 0);
-    let protocol = PhantomData::<(Z64, C)>;
 
-    if role == Role::Carol {
+    if shares.role == Role::Carol {
         let (with_alice, with_bob) = (key(keys.ac)?, key(keys.bc)?);
         let own = Key::random().map_err(no_randomness)?;
-        let mut helper =
-            Helper { with_alice, with_bob, own, channel, workspace, instruction, level, protocol };
+        let mut helper = Helper::<Z64, _, C>::new(with_alice, with_bob, own, channel, workspace);
         return execute(shares, rows, input, &mut helper);
     }
-    let with_carol = key(if role == Role::Alice { keys.ac } else { keys.bc })?;
+
+    let with_carol = key(if shares.role == Role::Alice { keys.ac } else { keys.bc })?;
     let with_peer = key(keys.ab)?;
-    let mut data =
-        Data { role, with_carol, with_peer, channel, workspace, instruction, level, protocol };
+    let mut data = Data::<Z64, _, C>::new(shares.role, with_carol, with_peer, channel, workspace);
     execute(shares, rows, input, &mut data)
 }
 

@@ -2,6 +2,7 @@
 //! (docs/program.md).
 
 use std::collections::HashMap;
+use std::fmt::Display;
 
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
@@ -47,52 +48,70 @@ pub enum SharesError {
 impl Shares {
     /// Reads and checks a share file of any role.
     pub fn parse(bytes: &[u8]) -> Result<Shares, SharesError> {
-        let format = |e: &dyn std::fmt::Display| SharesError::Format(e.to_string());
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| format(&e))?;
-        let file = SafeTensors::deserialize(bytes).map_err(|e| format(&e))?;
-        let metadata = header.metadata().as_ref().ok_or_else(|| format(&"no metadata"))?;
-        let get = |key: &str| {
-            metadata
-                .get(key)
-                .map(String::as_str)
-                .ok_or_else(|| format(&format_args!("no {key:?} in its metadata")))
-        };
-        for (key, expected) in [("format", "securemodel-shares/1"), ("fraction_bits", "16")] {
-            let found = get(key)?;
-            if found != expected {
-                return Err(SharesError::Metadata {
-                    key,
-                    found: found.into(),
-                    expected: expected.into(),
-                });
-            }
-        }
-        let found = get("protocol")?;
-        let protocol = found.parse().map_err(|_| SharesError::Metadata {
-            key: "protocol",
-            found: found.into(),
-            expected: ProtocolName::names(" or "),
-        })?;
-        let role: Role = get("role")?.parse().map_err(|e| format(&e))?;
-        let generation = fixed_hex(get("generation")?)
-            .ok_or_else(|| format(&"generation is not 32 hex digits"))?;
-        let text = get("program")?;
-        let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-        if get("digest")? != hex::encode(digest) {
-            return Err(SharesError::Digest {
-                found: hex::encode(digest),
-                claimed: get("digest")?.into(),
-            });
-        }
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(malformed)?;
+        let file = SafeTensors::deserialize(bytes).map_err(malformed)?;
+        let metadata = header.metadata().as_ref().ok_or_else(|| malformed("no metadata"))?;
+        let metadata = Metadata(metadata);
+
+        metadata.expect("format", "securemodel-shares/1")?;
+        metadata.expect("fraction_bits", "16")?;
+        let protocol = metadata.protocol()?;
+        let role: Role = metadata.get("role")?.parse().map_err(malformed)?;
+        let generation = metadata.generation()?;
+        let text = metadata.get("program")?;
+        let digest = metadata.digest_of(text)?;
+
         let program = Program::parse(text.as_bytes())?;
-        let reader = Reader { file, role };
-        let weights = reader.weights(&program)?;
+        let weights = Reader { file, role }.weights(&program)?;
         Ok(Shares { role, protocol, generation, digest, program, weights })
     }
 }
 
-fn fixed_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    hex::decode(text).ok()?.try_into().ok()
+fn malformed(why: impl Display) -> SharesError {
+    SharesError::Format(why.to_string())
+}
+
+struct Metadata<'a>(&'a HashMap<String, String>);
+
+impl<'a> Metadata<'a> {
+    fn get(&self, key: &str) -> Result<&'a str, SharesError> {
+        let missing = || malformed(format_args!("no {key:?} in its metadata"));
+        self.0.get(key).map(String::as_str).ok_or_else(missing)
+    }
+
+    fn expect(&self, key: &'static str, expected: &str) -> Result<(), SharesError> {
+        let found = self.get(key)?;
+        if found != expected {
+            let (found, expected) = (found.into(), expected.into());
+            return Err(SharesError::Metadata { key, found, expected });
+        }
+        Ok(())
+    }
+
+    fn protocol(&self) -> Result<ProtocolName, SharesError> {
+        let found = self.get("protocol")?;
+        found.parse().map_err(|_| SharesError::Metadata {
+            key: "protocol",
+            found: found.into(),
+            expected: ProtocolName::names(" or "),
+        })
+    }
+
+    fn generation(&self) -> Result<[u8; 16], SharesError> {
+        let digits = hex::decode(self.get("generation")?).ok();
+        let generation = digits.and_then(|bytes| bytes.try_into().ok());
+        generation.ok_or_else(|| malformed("generation is not 32 hex digits"))
+    }
+
+    /// The program's digest, if it is the one that the metadata claims.
+    fn digest_of(&self, program: &str) -> Result<[u8; 32], SharesError> {
+        let digest: [u8; 32] = Sha256::digest(program.as_bytes()).into();
+        let (found, claimed) = (hex::encode(digest), self.get("digest")?);
+        if claimed != found {
+            return Err(SharesError::Digest { found, claimed: claimed.into() });
+        }
+        Ok(digest)
+    }
 }
 
 struct Reader<'a> {
@@ -119,25 +138,31 @@ impl Reader<'_> {
     }
 
     fn weight(&self, i: usize, shape: &[usize], bias: bool) -> Result<Weight, SharesError> {
-        let combine = |a: &[u64], b: &[u64], f: fn(u64, u64) -> u64| -> Vec<u64> {
-            a.iter().zip(b).map(|(a, b)| f(*a, *b)).collect()
-        };
-        let negated = |a: &[u64]| -> Vec<u64> { a.iter().map(|v| v.wrapping_neg()).collect() };
-        if self.role == Role::Carol {
-            let lambda = combine(
-                &self.tensor(i, "la", shape)?,
-                &self.tensor(i, "lb", shape)?,
-                u64::wrapping_add,
-            );
-            return Ok(if bias {
-                Weight::Bias(vec![0; lambda.len()])
-            } else {
-                Weight::Helper { lambda: matrix(&lambda, shape) }
-            });
+        match self.role {
+            Role::Carol => self.helpers_weight(i, shape, bias),
+            _ => self.data_players_weight(i, shape, bias),
         }
+    }
+
+    fn helpers_weight(&self, i: usize, shape: &[usize], bias: bool) -> Result<Weight, SharesError> {
+        let (alices, bobs) = (self.tensor(i, "la", shape)?, self.tensor(i, "lb", shape)?);
+        let lambda = combined(&alices, &bobs, u64::wrapping_add);
+        Ok(if bias {
+            Weight::Bias(vec![0; lambda.len()])
+        } else {
+            Weight::Helper { lambda: matrix(&lambda, shape) }
+        })
+    }
+
+    fn data_players_weight(
+        &self,
+        i: usize,
+        shape: &[usize],
+        bias: bool,
+    ) -> Result<Weight, SharesError> {
         let m = self.tensor(i, "m", shape)?;
         let own = match self.role {
-            Role::Alice => combine(&m, &self.tensor(i, "la", shape)?, u64::wrapping_sub),
+            Role::Alice => combined(&m, &self.tensor(i, "la", shape)?, u64::wrapping_sub),
             _ => negated(&self.tensor(i, "lb", shape)?),
         };
         Ok(if bias {
@@ -169,4 +194,12 @@ impl Reader<'_> {
             .map(|b| u64::from_le_bytes(b.try_into().unwrap_or_default()))
             .collect())
     }
+}
+
+fn combined(a: &[u64], b: &[u64], f: fn(u64, u64) -> u64) -> Vec<u64> {
+    a.iter().zip(b).map(|(a, b)| f(*a, *b)).collect()
+}
+
+fn negated(a: &[u64]) -> Vec<u64> {
+    a.iter().map(|v| v.wrapping_neg()).collect()
 }

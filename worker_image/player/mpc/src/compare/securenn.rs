@@ -9,7 +9,7 @@
 use super::comparison::Comparison;
 use super::digits::{self, chunk, Digit, Digits, Triples, LANES, NO_DIGITS, NO_TRIPLES};
 use super::selection;
-use crate::block::{blocks, plane_words, BLOCK};
+use crate::block::{blocks, plane_words, Block, BLOCK};
 use crate::channel::ChannelError;
 use crate::message::{Layout, Part, Step};
 use crate::party::data::{Data, Difference};
@@ -265,30 +265,11 @@ fn compare<R: Ring, S: Source, C>(
     b_public: &mut [u64],
 ) {
     let (lead, layout) = (data.lead(), entries_layout::<R>());
-    let (mut scales, mut blinds) = (
-        data.with_peer.triples(data.tag(Purpose::Scale)),
-        data.with_peer.triples(data.tag(Purpose::Blind)),
-    );
-    let mut shares = data.with_carol.triples(data.tag(Purpose::Bits));
-    let (mut x, mut scale, mut blind, mut out) = (NO_TRIPLES, NO_TRIPLES, NO_TRIPLES, NO_TRIPLES);
-    let (mut c, mut spare) = (NO_DIGITS, NO_DIGITS);
-    let mut rotation = [0u8; BLOCK];
+    let mut draws = Draws::new(data);
+    let (mut c, mut spare, mut out) = (NO_DIGITS, NO_DIGITS, NO_TRIPLES);
     for block in blocks(t.p.len()) {
-        if lead {
-            shares.fill(R::PRIME, block, &mut x[..R::TRIPLES]);
-        } else {
-            digits::from_message::<R>(t.dealt.bobs(Purpose::Bits, block), block, &mut x);
-        }
-        scales.fill(R::PRIME - 1, block, &mut scale[..R::TRIPLES]);
-        blinds.fill(R::PRIME, block, &mut blind[..R::TRIPLES]);
-        data.with_peer.below(
-            data.tag(Purpose::Rotation),
-            R::ENTRIES,
-            block,
-            &mut rotation[..block.len],
-        );
-        let mut beta = [0u64; bits::room(1)];
-        data.with_peer.planes(data.tag(Purpose::Beta), 1, block, &mut beta[..block.words()]);
+        draws.fill(data, t, block);
+        let Draws { x, scale, blind, rotation, beta, .. } = &draws;
         let p = whole(&t.p[block.range()]);
         let b_public = &mut b_public[block.planes(1)];
         vectorized(
@@ -297,12 +278,58 @@ fn compare<R: Ring, S: Source, C>(
                 bits::plane(&p[..block.len], R::WINDOW - 1, b_public);
                 for (at, public) in b_public.iter_mut().enumerate() {
                     *public ^= !beta[at];
-                    entries::<R>(lead, &p, &x, at, &spread(beta[at]), &mut c);
-                    let rotated = rotate::<R>(&mut c, &mut spare, chunk(&rotation, at));
-                    scale_and_blind::<R>(rotated, &scale, &blind, at, lead, &mut out);
+                    entries::<R>(lead, &p, x, at, &spread(beta[at]), &mut c);
+                    let rotated = rotate::<R>(&mut c, &mut spare, chunk(rotation, at));
+                    scale_and_blind::<R>(rotated, scale, blind, at, lead, &mut out);
                 }
             },
         );
         digits::to_message::<R>(&out, block, &mut message[layout.at(Purpose::Bits, block)]);
+    }
+}
+
+/// What a data player draws for the entries, block by block.
+struct Draws<'a, S: Source + 'a> {
+    /// alice's shares of the bits of R; bob's are dealt.
+    shares: S::Triples<'a>,
+    scales: S::Triples<'a>,
+    blinds: S::Triples<'a>,
+    /// This block's.
+    x: Triples,
+    scale: Triples,
+    blind: Triples,
+    rotation: [u8; BLOCK],
+    beta: [u64; bits::room(1)],
+}
+
+impl<'a, S: Source> Draws<'a, S> {
+    #[inline(always)]
+    fn new<R: Ring, C>(data: &'a Data<R, S, C>) -> Self {
+        Draws {
+            shares: data.with_carol.triples(data.tag(Purpose::Bits)),
+            scales: data.with_peer.triples(data.tag(Purpose::Scale)),
+            blinds: data.with_peer.triples(data.tag(Purpose::Blind)),
+            x: NO_TRIPLES,
+            scale: NO_TRIPLES,
+            blind: NO_TRIPLES,
+            rotation: [0; BLOCK],
+            beta: [0; bits::room(1)],
+        }
+    }
+
+    #[inline(always)]
+    fn fill<R: Ring, C>(&mut self, data: &Data<R, S, C>, t: &Difference, block: Block) {
+        if data.lead() {
+            self.shares.fill(R::PRIME, block, &mut self.x[..R::TRIPLES]);
+        } else {
+            digits::from_message::<R>(t.dealt.bobs(Purpose::Bits, block), block, &mut self.x);
+        }
+        self.scales.fill(R::PRIME - 1, block, &mut self.scale[..R::TRIPLES]);
+        self.blinds.fill(R::PRIME, block, &mut self.blind[..R::TRIPLES]);
+
+        let rotation = &mut self.rotation[..block.len];
+        data.with_peer.below(data.tag(Purpose::Rotation), R::ENTRIES, block, rotation);
+        let beta = &mut self.beta[..block.words()];
+        data.with_peer.planes(data.tag(Purpose::Beta), 1, block, beta);
     }
 }

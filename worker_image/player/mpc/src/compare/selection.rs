@@ -53,16 +53,27 @@ pub(crate) fn deal<R: Ring, S: Source, C>(
         &mut message[layout.at(Purpose::SigmaR, block)],
     );
     if let Some((rho_m, shift)) = msb {
-        let (mut both, mut alice) = ([0u64; bits::room(1)], [0u64; bits::room(32)]);
-        let (both, alice) =
-            (&mut both[..block.words()], &mut alice[..(shift as usize + 1) * block.words()]);
-        both.iter_mut()
-            .zip(s)
-            .zip(&rho_m[block.planes(1)])
-            .for_each(|((both, s), rho_m)| *both = s & rho_m);
-        helper.with_alice.planes(helper.tag(Purpose::SigmaRhoM), shift as usize + 1, block, alice);
-        bits::subtract(both, alice, &mut message[layout.at(Purpose::SigmaRhoM, block)]);
+        let out = &mut message[layout.at(Purpose::SigmaRhoM, block)];
+        deal_correction(helper, s, &rho_m[block.planes(1)], shift, block, out);
     }
+}
+
+/// Deals s·ρ_m modulo 2^(shift + 1), from the block's planes of both.
+fn deal_correction<R: Ring, S: Source, C>(
+    helper: &Helper<R, S, C>,
+    s: &[u64],
+    rho_m: &[u64],
+    shift: u32,
+    block: Block,
+    out: &mut [u64],
+) {
+    let count = shift as usize + 1;
+    let (mut both, mut alice) = ([0u64; bits::room(1)], [0u64; bits::room(32)]);
+    let (both, alice) = (&mut both[..block.words()], &mut alice[..count * block.words()]);
+
+    both.iter_mut().zip(s).zip(rho_m).for_each(|((both, s), rho_m)| *both = s & rho_m);
+    helper.with_alice.planes(helper.tag(Purpose::SigmaRhoM), count, block, alice);
+    bits::subtract(both, alice, out);
 }
 
 /// A data player's share of y. `s`: its share of ⟨s⟩, or nothing if that is still to be read from

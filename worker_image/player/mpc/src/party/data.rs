@@ -21,11 +21,11 @@ pub(crate) struct Data<'a, R, S, C> {
     pub role: Role,
     pub with_carol: S,
     pub with_peer: S,
-    pub channel: &'a mut dyn Channel,
+    channel: &'a mut dyn Channel,
     pub workspace: &'a mut Workspace,
-    pub instruction: u32,
-    pub level: u16,
-    pub protocol: PhantomData<(R, C)>,
+    instruction: u32,
+    level: u16,
+    protocol: PhantomData<(R, C)>,
 }
 
 /// What carol dealt: alice reads her part from their common stream, bob gets his in a message.
@@ -69,7 +69,18 @@ impl Difference {
     }
 }
 
-impl<R: Ring, S: Source, C> Data<'_, R, S, C> {
+impl<'a, R: Ring, S: Source, C> Data<'a, R, S, C> {
+    pub(crate) fn new(
+        role: Role,
+        with_carol: S,
+        with_peer: S,
+        channel: &'a mut dyn Channel,
+        workspace: &'a mut Workspace,
+    ) -> Self {
+        let (instruction, level, protocol) = (0, 0, PhantomData);
+        Data { role, with_carol, with_peer, channel, workspace, instruction, level, protocol }
+    }
+
     /// Whether this player adds what is public.
     pub(crate) fn lead(&self) -> bool {
         self.role == Role::Alice
@@ -191,8 +202,25 @@ impl<R: Ring, S: Source, C> Data<'_, R, S, C> {
         more: Vec<(Purpose, Part)>,
     ) -> Result<Difference, ChannelError> {
         let n = z.len();
-        let mut gamma = [0u64; BLOCK];
+        self.hide(&mut z);
+        let theirs = self.exchange(Step::Open, &z)?;
+
+        let mut c = self.workspace.take(plane_words(n, 1));
         for block in blocks(n) {
+            let (z, theirs) = (&mut z[block.range()], &theirs[block.range()]);
+            Self::truncate_opened(z, theirs, shift, &mut c[block.planes(1)]);
+        }
+        self.recycle(theirs);
+
+        let layout = Layout::new(truncation::parts(shift).into_iter().chain(more));
+        let dealt = self.dealt(Step::Deal, layout, n)?;
+        Ok(Difference { p: z, r: None, msb: Some(Msb { c, shift }), dealt })
+    }
+
+    /// Adds this player's share of r.
+    fn hide(&self, z: &mut [u64]) {
+        let mut gamma = [0u64; BLOCK];
+        for block in blocks(z.len()) {
             let (z, gamma) = (&mut z[block.range()], &mut gamma[..block.len]);
             self.with_carol.words(self.tag(Purpose::Gamma), block.first, gamma);
             vectorized(
@@ -200,36 +228,28 @@ impl<R: Ring, S: Source, C> Data<'_, R, S, C> {
                 || add_into::<R>(z, gamma),
             );
         }
-        let theirs = self.exchange(Step::Open, &z)?;
-        let mut c = self.workspace.take(plane_words(n, 1));
+    }
+
+    /// Turns a block of this player's shares of z + r, with the other's, into P; `c` becomes the
+    /// plane of the opened most significant bits.
+    fn truncate_opened(p: &mut [u64], theirs: &[u64], shift: u32, c: &mut [u64]) {
         let k = 1u64 << (R::SIGN - shift);
-        for block in blocks(n) {
-            let (p, theirs, c) =
-                (&mut z[block.range()], &theirs[block.range()], &mut c[block.planes(1)]);
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (p, theirs) in p.iter_mut().zip(theirs) {
-                        *p = R::add(p.wrapping_add(*theirs), R::OFFSET);
-                    }
-                    bits::plane(p, R::SIGN, c);
-                    for p in p.iter_mut() {
-                        let msb = *p >> R::SIGN;
-                        *p = R::add(
-                            ((*p & R::LOW) >> shift).wrapping_sub(R::OFFSET >> shift),
-                            k.wrapping_mul(msb),
-                        );
-                    }
-                },
-            );
-        }
-        self.recycle(theirs);
-        let dealt = self.dealt(
-            Step::Deal,
-            Layout::new(truncation::parts(shift).into_iter().chain(more)),
-            n,
-        )?;
-        Ok(Difference { p: z, r: None, msb: Some(Msb { c, shift }), dealt })
+        vectorized(
+            #[inline(always)]
+            || {
+                for (p, theirs) in p.iter_mut().zip(theirs) {
+                    *p = R::add(p.wrapping_add(*theirs), R::OFFSET);
+                }
+                bits::plane(p, R::SIGN, c);
+                for p in p.iter_mut() {
+                    let msb = *p >> R::SIGN;
+                    *p = R::add(
+                        ((*p & R::LOW) >> shift).wrapping_sub(R::OFFSET >> shift),
+                        k.wrapping_mul(msb),
+                    );
+                }
+            },
+        );
     }
 
     /// ±(ρ << (SIGN − shift)) by the bits of c, added to `out`; `rho`: shares modulo 2^(shift + 1),

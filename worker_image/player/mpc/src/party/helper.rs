@@ -23,12 +23,23 @@ pub(crate) struct Helper<'a, R, S, C> {
     pub own: S,
     pub channel: &'a mut dyn Channel,
     pub workspace: &'a mut Workspace,
-    pub instruction: u32,
-    pub level: u16,
-    pub protocol: PhantomData<(R, C)>,
+    instruction: u32,
+    level: u16,
+    protocol: PhantomData<(R, C)>,
 }
 
-impl<R: Ring, S: Source, C> Helper<'_, R, S, C> {
+impl<'a, R: Ring, S: Source, C> Helper<'a, R, S, C> {
+    pub(crate) fn new(
+        with_alice: S,
+        with_bob: S,
+        own: S,
+        channel: &'a mut dyn Channel,
+        workspace: &'a mut Workspace,
+    ) -> Self {
+        let (instruction, level, protocol) = (0, 0, PhantomData);
+        Helper { with_alice, with_bob, own, channel, workspace, instruction, level, protocol }
+    }
+
     pub(crate) fn tag(&self, purpose: Purpose) -> Tag {
         Tag { instruction: self.instruction, level: self.level, purpose }
     }

@@ -1,8 +1,6 @@
 //! The three parties over any ring and any source of randomness, in threads, and what each of them
 //! received, field by field.
 
-use std::marker::PhantomData;
-
 use super::*;
 use crate::block::{blocks, plane_words, Block};
 use crate::compare::selection;
@@ -94,42 +92,13 @@ pub(super) fn three<R: Ring, C: Comparison, S: Source, T: Send>(
     let party = |role: Role, link: Memory| {
         let (mut channel, mut workspace) = (Tapped { link, frames: vec![] }, Workspace::default());
         let with = |other| source(Pair::of(role, other));
-        let (instruction, level, protocol) = (0, 0, PhantomData::<(R, C)>);
-        let (channel_ref, workspace) = (&mut channel, &mut workspace);
+        let (link, workspace) = (&mut channel, &mut workspace);
         let result = if role == Role::Carol {
-            let (with_alice, with_bob, own) =
-                (with(Role::Alice), with(Role::Bob), with(Role::Carol));
-            work(
-                role,
-                &mut Helper {
-                    with_alice,
-                    with_bob,
-                    own,
-                    channel: channel_ref,
-                    workspace,
-                    instruction,
-                    level,
-                    protocol,
-                },
-            )
+            let [alice, bob, own] = Role::ALL.map(with);
+            work(role, &mut Helper::<R, _, C>::new(alice, bob, own, link, workspace))
         } else {
-            let (with_carol, with_peer) = (
-                with(Role::Carol),
-                with(if role == Role::Alice { Role::Bob } else { Role::Alice }),
-            );
-            work(
-                role,
-                &mut Data {
-                    role,
-                    with_carol,
-                    with_peer,
-                    channel: channel_ref,
-                    workspace,
-                    instruction,
-                    level,
-                    protocol,
-                },
-            )
+            let peer = with(if role == Role::Alice { Role::Bob } else { Role::Alice });
+            work(role, &mut Data::<R, _, C>::new(role, with(Role::Carol), peer, link, workspace))
         };
         (result, channel.frames)
     };
