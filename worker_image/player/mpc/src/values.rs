@@ -40,7 +40,7 @@ pub(crate) struct Running<'a> {
     /// The instruction that runs.
     pub(crate) at: usize,
     /// In the whole batch.
-    pub(crate) rows: usize,
+    rows: usize,
     /// Of each value, in one row.
     shapes: Vec<&'a [usize]>,
     weights: &'a HashMap<usize, Weight>,

@@ -10,7 +10,7 @@ use crate::random::ring::Ring;
 /// Elements of a chunk.
 pub(crate) const LANES: usize = 64;
 /// The most triples that any ring needs (for the 32 entries of Z64).
-pub(crate) const MAX_TRIPLES: usize = 11;
+const MAX_TRIPLES: usize = 11;
 
 /// One digit of each element of a chunk.
 pub(crate) type Digit = [u8; LANES];

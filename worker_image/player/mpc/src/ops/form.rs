@@ -32,7 +32,7 @@ impl<'a> Earlier<'a> {
         self.forms[value]
     }
 
-    pub(crate) fn shape(&self, value: usize) -> &'a [usize] {
+    fn shape(&self, value: usize) -> &'a [usize] {
         self.shapes[value]
     }
 

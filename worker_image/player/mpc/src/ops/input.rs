@@ -19,7 +19,7 @@ use crate::values::Masked;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClientInput {
-    pub(crate) shape: Shape,
+    shape: Shape,
     /// Every honest client's fixed-point value v has |v| ≤ bound.
     pub(crate) bound: u64,
 }

@@ -31,7 +31,7 @@ pub(crate) struct Messages {
 
 impl Messages {
     /// What a local instruction sends.
-    pub(crate) fn none() -> Messages {
+    fn none() -> Messages {
         Messages { elements: 0, layouts: vec![] }
     }
 }

@@ -9,7 +9,7 @@ use super::op::{facts, Op};
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoredWeight {
     pub(crate) shape: Shape,
-    pub(crate) scale: u32,
+    scale: u32,
 }
 
 impl Op for StoredWeight {

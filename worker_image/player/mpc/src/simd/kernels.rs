@@ -17,8 +17,8 @@ const ROWS: usize = 4;
 /// A (k, n) matrix of ring elements, packed for `accumulate`.
 #[derive(Clone)]
 pub(crate) struct Matrix {
-    pub(crate) k: usize,
-    pub(crate) n: usize,
+    k: usize,
+    n: usize,
     /// Panel after panel, row after row.
     panels: Vec<[u64; LANES]>,
 }
@@ -42,10 +42,10 @@ impl Matrix {
 /// Where the input of each output row is: `runs` runs of `run` elements, `pitch` apart; `starts`
 /// has the first of each row.
 pub(crate) struct Windows<'a> {
-    pub(crate) starts: &'a [usize],
-    pub(crate) runs: usize,
-    pub(crate) run: usize,
-    pub(crate) pitch: usize,
+    starts: &'a [usize],
+    runs: usize,
+    run: usize,
+    pitch: usize,
 }
 
 /// out[r, :] = Σ over (x, matrix) in `terms`: window r of x · matrix; `out` is (starts.len(), n).
