@@ -82,9 +82,10 @@ impl Layout {
         Layout(parts.into_iter().collect())
     }
 
-    /// Words of the whole message for `n` elements.
+    /// Words of the whole message for `n` elements; the largest number if there are more.
     pub(crate) fn words(&self, n: usize) -> usize {
-        n / BLOCK * self.block_words(BLOCK) + self.block_words(n % BLOCK)
+        let whole = (n / BLOCK).saturating_mul(self.block_words(BLOCK));
+        whole.saturating_add(self.block_words(n % BLOCK))
     }
 
     fn block_words(&self, len: usize) -> usize {

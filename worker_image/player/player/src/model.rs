@@ -6,10 +6,14 @@ use securemodel_mpc::longest_message;
 use securemodel_mpc::protocol::ProtocolName;
 use securemodel_mpc::share_file::Shares;
 
+/// Bytes of the largest share of one request: what waits has room for two (`batch::limits`).
+pub(crate) const MAX_SHARE: usize = 128 << 20;
+
 /// What a player holds of a model, and the limits that follow from its program.
 pub struct Loaded {
     pub shares: Shares,
-    /// Most rows of one batch and of one request, so that no message is longer than a frame.
+    /// Most rows of one batch and of one request, so that no message is longer than a frame, and no
+    /// share larger than `MAX_SHARE`.
     pub max_rows: usize,
     /// Elements of one row.
     pub input: usize,
@@ -20,12 +24,16 @@ pub struct Loaded {
 
 impl Loaded {
     pub fn new(shares: Shares, max_rows: usize) -> Loaded {
-        let bytes = |rows: usize| longest_message(&shares, rows).saturating_mul(size_of::<u64>());
-        let max_rows = most(max_rows.clamp(1, MAX_LIST), |rows| bytes(rows) <= MAX_PAYLOAD);
-        let max_message = bytes(max_rows).min(MAX_PAYLOAD);
-        let elements = |shape: &[usize]| shape.iter().product();
-        let (input, output) =
-            (elements(shares.program.input_shape()), elements(shares.program.output_shape()));
+        let elements = |shape: &[usize]| shape.iter().product::<usize>();
+        let input = elements(shares.program.input_shape());
+        let output = elements(shares.program.output_shape());
+
+        let bytes = |words: usize| words.saturating_mul(size_of::<u64>());
+        let message = |rows: usize| bytes(longest_message(&shares, rows));
+        let share = |rows: usize| bytes(input.saturating_mul(rows));
+        let fits = |rows: usize| message(rows) <= MAX_PAYLOAD && share(rows) <= MAX_SHARE;
+        let max_rows = most(max_rows.clamp(1, MAX_LIST), fits);
+        let max_message = message(max_rows).min(MAX_PAYLOAD);
         Loaded { shares, max_rows, input, output, max_message }
     }
 }
@@ -64,7 +72,41 @@ impl Offer for Loaded {
 
 #[cfg(test)]
 mod tests {
+    use safetensors::tensor::TensorView;
+    use sha2::{Digest, Sha256};
+
     use super::*;
+
+    /// A row whose input is its largest tensor, and its longest message.
+    fn shares_of_a_large_input() -> Shares {
+        let program = concat!(
+            r#"{"fraction_bits":16,"instructions":["#,
+            r#"{"bound":65536,"op":"input","shape":[224,224,3]},"#,
+            r#"{"dilation":[1,1],"in":[0],"op":"sum_pool","shape":[1,1,3],"stride":[1,1],"#,
+            r#""window":[224,224]},{"factor":3,"in":[1],"op":"scale","shape":[1,1,3]},"#,
+            r#"{"in":[2],"op":"truncate_output","shape":[1,1,3],"shift":2}],"version":1}"#
+        );
+        let metadata = [
+            ("format", "securemodel-shares/1".to_owned()),
+            ("role", "alice".into()),
+            ("protocol", "ASTRA".into()),
+            ("fraction_bits", "16".into()),
+            ("generation", "0".repeat(32)),
+            ("digest", hex::encode(Sha256::digest(program))),
+            ("program", program.into()),
+        ];
+        let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
+        let file = safetensors::serialize(Vec::<(String, TensorView)>::new(), Some(metadata));
+        Shares::parse(&file.expect("a file")).expect("a share file")
+    }
+
+    #[test]
+    fn as_many_rows_are_served_as_their_share_has_room_to_wait() {
+        let loaded = Loaded::new(shares_of_a_large_input(), 256);
+        let bytes = |rows: usize| 8 * rows * loaded.input;
+        assert!(loaded.max_rows > 1 && bytes(loaded.max_rows) <= MAX_SHARE, "{}", loaded.max_rows);
+        assert!(bytes(loaded.max_rows + 1) > MAX_SHARE);
+    }
 
     #[test]
     fn the_most_rows_whose_messages_fit_are_served() {

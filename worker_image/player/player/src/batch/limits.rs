@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use securemodel_link::epoch::MAX_SKIPPED;
 
+use crate::model::MAX_SHARE;
+
 /// Requests that wait at once.
 pub const MAX_WAITING: usize = 512;
-/// Bytes of their shares. The largest request that a program can have fits twice.
-pub(super) const MAX_BYTES: usize = 256 << 20;
+/// Bytes of their shares. The largest request fits twice.
+pub(super) const MAX_BYTES: usize = 2 * MAX_SHARE;
 /// What bob has sent and alice may still announce, including requests whose client has given up.
 /// carol keeps as many keys.
 pub(super) const MAX_SENT: usize = MAX_SKIPPED;

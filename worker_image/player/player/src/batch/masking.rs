@@ -4,8 +4,9 @@
 use securemodel_link::announce::{write_waiting, Entry};
 use securemodel_link::epoch::{RequestKey, RequestKeys};
 use securemodel_link::frame::{Header, Kind};
-use securemodel_mpc::request_mask;
 use securemodel_mpc::role::Role;
+use securemodel_mpc::{request_mask, ChannelError};
+use tracing::error;
 
 use super::engine::{Engine, IDLE};
 use super::request::{MaskedShare, Sent};
@@ -33,7 +34,9 @@ pub fn send_masked(engine: &Engine) {
                 // first: alice may announce it before `send` returns
                 engine.requests.sending(&epoch.id, id, sent);
                 // when the link is lost, the epoch ends, and with it these requests
-                let _ = alice.send(&header, &payload);
+                if let Err(ours @ ChannelError::Ours(_)) = alice.send(&header, &payload) {
+                    error!("{ours}");
+                }
             }
         }
     }
