@@ -385,7 +385,8 @@ MINE = {"class_name": "Custom>Mine", "config": {"a": 1}}
 IGNORED: dict[str, list[Change]] = {
     "how training began": [says(DENSE, kernel_initializer=HE, bias_initializer=MINE)],
     "what training paid for": [
-        says(DENSE, kernel_regularizer=L2, bias_regularizer=MINE, activity_regularizer=L2)
+        says(DENSE, kernel_regularizer=L2, bias_regularizer=MINE, activity_regularizer=L2),
+        says(RELU, activity_regularizer=L2),
     ],
     "what training kept to": [says(CONV, kernel_constraint=UNIT, bias_constraint=UNIT)],
     "what is trained": [says(CONV, trainable=False)],

@@ -33,6 +33,7 @@ COMMON_IGNORED = {
     "name": "what messages call the layer",
     "trainable": "a matter of training",
     "dynamic": "how TensorFlow runs it",
+    "activity_regularizer": "a term of the loss in training",
     "batch_input_shape": "of the first layer it is the model's input; Keras reads no other",
 }
 ARGUMENTS: dict[str, Setting] = {

@@ -12,7 +12,7 @@ from .settings import count, flag, only, pair
 if TYPE_CHECKING:
     from .base import Shape
 
-TRAINING = training("kernel", "bias") | {"activity_regularizer": "a term of the loss in training"}
+TRAINING = training("kernel", "bias")
 NOT_QUANTISED = only(None, advice="save the model before it is quantised")
 
 
