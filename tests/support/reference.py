@@ -33,7 +33,7 @@ def logits(images: np.ndarray) -> np.ndarray:
 
 
 def evaluate(network: Model, x: np.ndarray) -> np.ndarray:
-    """Layer by layer as Keras defines them."""
+    """Layer by layer as Keras defines them. Raises NotImplementedError for others."""
     for layer in network.layers:
         config = layer.config
         if layer.kind == "Conv2D":
@@ -50,6 +50,8 @@ def evaluate(network: Model, x: np.ndarray) -> np.ndarray:
             x = pool(windows, axis=(-2, -1))
         elif layer.kind == "Flatten":
             x = x.reshape(len(x), -1)
+        elif layer.kind not in ("InputLayer", "Activation", "Dropout", "ReLU"):
+            raise NotImplementedError(f"{layer.kind} has no arithmetic here yet")
 
         if "bias" in layer.weights:
             x = x + layer.weights["bias"]
