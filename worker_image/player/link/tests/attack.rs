@@ -223,11 +223,9 @@ fn chi_square(values: &[u64]) -> f64 {
     bins.iter().map(|count| (count - expected).powi(2) / expected).sum()
 }
 
-const PROTOCOLS: [ProtocolName; 2] = [ProtocolName::SecureNn, ProtocolName::Astra];
-
 #[test]
 fn batches_with_the_same_keys_give_a_query_away() {
-    for errors in PROTOCOLS.into_iter().flat_map(|protocol| attack([0, 0], protocol)) {
+    for errors in ProtocolName::ALL.into_iter().flat_map(|protocol| attack([0, 0], protocol)) {
         assert!(
             errors.iter().all(|e| *e == 0),
             "the difference of two opened values is the difference of the queries, to the last bit"
@@ -237,7 +235,7 @@ fn batches_with_the_same_keys_give_a_query_away() {
 
 #[test]
 fn batches_of_an_epoch_give_noise() {
-    for errors in PROTOCOLS.into_iter().flat_map(|protocol| attack([0, 1], protocol)) {
+    for errors in ProtocolName::ALL.into_iter().flat_map(|protocol| attack([0, 1], protocol)) {
         let magnitudes = errors.iter().map(|e| (*e as i64).unsigned_abs());
         assert!(
             magnitudes.clone().min() > Some(1 << 40),

@@ -6,7 +6,7 @@ use crate::block::{triple_words, Block, BLOCK};
 use crate::random::tag::Purpose;
 
 /// Steps per level in the tag on the wire, which is one byte: level · STEPS + step.
-const STEPS: u8 = 8;
+pub(crate) const STEPS: u8 = 8;
 /// Levels of an instruction that the byte has room for.
 pub(crate) const MAX_LEVELS: u32 = 32;
 

@@ -50,7 +50,7 @@ const MILLION: usize = 1_000_000;
 
 #[test]
 fn a_million_truncations_over_the_whole_range_are_the_floor_or_one_more() {
-    for protocol in PROTOCOLS {
+    for protocol in ProtocolName::ALL {
         for shift in [1u32, 16, 18, 31] {
             let program = elementwise(&format!(
                 r#"{{"factor":1,"in":[0],"op":"scale","shape":[1000]}},
@@ -78,7 +78,7 @@ fn a_million_truncations_over_the_whole_range_are_the_floor_or_one_more() {
 
 #[test]
 fn a_million_comparisons_over_the_whole_window_are_right() {
-    for protocol in PROTOCOLS {
+    for protocol in ProtocolName::ALL {
         let program = elementwise(
             r#"{"in":[0],"op":"relu","shape":[1000]},
             {"factor":2,"in":[1],"op":"scale","shape":[1000]},
@@ -94,7 +94,7 @@ fn a_million_comparisons_over_the_whole_window_are_right() {
 
 #[test]
 fn truncation_and_comparison_in_one_are_right_over_the_whole_window() {
-    for protocol in PROTOCOLS {
+    for protocol in ProtocolName::ALL {
         for shift in [16u32, 18] {
             let program = elementwise(&format!(
                 r#"{{"factor":1,"in":[0],"op":"scale","shape":[1000]}},
@@ -125,7 +125,7 @@ fn truncation_and_comparison_in_one_are_right_over_the_whole_window() {
 
 #[test]
 fn a_small_network_with_every_instruction_agrees_with_integer_arithmetic() {
-    for protocol in PROTOCOLS {
+    for protocol in ProtocolName::ALL {
         let program = r#"{"fraction_bits":16,"instructions":[
             {"bound":65536,"op":"input","shape":[6,6,2]},
             {"op":"weight","scale":16,"shape":[3,3,2,5]},
@@ -198,7 +198,7 @@ fn a_small_network_with_every_instruction_agrees_with_integer_arithmetic() {
 
 #[test]
 fn output_shares_are_fresh_in_every_batch() {
-    for protocol in PROTOCOLS {
+    for protocol in ProtocolName::ALL {
         let program = elementwise(
             r#"{"in":[0],"op":"relu","shape":[1000]},
             {"factor":2,"in":[1],"op":"scale","shape":[1000]},
@@ -218,7 +218,7 @@ fn output_shares_are_fresh_in_every_batch() {
 
 #[test]
 fn the_maximum_of_any_window_is_right() {
-    for protocol in PROTOCOLS {
+    for protocol in ProtocolName::ALL {
         for (window, stride, result) in [
             ([2, 2], [2, 2], [3, 2]),
             ([3, 1], [1, 2], [4, 3]),

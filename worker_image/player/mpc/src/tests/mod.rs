@@ -31,8 +31,6 @@ use crate::random::tag::{Purpose, Tag};
 use crate::role::Role;
 use crate::share_file::Shares;
 
-const PROTOCOLS: [ProtocolName; 2] = [ProtocolName::SecureNn, ProtocolName::Astra];
-
 type Message = (u32, u8, Vec<u64>);
 
 /// Links of one party to the other two, in memory.

@@ -6,8 +6,7 @@ use crate::block::{blocks, plane_words, Block};
 use crate::compare::selection;
 use crate::compare::Comparison;
 use crate::interpreter::Protocol;
-use crate::message::Step;
-use crate::message::{Layout, Part};
+use crate::message::{Layout, Part, Step, STEPS};
 use crate::party::data::Data;
 use crate::party::helper::Helper;
 use crate::party::truncation;
@@ -138,7 +137,7 @@ pub(super) fn fields<R: Ring, C: Comparison>(
     compares: bool,
 ) -> Vec<Field> {
     let planes = frame.words.len() / plane_words(n, 1).max(1);
-    let parts = match Step::ALL[usize::from(frame.step % 8)] {
+    let parts = match Step::ALL[usize::from(frame.step % STEPS)] {
         Step::Deal => {
             let truncation = shift.map(truncation::parts).into_iter().flatten();
             truncation.chain(compares.then(|| C::parts::<R>(shift)).into_iter().flatten()).collect()

@@ -206,7 +206,7 @@ impl Differences {
 #[test]
 fn nothing_that_players_and_clients_receive_comes_twice() {
     use Observer::{Client, Player};
-    for protocol in PROTOCOLS {
+    for protocol in ProtocolName::ALL {
         for observer in [Player(Role::Alice), Player(Role::Bob), Player(Role::Carol), Client] {
             if (protocol, observer) == (ProtocolName::Astra, Player(Role::Carol)) {
                 continue; // she receives nothing

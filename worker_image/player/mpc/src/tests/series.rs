@@ -5,11 +5,9 @@ use super::enumerated::Observer;
 use super::parties::{fields, three, Field, Frame, Kind, Pair};
 use super::planted::{Defect, Leak, Planted};
 use super::*;
-use crate::compare::astra::Astra;
-use crate::compare::securenn::SecureNn;
-use crate::compare::Comparison;
+use crate::compare::{with_comparison, Comparison};
 use crate::interpreter::{execute, Protocol};
-use crate::message::Step;
+use crate::message::{Step, STEPS};
 use crate::program::instruction::Instruction;
 use crate::random::ring::Z64;
 
@@ -109,10 +107,7 @@ impl Series {
     /// Calls `look` with each run's class of secret and with what was seen, in the same order in
     /// every run.
     pub(super) fn each_run(&self, look: impl FnMut(usize, Vec<Seen>)) {
-        match self.protocol {
-            ProtocolName::SecureNn => self.each_run_of::<SecureNn>(look),
-            ProtocolName::Astra => self.each_run_of::<Astra>(look),
-        }
+        with_comparison!(self.protocol, C => self.each_run_of::<C>(look))
     }
 
     fn each_run_of<C: Comparison>(&self, mut look: impl FnMut(usize, Vec<Seen>)) {
@@ -233,7 +228,7 @@ impl Series {
                     "instruction {} step {} from {}",
                     frame.instruction, frame.step, frame.from
                 ),
-                sent: Some((frame.from, frame.step % 8)),
+                sent: Some((frame.from, frame.step % STEPS)),
                 fields: fields::<Z64, C>(frame, n, shift, compares),
             }
         });
@@ -251,7 +246,7 @@ fn about(instruction: &Instruction, rows: usize, step: u8) -> (usize, Option<u32
         Instruction::TruncateOutput(op) => (n, Some(op.shift), false),
         // pairs of a window of two or four, then one
         Instruction::MaxPool(op) => {
-            ((n * op.window[0] * op.window[1]) >> (1 + step / 8), None, true)
+            ((n * op.window[0] * op.window[1]) >> (1 + step / STEPS), None, true)
         }
         _ => (n, None, false),
     }

@@ -2,9 +2,7 @@
 
 use super::parties::three;
 use super::*;
-use crate::compare::astra::Astra;
-use crate::compare::securenn::SecureNn;
-use crate::compare::Comparison;
+use crate::compare::{with_comparison, Comparison};
 use crate::interpreter::{execute, Protocol};
 use crate::random::ring::Z64;
 use crate::size::longest_message;
@@ -87,13 +85,11 @@ fn the_longest_message_is_known_from_the_program() {
             r#"{{"fraction_bits":16,"instructions":[{}],"version":1}}"#,
             all.collect::<Vec<_>>().join(",")
         );
-        for (protocol, rows) in PROTOCOLS.into_iter().flat_map(|p| [1, 9, 80].map(|rows| (p, rows)))
+        for (protocol, rows) in
+            ProtocolName::ALL.into_iter().flat_map(|p| [1, 9, 80].map(|rows| (p, rows)))
         {
             let shares = share(protocol, &program, &[]);
-            let sent = match protocol {
-                ProtocolName::SecureNn => longest_sent::<SecureNn>(&shares, rows),
-                ProtocolName::Astra => longest_sent::<Astra>(&shares, rows),
-            };
+            let sent = with_comparison!(protocol, C => longest_sent::<C>(&shares, rows));
             let known = longest_message(&shares[0], rows);
             assert_eq!(sent, known, "{program}, {protocol}, {rows} rows");
         }

@@ -284,7 +284,7 @@ pub(super) fn chance() -> f64 {
 #[test]
 fn what_players_and_clients_receive_looks_like_what_a_simulator_makes() {
     use Observer::{Client, Player};
-    for protocol in PROTOCOLS {
+    for protocol in ProtocolName::ALL {
         let observers = [Player(Role::Alice), Player(Role::Bob), Player(Role::Carol), Client];
         for observer in observers {
             if (protocol, observer) == (ProtocolName::Astra, Player(Role::Carol)) {
