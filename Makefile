@@ -84,7 +84,7 @@ check: python ## all that needs no cluster, no TensorFlow and no minutes: lint a
 quick: python
 	$(CARGO_TEST) $(PLAYER) --lib
 	$(CARGO_TEST) $(LOAD)
-	$(PY)/pytest -q tests/unit/operator tests/unit/client tests/unit/chart tests/house
+	$(PY)/pytest -q tests/unit/operator tests/unit/client tests/unit/chart tests/house tests/contract --ignore tests/contract/test_vectors.py
 
 audit: ## licences, sources and known flaws of what we depend on; fails also if advisories could not be asked for (tests/house/audit.sh)
 	@bash tests/house/audit.sh
