@@ -40,7 +40,7 @@ unit: build ## tests that need no cluster: Rust, Python, and three real players 
 	$(CARGO_TEST) $(PLAYER) -p securemodel-player --features audit --test keys
 	$(CARGO_TEST) $(LOAD)
 	@bash $(CLUSTER)/tfe-ops.sh
-	$(PY)/pytest -q tests/unit tests/contract tests/trio tests/bench tests/house
+	$(PY)/pytest -q tests/unit tests/contract tests/trio tests/bench tests/repository
 
 test-long: ## privacy tests with fresh seeds; minutes
 	SECUREMODEL_LONG=1 $(CARGO_TEST) $(PLAYER) -p securemodel-mpc --lib -- --nocapture --test-threads=1 tests::exact tests::views tests::leaks tests::repeats
@@ -62,7 +62,7 @@ style: python
 
 contracts: python
 	$(PY)/lint-imports
-	$(PY)/python tests/house/rust_circles.py worker_image/player tests/bench/load
+	$(PY)/python tests/repository/rust_circles.py worker_image/player tests/bench/load
 
 types: python
 	$(PY)/mypy operator/src client/src worker_image/share/src
@@ -84,10 +84,10 @@ check: python ## all that needs no cluster, no TensorFlow and no minutes: lint a
 quick: python
 	$(CARGO_TEST) $(PLAYER) --lib
 	$(CARGO_TEST) $(LOAD)
-	$(PY)/pytest -q tests/unit/operator tests/unit/client tests/unit/chart tests/house tests/contract --ignore tests/contract/test_vectors.py
+	$(PY)/pytest -q tests/unit/operator tests/unit/client tests/unit/chart tests/repository tests/contract --ignore tests/contract/test_vectors.py
 
-audit: ## licences, sources and known flaws of what we depend on; fails also if advisories could not be asked for (tests/house/audit.sh)
-	@bash tests/house/audit.sh
+audit: ## licences, sources and known flaws of what we depend on; fails also if advisories could not be asked for (tests/repository/audit.sh)
+	@bash tests/repository/audit.sh
 
 format: python ## format Python and Rust
 	$(PY)/ruff check --fix $(PYTHON_SOURCES)
@@ -126,7 +126,7 @@ golden: python ## renew the golden files of the operator and the compiler, the t
 	$(PY)/pytest -q tests/unit tests/contract --renew-golden
 
 version: python ## tell the version, or set it in all its places: make version VERSION=1.2.3
-	@$(PY)/python tests/house/release_version.py $(VERSION)
+	@$(PY)/python tests/repository/release_version.py $(VERSION)
 
 clean: down ## delete the cluster and what was built in the checkout (the cache stays)
 	rm -rf $(VENV) bench.jsonl .pytest_cache .mypy_cache .ruff_cache .hypothesis

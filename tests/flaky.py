@@ -30,7 +30,7 @@ LOGS = CACHE / "log/flaky"
 # of this checkout, as in the Makefile
 TARGET = CACHE / "target" / hashlib.sha256(str(ROOT).encode()).hexdigest()[:8] / "tests"
 CRATES = ("worker_image/player", "tests/bench/load")
-PYTHON = ("tests/unit", "tests/house", "tests/contract", "tests/trio", "tests/bench")
+PYTHON = ("tests/unit", "tests/repository", "tests/contract", "tests/trio", "tests/bench")
 # ends by itself should its parent be killed
 SPIN = [
     sys.executable,
