@@ -1,4 +1,4 @@
-"""Kubernetes objects as plain values, and the kinds that the operator knows: a row a kind.
+"""Kubernetes objects as plain values, and the kinds that the operator knows, one row each.
 
 A new kind also needs a rule in the chart's role.
 """

@@ -1,4 +1,4 @@
-"""Every condition type and every reason: a row a reason.
+"""Every condition type and every reason, one row for each.
 
 Players and the share step say reasons of their own (their words stand here too); docs/operations.md
 explains all of them to users.

@@ -1,4 +1,4 @@
-"""The protocols that a SecureModel can name, a row each; the first is the default."""
+"""The protocols that a SecureModel can name, one row each; the first is the default."""
 
 PROTOCOLS = (
     "SecureNN",

@@ -1,4 +1,4 @@
-"""Where a model artifact can lie: a row a URI scheme.
+"""Where a model artifact can lie: one row for each URI scheme.
 
 What the share Job mounts is described here; what the share step fetches itself, by its URI, needs a
 fetcher there. The CRD has the rule that the API server checks.

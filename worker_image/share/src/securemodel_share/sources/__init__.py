@@ -1,5 +1,6 @@
-"""Where artifacts come from, a file a URI scheme. A new scheme is a file in this folder with a
-function under `@fetches`; nothing has to name it.
+"""Where artifacts come from, one file for each URI scheme.
+
+A new scheme is a file in this folder with a function under `@fetches`; nothing has to name it.
 """
 
 from __future__ import annotations
