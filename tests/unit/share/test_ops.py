@@ -18,6 +18,7 @@ SAMPLES: list[tuple[ops.Op, list[tuple[int, ...]]]] = [
     (ops.MatMul(), [VECTOR, MATRIX]),
     (ops.Scale(5), [IMAGE]),
     (ops.Add(), [IMAGE, (2,)]),
+    (ops.Sum(), [IMAGE, IMAGE]),
     (ops.SumPool(window=(2, 3), stride=(1, 2), dilation=(3, 2)), [IMAGE]),
     (ops.MaxPool(window=(3, 2), stride=(2, 3)), [IMAGE]),
     (ops.Reshape((12, 7)), [IMAGE]),
@@ -29,7 +30,7 @@ SAMPLES: list[tuple[ops.Op, list[tuple[int, ...]]]] = [
     (ops.TruncateOutput(0), [IMAGE]),
 ]
 # they come from outside, or are rewritten before there is code
-OTHERS = {ops.Input, ops.Weight, ops.AveragePool, ops.Divide}
+OTHERS = {ops.Input, ops.Weight, ops.AveragePool, ops.Divide, ops.Multiply}
 
 
 def classes(of: type[ops.Op] = ops.Op) -> set[type[ops.Op]]:

@@ -25,8 +25,8 @@ const NUMBERS: [i128; 18] = [
     i64::MIN as i128,
     u64::MAX as i128,
 ];
-const WORDS: &str = "input weight conv2d matmul scale add sum_pool max_pool reshape transpose \
-                     truncate relu truncate_relu output truncate_output \
+const WORDS: &str = "input weight conv2d matmul scale add sum sum_pool max_pool reshape \
+                     transpose truncate relu truncate_relu output truncate_output \
                      shape in stride window dilation perm shift factor bound \
                      alice bob carol ASTRA SecureNN U64 F32 UINT64";
 

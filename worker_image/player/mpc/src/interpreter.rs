@@ -91,6 +91,7 @@ pub(crate) fn execute(
             Instruction::Matmul(op) => Value::Product(op.run(party, &mut running)),
             Instruction::Scale(op) => Value::Product(op.run(party, &mut running)),
             Instruction::Add(op) => Value::Product(op.run(&mut running)),
+            Instruction::Sum(op) => Value::Masked(op.run(party, &mut running)),
             Instruction::SumPool(op) => Value::Masked(op.run(party, &mut running)),
             Instruction::MaxPool(op) => Value::Masked(op.run(party, &mut running)?),
             Instruction::Reshape(op) => Value::Masked(op.run(&mut running)),

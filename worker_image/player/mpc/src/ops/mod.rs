@@ -10,5 +10,6 @@ pub(crate) mod output;
 pub(crate) mod pooling;
 pub(crate) mod rearrange;
 pub(crate) mod relu;
+pub(crate) mod sum;
 pub(crate) mod truncate;
 pub(crate) mod weight;

@@ -10,6 +10,7 @@ use crate::ops::output::{Output, TruncateOutput};
 use crate::ops::pooling::{MaxPool, SumPool};
 use crate::ops::rearrange::{Reshape, Transpose};
 use crate::ops::relu::{Relu, TruncateRelu};
+use crate::ops::sum::Sum;
 use crate::ops::truncate::Truncate;
 use crate::ops::weight::StoredWeight;
 
@@ -43,6 +44,7 @@ instructions! {
     Matmul: Matmul,
     Scale: Scale,
     Add: Add,
+    Sum: Sum,
     SumPool: SumPool,
     MaxPool: MaxPool,
     Reshape: Reshape,

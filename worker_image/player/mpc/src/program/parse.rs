@@ -295,4 +295,32 @@ mod tests {
             .expect_err("must be refused")
             .contains("client"));
     }
+
+    #[test]
+    fn a_sum_has_masked_operands_of_one_shape_and_is_truncated_where_both_are() {
+        let scaled = concat!(
+            r#"{"factor":3,"in":[0],"op":"scale","shape":[5,4,2]},"#,
+            r#"{"in":[1],"op":"truncate","shape":[5,4,2],"shift":1},"#
+        );
+        let sum = |operands: &str, shape: &str| {
+            let sum = format!(r#"{{"in":{operands},"op":"sum","shape":{shape}}}"#);
+            let output = format!(r#"{{"in":[3],"op":"output","shape":{shape}}}"#);
+            after_an_image(&format!("{scaled}{sum},{output}"))
+        };
+        sum("[2,2]", "[5,4,2]").expect("valid");
+        for (operands, shape, says) in [
+            ("[2,1]", "[5,4,2]", "operand 1 is not a masked value"),
+            ("[2,2]", "[5,4,1]", "its shape is [5, 4, 2]"),
+            ("[2,0]", "[5,4,2]", "truncated since the input"),
+        ] {
+            let why = sum(operands, shape).expect_err("must be refused");
+            assert!(why.contains(says), "{says:?} is not in {why:?}");
+        }
+        let reshaped = concat!(
+            r#"{"in":[0],"op":"reshape","shape":[40]},{"in":[0,1],"op":"sum","shape":[5,4,2]},"#,
+            r#"{"factor":3,"in":[2],"op":"scale","shape":[5,4,2]},"#,
+            r#"{"in":[3],"op":"truncate_output","shape":[5,4,2],"shift":1}"#
+        );
+        assert!(after_an_image(reshaped).expect_err("must be refused").contains("cannot be added"));
+    }
 }

@@ -271,3 +271,22 @@ fn what_goes_wrong_here_is_blamed_on_nobody_else() {
         assert_eq!(failed.peer(), None);
     }
 }
+
+#[test]
+fn a_sum_of_masked_values_is_their_sum() {
+    let input = values(40, 1000);
+    let middle = concat!(
+        r#"{"in":[0],"op":"relu","shape":[1000]},{"in":[0,1],"op":"sum","shape":[1000]},"#,
+        r#"{"factor":1,"in":[2],"op":"scale","shape":[1000]},"#,
+        r#"{"in":[3],"op":"truncate_output","shape":[1000],"shift":1}"#
+    );
+    let small: Vec<i64> = input.iter().map(|v| v >> 10).collect(); // within the window of the ReLU
+    for protocol in ProtocolName::ALL {
+        let shares = share(protocol, &elementwise(middle), &[]);
+        let output = reconstruct(&shares, 1, &ring(&small), 5);
+        for (x, y) in small.iter().zip(output) {
+            let sum = (x + x.max(&0)) >> 1;
+            assert!((0..=1).contains(&(y as i64 - sum)), "{x}: {} in place of {sum}", y as i64);
+        }
+    }
+}

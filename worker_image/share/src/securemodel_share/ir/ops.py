@@ -2,9 +2,9 @@
 fixed-point code.
 
 Most stand in a recorded graph, over real numbers, and in the program that players run
-(docs/program.md); `average_pool` and `divide` are rewritten before, `scale` and those that truncate
-are only code. Shapes are those of one row; values have the batch in front. Images are (H, W, C),
-kernels (kh, kw, C, O).
+(docs/program.md). `avg_pool`, `divide` and `multiply` stand in graphs alone; `scale` and those that
+truncate are only code. Shapes are those of one row; values have the batch in front. Images are
+(H, W, C), kernels (kh, kw, C, O).
 
 To add an operation: a class here, and its instruction on Rust's side.
 """
@@ -224,6 +224,21 @@ class Add(Op):
 
 
 @dataclass(frozen=True)
+class Sum(Op):
+    """Two values of one shape, added."""
+
+    name: ClassVar = "sum"
+
+    def shape(self, x: Shape, y: Shape) -> Shape:
+        if x != y:
+            raise ValueError(f"values of shapes {x} and {y} cannot be added")
+        return x
+
+    def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.asarray(x + y)
+
+
+@dataclass(frozen=True)
 class AveragePool(Op):
     """The mean of each window of (H, W, C), valid."""
 
@@ -298,6 +313,22 @@ class Divide(Op):
         factor, shift = reciprocal(self.divisor)
         product = code.append(at, Scale(factor), code.operands(at))
         code.end_product(at, product, shift)
+
+
+@dataclass(frozen=True)
+class Multiply(Op):
+    """Multiplication by a public constant."""
+
+    name: ClassVar = "multiply"
+    factor: float
+
+    def shape(self, x: Shape) -> Shape:
+        return x
+
+    def emit(self, code: Code, at: int) -> None:
+        factor = round(self.factor * 2**CONSTANT_BITS)
+        product = code.append(at, Scale(factor), code.operands(at))
+        code.end_product(at, product, CONSTANT_BITS)
 
 
 def reciprocal(divisor: int) -> tuple[int, int]:

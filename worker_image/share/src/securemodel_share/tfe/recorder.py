@@ -60,8 +60,11 @@ class Secret(TFEPrivateTensor):  # type: ignore[misc]
     def unwrapped(self) -> tuple[Any, ...]:
         return ()
 
-    def __add__(self, other: Weight) -> Secret:
+    def __add__(self, other: Secret | Weight) -> Secret:
         return self.protocol.add(self, other)
+
+    def __mul__(self, factor: float) -> Secret:
+        return self.protocol.mul(self, factor)
 
 
 class Weight:
@@ -158,8 +161,14 @@ class Recorder(Protocol):  # type: ignore[misc]
     def matmul(self, x: Secret, w: Weight) -> Secret:
         return self._emit(ops.MatMul(), [x.at, self._weight(w.value)])
 
-    def add(self, x: Secret, bias: Weight) -> Secret:
-        """Adds a bias a channel: (C, 1, 1) to an image, (N,) to a vector."""
+    def add(self, x: Secret, other: Secret | Weight) -> Secret:
+        """Adds another value of the same shape, or a bias a channel: (C, 1, 1) to an image, (N,) to
+        a vector.
+        """
+        if isinstance(other, Secret):
+            ordered = self._ordered(other, x.perm)
+            return self._emit(ops.Sum(), [x.at, ordered.at], x.perm)
+        bias = other
         channels = bias.value.reshape(-1)
         if x.node_shape[-1] != len(channels):
             raise ValueError(
@@ -167,6 +176,10 @@ class Recorder(Protocol):  # type: ignore[misc]
                 f"{x.node_shape}"
             )
         return self._emit(ops.Add(), [x.at, self._weight(channels)], x.perm)
+
+    def mul(self, x: Secret, factor: float) -> Secret:
+        """Multiplies by a public constant."""
+        return self._emit(ops.Multiply(float(factor)), [x.at], x.perm)
 
     def relu(self, x: Secret) -> Secret:
         return self._emit(ops.Relu(), [x.at], x.perm)
