@@ -17,6 +17,7 @@ import tf_keras
 import networks
 import reference
 from securemodel_share.compile import compile_model
+from securemodel_share.errors import ShareError
 from securemodel_share.execute import execute, execute_fixed
 from securemodel_share.readers import read_model
 
@@ -188,3 +189,44 @@ def test_the_functional_model_agrees_with_secure_nn(
     secure_nn: dict[str, np.ndarray], saved: tuple[bytes, np.ndarray, np.ndarray]
 ) -> None:
     assert np.abs(secure_nn["functional"] - saved[2][:ORACLE_ROWS]).max() <= 2e-2
+
+
+@pytest.mark.parametrize("says", [{}, {"alpha": 0.01}, {"negative_slope": 0.5}, {"alpha": 1.0}])
+def test_a_leaky_relu_agrees_with_keras(says: dict[str, float]) -> None:
+    k = tf_keras.layers
+    slope = next(iter(says.values()), 0.3)
+    built = tf_keras.Sequential(
+        [
+            k.InputLayer((8, 7, 2)),
+            k.Conv2D(5, 3),
+            k.LeakyReLU(slope),
+            k.MaxPooling2D(2),
+            k.LeakyReLU(slope),
+            k.Flatten(),
+            k.Dense(3),
+        ]
+    )
+    leaky, random = ("LeakyReLU", dict(says)), np.random.default_rng(8)
+    layers = [networks.conv(5), leaky, networks.max_pool(), leaky, networks.FLATTEN]
+    file = networks.keras_file(
+        (8, 7, 2), [*layers, networks.dense(3)], lambda s: random.normal(0, 0.3, s)
+    )
+    model = read_model(file)
+    kernels = [
+        layer.weights[k] for layer in model.layers for k in ("kernel", "bias") if layer.weights
+    ]
+    built.set_weights(kernels)
+
+    x = random.uniform(-1, 1, (6, 8, 7, 2)).astype(np.float32)
+    expected = built(x).numpy()
+    program = compile_model(model, 1.0)
+    assert np.abs(execute(program, x) - expected).max() <= 1e-5
+    assert np.abs(execute_fixed(program, x, random) - expected).max() <= 2e-4
+
+
+@pytest.mark.parametrize("slope", [-0.1, 1.5, "steep", [0.3]])
+def test_another_slope_of_a_leaky_relu_is_refused_by_name(slope: object) -> None:
+    layers = [networks.dense(4), ("LeakyReLU", {"alpha": slope}), networks.dense(3)]
+    file = networks.keras_file((6,), layers, np.zeros)
+    with pytest.raises(ShareError, match=r"'leakyrelu_1' \(LeakyReLU\) has alpha .*from 0 to 1"):
+        compile_model(read_model(file), 1.0)

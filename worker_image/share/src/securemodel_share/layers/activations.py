@@ -51,3 +51,35 @@ class ReLU(LayerType):
 
     def lower(self, tfe: Any, x: Any, /) -> Any:
         return tfe.relu(x)
+
+
+def _is_slope(value: Any) -> bool:
+    return isinstance(value, (int, float)) and 0 <= value <= 1
+
+
+SLOPE = Setting(
+    understands=lambda value: value is None or _is_slope(value),
+    says="from 0 to 1",
+    default=None,
+    advice=lambda _: "only slopes from 0 to 1 are supported",
+)
+# Keras's own, where the file says none
+DEFAULT_SLOPE = 0.3
+# less than this is less than fixed point can tell from nothing
+SMALLEST = 2.0**-24
+
+
+class LeakyReLU(LayerType):
+    """x if it is positive, else `alpha` (Keras 2) or `negative_slope` (Keras 3) times x."""
+
+    settings: ClassVar = {"alpha": SLOPE, "negative_slope": SLOPE}
+
+    def lower(self, tfe: Any, x: Any, /) -> Any:
+        stated = (self["negative_slope"], self["alpha"])
+        slope = next((value for value in stated if value is not None), DEFAULT_SLOPE)
+        if slope < SMALLEST:
+            return tfe.relu(x)
+        if 1 - slope < SMALLEST:
+            return x
+        # the scaled ReLU's truncation and comparison are one instruction
+        return tfe.relu(x * (1 - slope)) + x * slope
