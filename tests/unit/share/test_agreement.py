@@ -230,3 +230,59 @@ def test_another_slope_of_a_leaky_relu_is_refused_by_name(slope: object) -> None
     file = networks.keras_file((6,), layers, np.zeros)
     with pytest.raises(ShareError, match=r"'leakyrelu_1' \(LeakyReLU\) has alpha .*from 0 to 1"):
         compile_model(read_model(file), 1.0)
+
+
+k = tf_keras.layers
+NORMALISED = {
+    "after a convolution": [k.Conv2D(4, 3), k.BatchNormalization(), k.ReLU(), k.Flatten()],
+    "after a convolution without bias": [
+        k.Conv2D(4, 3, use_bias=False), k.BatchNormalization(), k.ReLU(), k.Flatten(),
+    ],
+    "behind the pooling after a convolution": [
+        k.Conv2D(4, 3), k.AveragePooling2D(), k.Dropout(0.5), k.BatchNormalization(), k.ReLU(),
+        k.Flatten(),
+    ],
+    "after a dense layer": [k.Flatten(), k.Dense(6), k.BatchNormalization(), k.ReLU()],
+    "before a convolution": [
+        k.ReLU(), k.BatchNormalization(), k.Conv2D(4, 3), k.ReLU(), k.Flatten(),
+    ],
+    "before a dense layer": [k.Flatten(), k.ReLU(), k.BatchNormalization()],
+    "before a flattened dense layer": [
+        k.Conv2D(4, 3, activation="relu"), k.BatchNormalization(), k.AveragePooling2D(),
+        k.Flatten(),
+    ],
+    "first": [k.BatchNormalization(), k.Conv2D(4, 3), k.ReLU(), k.Flatten()],
+    "of no scale and no centre": [
+        k.Conv2D(4, 3), k.BatchNormalization(scale=False, center=False, epsilon=0.1), k.Flatten(),
+    ],
+    "of the last axis by its number": [k.Conv2D(4, 3), k.BatchNormalization(axis=3), k.Flatten()],
+}  # fmt: skip
+# between a ReLU and a max pooling nothing takes it over: it is one product more
+ALONE = {
+    "before a max pooling": [
+        k.Conv2D(4, 3, activation="relu"), k.BatchNormalization(), k.MaxPooling2D(), k.Flatten(),
+    ],
+    "of a vector": [k.Flatten(), k.Dense(5, activation="relu"), k.BatchNormalization(), k.ReLU()],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", [*NORMALISED, *ALONE])
+def test_batch_normalisation_agrees_with_keras(case: str, tmp_path: Path) -> None:
+    layers = {**NORMALISED, **ALONE}[case]
+    model = tf_keras.Sequential([k.InputLayer((8, 7, 2)), *layers, k.Dense(3)])
+    random = np.random.default_rng(4)
+    for layer in model.layers:
+        weights = [random.normal(0, 0.4, w.shape) for w in layer.get_weights()]
+        if isinstance(layer, k.BatchNormalization):
+            weights[-1] = random.uniform(0.3, 2, weights[-1].shape)
+        layer.set_weights(weights)
+    with pytest.warns(UserWarning, match="legacy"):
+        model.save(tmp_path / "model.h5", include_optimizer=False)
+    x = random.uniform(-1, 1, (5, 8, 7, 2)).astype(np.float32)
+
+    program = compile_model(read_model((tmp_path / "model.h5").read_bytes()), 1.0)
+    assert np.abs(execute(program, x) - model(x).numpy()).max() <= 1e-5
+    assert np.abs(execute_fixed(program, x, random) - model(x).numpy()).max() <= 5e-4
+    products = sum(line.op.name in ("conv2d", "matmul") for line in program.instructions)
+    own = sum(isinstance(layer, (k.Conv2D, k.Dense)) for layer in model.layers)
+    assert products == own + (case in ALONE)

@@ -370,6 +370,43 @@ REFUSED: dict[str, tuple[list[Change], str, tuple[str, ...]]] = {
     ),
 }
 
+NORMALISATION = {"name": "bn", "axis": -1, "epsilon": 0.001, "center": True, "scale": True}
+STATISTICS = {name: np.ones(2) for name in ("gamma", "beta", "moving_mean", "moving_variance")}
+
+
+def normalised(*stored: Change, **statements: Any) -> list[Change]:
+    """The model with a batch normalisation after its convolution."""
+    written = {**NORMALISATION, **statements}
+
+    def insert(config: dict[str, Any], _file: h5py.File) -> None:
+        layer = {"class_name": "BatchNormalization", "config": written}
+        config["config"]["layers"].insert(RELU, layer)
+
+    return [insert, stores("bn", **STATISTICS), *stored]
+
+
+BN = "layer 'bn' (BatchNormalization)"
+REFUSED |= {
+    "a normalisation of renorm": (normalised(renorm=True), UNSUPPORTED, (BN, "renorm True")),
+    "a normalisation of two axes": (normalised(axis=[1, 2]), UNSUPPORTED, (BN, "axis [1, 2]")),
+    "a normalisation that nobody thought of": (
+        normalised(groups=2),
+        UNSUPPORTED,
+        (BN, "groups 2, which is not understood"),
+    ),
+    "a scale that is not used": (normalised(scale=False), UNSUPPORTED, (BN, "weight 'gamma'")),
+    "statistics of other channels": (
+        normalised(stores("bn", gamma=np.ones(3))),
+        INVALID,
+        (BN, "no gamma of shape (2)", "(3,)"),
+    ),
+    "a variance below nothing": (
+        normalised(stores("bn", moving_variance=np.array([1.0, -1.0]))),
+        "WeightsOutOfRange",
+        (BN, "variance below 0"),
+    ),
+}
+
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_not_understood_is_refused_by_name(case: str, refused: Callable[..., None]) -> None:
@@ -420,6 +457,23 @@ def test_what_changes_no_prediction_is_passed_over(case: str) -> None:
     assert all((changed.weights[at] == value).all() for at, value in plain.weights.items())
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (normalised(axis=1), "it normalises axis 1, not the last"),
+        (
+            normalised(stores("bn", **{name: np.ones(1) for name in STATISTICS})),
+            "normalises 1 channels",
+        ),
+    ],
+)
+def test_a_normalisation_that_does_not_fit_is_refused(
+    changes: list[Change], words: str, refused: Callable[..., None]
+) -> None:
+    model = read_model(made(*changes))
+    refused(lambda: compile_model(model, 1.0), INVALID, BN, words)
+
+
 def test_theanos_other_weights_are_like_any() -> None:
     data = networks.keras_file((4,), [networks.dense(3)], np.ones)
     buffer = io.BytesIO(data)
@@ -447,6 +501,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "Dense": {"units": 2},
     "Activation": {"activation": "relu"},
     "Dropout": {"rate": 0.5},
+    "BatchNormalization": {"epsilon": 0.01},
     "InputLayer": {"batch_input_shape": (None, 3)},
     "AveragePooling2D": {"pool_size": 2},
 }

@@ -265,8 +265,8 @@ REFUSED = {
     "relu6": (("ReLU", {"max_value": 6.0}), "layer 'relu_3' (ReLU) has max_value"),
     "leaky": (("ReLU", {"negative_slope": 0.1}), "only the plain ReLU"),
     "normalisation": (
-        ("BatchNormalization", {}),
-        "layer 'batchnormalization_3' (BatchNormalization) is not supported",
+        ("LayerNormalization", {}),
+        "layer 'layernormalization_3' (LayerNormalization) is not supported",
     ),
 }
 

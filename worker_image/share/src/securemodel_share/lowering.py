@@ -11,6 +11,7 @@ from .errors import Finding, Reason, ShareError, refusal
 from .layers import LAYERS
 from .layers.activations import FUNCTIONS
 from .layers.base import SEE_DOCS
+from .layers.normalization import fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,7 +98,7 @@ def lower(model: Model, x: Any, enter: Callable[[str], None] = lambda _: None) -
     import tf_encrypted as tfe  # noqa: PLC0415 - takes seconds; bad artifacts are refused before
 
     values: dict[str, Any] = {}
-    for layer in model.layers:
+    for layer in fold(model).layers:
         enter(layer.name)
         operands = [values[name] for name in layer.inputs] or [x]
         try:

@@ -80,7 +80,7 @@ class Program:
                 message = (
                     f"layer {self.instructions[at].layer!r} has a weight that is too large for the "
                     "fixed point; "
-                    "normalise the model (weight decay, or fold batch normalisation) and save it "
+                    "normalise the model (weight decay, or batch normalisation) and save it "
                     "again"
                 )
                 raise ShareError(Reason.WEIGHTS_OUT_OF_RANGE, message)

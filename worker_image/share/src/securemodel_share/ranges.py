@@ -61,6 +61,6 @@ def _within(program: Program, layer: str, value: Interval, limit: float, what: s
         f"layer {layer!r}: {what} could be up to {max(excess, 2.0):.4g} times larger than the "
         f"protocol computes right, for inputs up to {program.input_bound:g}; lower "
         "spec.model.inputBound if your inputs are smaller, or normalise the model (weight decay, "
-        "or fold batch normalisation)"
+        "or batch normalisation)"
     )
     raise ShareError(Reason.RANGE_OVERFLOW, message)
