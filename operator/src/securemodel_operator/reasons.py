@@ -78,6 +78,7 @@ class Reason(StrEnum):
     SERVING = "Serving", SERVICE, GOOD, "the players are linked and hold the same shares"
     NOT_REACHABLE = "PlayersNotReachable", SERVICE, PROGRESS, "a health port does not answer"
     NO_SHARES = "NoShares", SERVICE, PROGRESS, "a player has no shares yet"
+    SHARES_UNREADABLE = "SharesUnreadable", SERVICE, PROGRESS, "a player's share file is damaged"
     PEERS_MISSING = "PeersMissing", SERVICE, PROGRESS, "a player has no link to a peer yet"
     GENERATION_MISMATCH = "GenerationMismatch", SERVICE, TROUBLE, "players hold two deliveries"
     DIGEST_MISMATCH = "DigestMismatch", SERVICE, TROUBLE, "players hold two programs"

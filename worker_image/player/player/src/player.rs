@@ -165,7 +165,7 @@ impl Player {
         let name = |role: &Role| self.cluster.name(*role);
         match readiness {
             Readiness::Ready => (Reason::Serving, "serving".into()),
-            Readiness::NoShares => (Reason::NoShares, self.describe_no_shares()),
+            Readiness::NoShares => self.describe_no_shares(),
             Readiness::PeersMissing(missing) => {
                 (Reason::PeersMissing, self.describe_missing(missing))
             }
@@ -193,10 +193,13 @@ impl Player {
         }
     }
 
-    fn describe_no_shares(&self) -> String {
+    fn describe_no_shares(&self) -> (Reason, String) {
         match &*locked(&self.broken) {
-            Some(why) => format!("the share file on the volume cannot be used: {why}"),
-            None => "no shares have been delivered yet".into(),
+            Some(why) => {
+                let message = format!("the share file on the volume cannot be used: {why}");
+                (Reason::SharesUnreadable, message)
+            }
+            None => (Reason::NoShares, "no shares have been delivered yet".into()),
         }
     }
 

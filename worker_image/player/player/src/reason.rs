@@ -10,6 +10,7 @@ listed! {
     pub enum Reason {
         Serving,
         NoShares,
+        SharesUnreadable,
         PeersMissing,
         DigestMismatch,
         ProtocolMismatch,

@@ -306,7 +306,7 @@ fn a_broken_share_file_is_reported_and_replaced() {
         [(0, "not a share file"), (1, "this share file is alice's and this player is bob")]
     {
         let status = trio.wait(i, "up", |_| true);
-        assert_eq!(status["reason"], "NoShares");
+        assert_eq!(status["reason"], "SharesUnreadable");
         assert!(status["message"].as_str().is_some_and(|m| m.contains(why)), "{status}");
     }
     trio.deliver(2);
