@@ -21,6 +21,8 @@ pub struct Counters {
     /// Frames and client bodies.
     pub traffic: Arc<Traffic>,
     pub hops: AtomicU64,
+    /// Epochs that began to serve.
+    pub epochs: AtomicU64,
 }
 
 /// Up to 2^16 rows, the most that --max-rows takes.
@@ -129,6 +131,13 @@ const METRICS: &[Metric] = {
             kind: Gauge,
             help: "The longest chain of messages of the last batch, client to client.",
             value: |seen| read(&seen.counters.hops),
+        },
+        Metric {
+            name: "epochs_total",
+            status: None,
+            kind: Counter,
+            help: "Times that the three players linked anew and served.",
+            value: |seen| read(&seen.counters.epochs),
         },
         Metric {
             name: "ready",

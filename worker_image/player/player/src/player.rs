@@ -51,21 +51,25 @@ impl Drop for Answering<'_> {
     }
 }
 
-/// Tells the requests of epochs, and of the shares that bob announces as waiting.
-struct RequestsObserver(Arc<Requests>);
+/// Tells the requests of epochs, and of the shares that bob announces as waiting; counts epochs.
+struct RequestsObserver {
+    requests: Arc<Requests>,
+    counters: Arc<Counters>,
+}
 
 impl Observer for RequestsObserver {
     fn epoch_began(&self, id: EpochId) {
-        self.0.open(id);
+        Counters::add(&self.counters.epochs, 1);
+        self.requests.open(id);
     }
 
     fn epoch_ended(&self, why: &Ending) {
-        self.0.close(&why.into());
+        self.requests.close(&why.into());
     }
 
     fn waiting_received(&self, payload: &[u8]) -> Result<(), String> {
         let (Entry { id, rows, number }, share) = parse_waiting(payload)?;
-        self.0.peer_sent(id, MaskedShare { number, rows, share })
+        self.requests.peer_sent(id, MaskedShare { number, rows, share })
     }
 }
 
@@ -84,7 +88,7 @@ impl Player {
             cluster.clone(),
             tls.clone(),
             counters.traffic.clone(),
-            Arc::new(RequestsObserver(requests.clone())),
+            Arc::new(RequestsObserver { requests: requests.clone(), counters: counters.clone() }),
         );
         let store = Store::new(args.data.clone(), role);
         let kept = store.load().inspect_err(|e| {

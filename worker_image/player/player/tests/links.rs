@@ -47,7 +47,8 @@ fn three_players_link_take_their_shares_and_answer() {
     let metrics = support::get_plain(trio.health[1], "/metrics").expect("metrics").text();
     assert!(
         metrics.contains("securemodel_player_batches_total 2\n")
-            && metrics.contains("securemodel_player_ready 1\n"),
+            && metrics.contains("securemodel_player_ready 1\n")
+            && !metrics.contains("securemodel_player_epochs_total 0\n"),
         "{metrics}"
     );
 }
