@@ -82,6 +82,11 @@ impl Layout {
         Layout(parts.into_iter().collect())
     }
 
+    /// A ring element each: an opening, or masked shares.
+    pub(crate) fn of_words(purpose: Purpose) -> Layout {
+        Layout::new([(purpose, Part::Words)])
+    }
+
     /// Words of the whole message for `n` elements; the largest number if there are more.
     pub(crate) fn words(&self, n: usize) -> usize {
         let whole = (n / BLOCK).saturating_mul(self.block_words(BLOCK));

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use super::form::{Earlier, Form, Shape};
-use super::op::{facts, Messages, Op};
+use super::op::{facts, Op};
 use crate::channel::ChannelError;
-use crate::message::{Layout, Part, Step};
+use crate::message::{Layout, Step};
 use crate::party::base::{Party, PartyInput};
 use crate::party::data::{add_into, Data};
 use crate::party::helper::Helper;
@@ -34,9 +34,8 @@ impl Op for ClientInput {
         Ok((self.shape.clone(), Form::Masked { truncated: false }))
     }
 
-    fn messages(&self, _: ProtocolName) -> Messages {
-        let elements = self.shape.iter().product();
-        Messages { elements, layouts: vec![Layout::new([(Purpose::Mask, Part::Words)])] }
+    fn messages(&self, _: ProtocolName) -> Vec<Layout> {
+        vec![Layout::of_words(Purpose::Mask)]
     }
 }
 

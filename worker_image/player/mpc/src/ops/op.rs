@@ -16,23 +16,14 @@ pub(crate) trait Op {
     /// Shape and form of its value, from those of its operands; or why it is refused.
     fn check(&self, earlier: &Earlier<'_>) -> Result<(Shape, Form), String>;
 
-    /// The messages that players send each other for it.
-    fn messages(&self, protocol: ProtocolName) -> Messages {
-        let _ = protocol;
-        Messages::none()
+    /// The layouts of all messages that players send each other for it.
+    fn messages(&self, _: ProtocolName) -> Vec<Layout> {
+        vec![]
     }
-}
 
-/// What an instruction sends: layouts, all for the same number of elements per row.
-pub(crate) struct Messages {
-    pub(crate) elements: usize,
-    pub(crate) layouts: Vec<Layout>,
-}
-
-impl Messages {
-    /// What a local instruction sends.
-    fn none() -> Messages {
-        Messages { elements: 0, layouts: vec![] }
+    /// How many elements of a row these messages are about, at most.
+    fn message_elements(&self) -> usize {
+        self.shape().iter().product()
     }
 }
 

@@ -3,10 +3,10 @@
 use serde::Deserialize;
 
 use super::form::{elements, Earlier, Form, Shape, MAX_ELEMENTS};
-use super::op::{facts, Messages, Op};
+use super::op::{facts, Op};
 use super::relu::{relu_messages, Rectifies};
 use crate::channel::ChannelError;
-use crate::message::MAX_LEVELS;
+use crate::message::{Layout, MAX_LEVELS};
 use crate::party::base::Party;
 use crate::protocol::ProtocolName;
 use crate::simd::kernels::Pooling;
@@ -66,11 +66,14 @@ impl Op for MaxPool {
         Ok((shape, earlier.form(x)))
     }
 
-    /// Those of the first level: half a window for each result. Later levels have fewer.
-    fn messages(&self, protocol: ProtocolName) -> Messages {
+    fn messages(&self, protocol: ProtocolName) -> Vec<Layout> {
+        relu_messages(protocol)
+    }
+
+    /// The pairs of the first level: half a window for each result. Later levels have fewer.
+    fn message_elements(&self) -> usize {
         let pairs = elements(&self.window).unwrap_or(0) / 2;
-        let elements = pairs * self.shape.iter().product::<usize>();
-        Messages { elements, layouts: relu_messages(protocol) }
+        pairs * self.shape.iter().product::<usize>()
     }
 }
 

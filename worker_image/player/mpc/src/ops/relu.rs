@@ -3,10 +3,10 @@
 use serde::Deserialize;
 
 use super::form::{check_shift, Earlier, Form, Shape};
-use super::op::{facts, Messages, Op};
+use super::op::{facts, Op};
 use crate::channel::ChannelError;
 use crate::compare::{self, Comparison};
-use crate::message::{Layout, Part, Step};
+use crate::message::{Layout, Step};
 use crate::party::base::Party;
 use crate::party::data::{Data, Difference};
 use crate::party::helper::Helper;
@@ -32,8 +32,8 @@ impl Op for Relu {
         Ok((earlier.masked(x)?.to_vec(), earlier.form(x)))
     }
 
-    fn messages(&self, protocol: ProtocolName) -> Messages {
-        Messages { elements: self.shape.iter().product(), layouts: relu_messages(protocol) }
+    fn messages(&self, protocol: ProtocolName) -> Vec<Layout> {
+        relu_messages(protocol)
     }
 }
 
@@ -63,11 +63,14 @@ impl Op for TruncateRelu {
         Ok((earlier.product(self.r#in[0])?.to_vec(), Form::Masked { truncated: true }))
     }
 
-    fn messages(&self, protocol: ProtocolName) -> Messages {
-        let mut layouts = compare::layouts(protocol, Some(self.shift));
-        let deal = truncation::parts(self.shift).into_iter();
-        layouts.push(Layout::new(deal.chain(compare::parts(protocol, Some(self.shift)))));
-        Messages { elements: self.shape.iter().product(), layouts }
+    fn messages(&self, protocol: ProtocolName) -> Vec<Layout> {
+        let shift = Some(self.shift);
+        let deal = truncation::parts(self.shift).into_iter().chain(compare::parts(protocol, shift));
+        let mut layouts = compare::layouts(protocol, shift);
+        layouts.push(Layout::new(deal));
+        layouts.push(Layout::of_words(Purpose::Gamma));
+        layouts.push(Layout::of_words(Purpose::Mask));
+        layouts
     }
 }
 
@@ -85,7 +88,7 @@ impl TruncateRelu {
 pub(crate) fn relu_messages(protocol: ProtocolName) -> Vec<Layout> {
     let mut layouts = compare::layouts(protocol, None);
     layouts.push(Layout::new(compare::parts(protocol, None)));
-    layouts.push(Layout::new([(Purpose::Mask, Part::Words)]));
+    layouts.push(Layout::of_words(Purpose::Mask));
     layouts
 }
 

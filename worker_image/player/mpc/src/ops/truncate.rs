@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use super::form::{check_shift, Earlier, Form, Shape};
-use super::op::{facts, Messages, Op};
+use super::op::{facts, Op};
 use crate::channel::ChannelError;
-use crate::message::{Layout, Part, Step};
+use crate::message::{Layout, Step};
 use crate::party::base::Party;
 use crate::party::data::Data;
 use crate::party::helper::Helper;
@@ -32,10 +32,12 @@ impl Op for Truncate {
         Ok((earlier.product(self.r#in[0])?.to_vec(), Form::Masked { truncated: true }))
     }
 
-    fn messages(&self, _: ProtocolName) -> Messages {
-        let words = Layout::new([(Purpose::Mask, Part::Words)]);
-        let layouts = vec![Layout::new(truncation::parts(self.shift)), words];
-        Messages { elements: self.shape.iter().product(), layouts }
+    fn messages(&self, _: ProtocolName) -> Vec<Layout> {
+        vec![
+            Layout::new(truncation::parts(self.shift)),
+            Layout::of_words(Purpose::Gamma),
+            Layout::of_words(Purpose::Mask),
+        ]
     }
 }
 

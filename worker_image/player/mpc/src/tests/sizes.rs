@@ -1,9 +1,12 @@
 //! No message is longer than the links are told to expect, and the longest is exactly that long.
 
-use super::parties::three;
+use std::collections::BTreeSet;
+
+use super::parties::{three, Frame};
 use super::*;
 use crate::compare::{with_comparison, Comparison};
 use crate::interpreter::{execute, Protocol};
+use crate::message::{Layout, STEPS};
 use crate::random::ring::Z64;
 use crate::size::longest_message;
 
@@ -59,8 +62,8 @@ const PROGRAMS: [(&str, [&str; 3]); 6] = [
     ),
 ];
 
-/// Words of the longest message that anybody receives in a batch of random rows.
-fn longest_sent<C: Comparison>(shares: &[Shares; 3], rows: usize) -> usize {
+/// All messages of a batch of any rows.
+fn sent<C: Comparison>(shares: &[Shares; 3], rows: usize) -> Vec<Frame> {
     let n = rows * shares[0].program.input_shape().iter().product::<usize>();
     let key = |pair| Key::new([pair as u8 + 1; 16]);
     let received = three::<Z64, C, Key, _>(key, |role: Role, party: &mut dyn Protocol| {
@@ -72,12 +75,11 @@ fn longest_sent<C: Comparison>(shares: &[Shares; 3], rows: usize) -> usize {
         };
         execute(&shares[role as usize], rows, input, party).expect("runs");
     });
-    let frames = received.iter().flat_map(|(_, frames)| frames);
-    frames.map(|frame| frame.words.len()).max().expect("messages")
+    received.into_iter().flat_map(|(_, frames)| frames).collect()
 }
 
-#[test]
-fn the_longest_message_is_known_from_the_program() {
+/// Looks at the messages of every program under every protocol, for some numbers of rows.
+fn each_batch(look: impl Fn(&Shares, usize, &[Frame])) {
     for (shape, instructions) in PROGRAMS {
         let input = format!(r#"{{"bound":65536,"op":"input","shape":{shape}}}"#);
         let all = [input.as_str()].into_iter().chain(instructions).filter(|i| !i.is_empty());
@@ -85,13 +87,37 @@ fn the_longest_message_is_known_from_the_program() {
             r#"{{"fraction_bits":16,"instructions":[{}],"version":1}}"#,
             all.collect::<Vec<_>>().join(",")
         );
-        for (protocol, rows) in
-            ProtocolName::ALL.into_iter().flat_map(|p| [1, 9, 80].map(|rows| (p, rows)))
-        {
+        for protocol in ProtocolName::ALL {
             let shares = share(protocol, &program, &[]);
-            let sent = with_comparison!(protocol, C => longest_sent::<C>(&shares, rows));
-            let known = longest_message(&shares[0], rows);
-            assert_eq!(sent, known, "{program}, {protocol}, {rows} rows");
+            for rows in [1, 9, 80] {
+                let frames = with_comparison!(protocol, C => sent::<C>(&shares, rows));
+                look(&shares[0], rows, &frames);
+            }
         }
     }
+}
+
+#[test]
+fn the_longest_message_is_known_from_the_program() {
+    each_batch(|shares, rows, frames| {
+        let longest = frames.iter().map(|frame| frame.words.len()).max();
+        assert_eq!(longest, Some(longest_message(shares, rows)), "{} rows", rows);
+    });
+}
+
+#[test]
+fn an_instruction_states_the_layouts_of_exactly_the_messages_that_it_sends() {
+    each_batch(|shares, rows, frames| {
+        for (at, instruction) in shares.program.instructions.iter().enumerate() {
+            let op = instruction.op();
+            // later levels of a max_pool have fewer elements
+            let own = |frame: &&Frame| frame.instruction as usize == at && frame.step < STEPS;
+            let sent: BTreeSet<usize> =
+                frames.iter().filter(own).map(|frame| frame.words.len()).collect();
+            let words = |layout: Layout| layout.words(rows * op.message_elements());
+            let stated = op.messages(shares.protocol).into_iter().map(words);
+            let stated: BTreeSet<usize> = stated.filter(|words| *words > 0).collect();
+            assert_eq!(sent, stated, "{}, {}, {rows} rows", op.name(), shares.protocol);
+        }
+    });
 }
