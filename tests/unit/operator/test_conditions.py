@@ -80,6 +80,15 @@ def test_a_players_reason_without_a_row_here_is_shown_as_it_was_said() -> None:
     )
 
 
+def test_a_player_without_shares_is_named_and_not_what_the_others_say_of_it() -> None:
+    of_carol = {"ready": False, "reason": "DigestMismatch", "message": "carol has another program"}
+    broken = {"ready": False, "reason": "SharesUnreadable", "message": "damaged", "digest": None}
+    others = {"alice": of_carol | {"digest": "d0"}, "bob": of_carol | {"digest": "d0"}}
+    seen = Seen(pods=READY_PODS, reports={**others, "carol": broken})
+    state = assess(parse(body()), seen)[Condition.SERVING]
+    assert (state.reason, state.message) == (Reason.SHARES_UNREADABLE, "carol: damaged")
+
+
 def test_a_share_jobs_reason_without_a_row_here_is_shown_as_it_was_said() -> None:
     result = '{"reason": "FromALaterShareStep", "message": "90 layers", "retryable": false}'
     pod = {

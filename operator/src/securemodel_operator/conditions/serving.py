@@ -14,7 +14,8 @@ def assess(sm: SecureModel, seen: Seen) -> State:
         why = f"{' and '.join(silent)} did not answer on the health port yet"
         return fails(Reason.NOT_REACHABLE, why)
 
-    for player in sm.players:
+    # one without shares comes first: it is the cause of what the others say of it
+    for player in sorted(sm.players, key=lambda one: bool(seen.reports[one.name].get("digest"))):
         report = seen.reports[player.name]
         if not report.get("ready"):
             said = f"{player.name}: {report.get('message', 'not ready')}"
