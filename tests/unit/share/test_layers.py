@@ -490,7 +490,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     )
     found = findings(read_model(data))
     assert [finding.layer for finding in found] == ["conv2d_0"] * 3 + ["dense_4"]
-    with pytest.raises(ShareError, match="3 more in the log") as caught:
+    with pytest.raises(ShareError, match="3 more in the share Job's log") as caught:
         check(read_model(data))
     assert list(caught.value.findings) == found
 

@@ -65,5 +65,5 @@ class ShareError(Exception):
 def refusal(findings: Sequence[Finding]) -> ShareError:
     """One error for findings: that of the first, which says how many more there are."""
     first, *more = findings
-    others = f"; {len(more)} more in the log" if more else ""
+    others = f"; {len(more)} more in the share Job's log" if more else ""
     return ShareError(first.reason, first.message + others, findings=findings)
