@@ -42,6 +42,6 @@ def compile_model(model: Model, input_bound: float) -> Program:
         ShareError: UnsupportedLayer, InvalidModel, WeightsOutOfRange or RangeOverflow, naming
             the layer.
     """
-    program = fix(optimize(record(model)), input_bound)
+    program = fix(optimize(record(model)), -input_bound, input_bound)
     check_ranges(program, program.fixed_weights())
     return program
