@@ -53,7 +53,7 @@ ACTIVATION = Setting(
     says=", ".join(repr(name) for name in NAMED) + ", or a layer that is one of these",
     default="linear",
     problem=lambda key, value: f"has {key} {shown(value)}",
-    advice=lambda _: "only Keras's own functions of docs/layers.md are supported",
+    advice=lambda _: "use a function that docs/layers.md names, or a layer of its own for it",
 )
 
 
@@ -169,6 +169,41 @@ class ELU(LayerType):
     @property
     def function(self) -> Function:
         return elu(self["alpha"])
+
+
+class Operation(LayerType, of_keras=False):
+    """A function between layers, as Keras 3 writes it."""
+
+    passes: ClassVar = True
+    named: ClassVar[str]
+
+    @property
+    def function(self) -> Function:
+        return NAMED[self.named]
+
+
+class Relu(Operation):
+    """The larger of x and 0."""
+
+    named: ClassVar = "relu"
+
+
+class Relu6(Operation):
+    """The larger of x and 0, at most 6."""
+
+    named: ClassVar = "relu6"
+
+
+class Sigmoid(Operation):
+    """1 / (1 + exp(-x))."""
+
+    named: ClassVar = "sigmoid"
+
+
+class Tanh(Operation):
+    """The hyperbolic tangent."""
+
+    named: ClassVar = "tanh"
 
 
 class Softmax(LayerType):

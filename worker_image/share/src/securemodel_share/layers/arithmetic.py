@@ -20,17 +20,14 @@ if TYPE_CHECKING:
 
 NUMBER: Setting = constants()
 FIRST, SECOND = "argument 0", "argument 1"
-LINEAR_ONLY = (
-    "products and quotients of two values of the network are not supported, only those with "
-    "numbers; build it without"
-)
 
 
 class Arithmetic(LayerType, of_keras=False):
-    """Values of one shape, or a value and numbers."""
+    """Values of one shape, or a value and numbers. `needs`: what else is not computed."""
 
     arguments: ClassVar = {FIRST: NUMBER, SECOND: NUMBER}
     operands: ClassVar = None
+    needs: ClassVar[str]
 
     def lower(self, tfe: Any, *xs: Any) -> Any:
         if number := self.number:
@@ -39,7 +36,7 @@ class Arithmetic(LayerType, of_keras=False):
 
     @property
     def number(self) -> tuple[np.ndarray, bool] | None:
-        """What the call is given beside values, and whether that comes first."""
+        """The numbers that it is called with, and whether they come first."""
         for where in (FIRST, SECOND):
             if where in self.layer.arguments:
                 return NUMBER.read(self.layer.arguments[where]), where == FIRST
@@ -50,23 +47,27 @@ class Arithmetic(LayerType, of_keras=False):
         raise NotImplementedError
 
     def of_values(self, xs: list[Any]) -> Any:
-        """Of values of one shape."""
+        """Of several values of one shape."""
+        raise NotImplementedError
+
+    def fits(self, values: int) -> bool:
+        """Whether it can be computed of so many values, and its numbers."""
         raise NotImplementedError
 
     def findings(self) -> list[Finding]:
         found = super().findings()
-        given = len(self.layer.inputs) + len(self.layer.arguments)
-        if not found and not self.takes(given):
-            found.append(self.finding(f"takes {given} operands", LINEAR_ONLY))
+        if not found and not self.fits(len(self.layer.inputs)):
+            found.append(self.finding(f"has other operands than {self.needs}", "build it without"))
         return found
-
-    def takes(self, given: int) -> bool:
-        """Whether it is computed of so many operands, numbers included."""
-        return given <= 2 or self.number is None  # noqa: PLR2004 - as operators
 
 
 class Add(Arithmetic):
     """The sum of its operands."""
+
+    needs: ClassVar = "values, or one value and numbers"
+
+    def fits(self, values: int) -> bool:
+        return values == 1 or self.number is None
 
     def with_number(self, tfe: Any, x: Any, number: np.ndarray, first: bool) -> Any:  # noqa: ARG002
         return plus(tfe, x, number)
@@ -78,37 +79,43 @@ class Add(Arithmetic):
 class Subtract(Arithmetic):
     """The first operand less the second."""
 
+    needs: ClassVar = "two values, or one value and numbers"
+
+    def fits(self, values: int) -> bool:
+        return values == (1 if self.number else 2)
+
     def with_number(self, tfe: Any, x: Any, number: np.ndarray, first: bool) -> Any:
-        return plus(tfe, x * -1.0, number) if first else plus(tfe, x, -number)
+        return plus(tfe, tfe.negative(x), number) if first else plus(tfe, x, -number)
 
     def of_values(self, xs: list[Any]) -> Any:
         return xs[0] - xs[1]
-
-    def takes(self, given: int) -> bool:
-        return given == 2  # noqa: PLR2004 - as the operator
 
 
 class Multiply(Arithmetic):
     """The operand times numbers."""
 
+    needs: ClassVar = "one value and numbers: a product of two values is not supported"
+
+    def fits(self, values: int) -> bool:
+        return values == 1
+
     def with_number(self, tfe: Any, x: Any, number: np.ndarray, first: bool) -> Any:  # noqa: ARG002
         return times(tfe, x, number)
-
-    def takes(self, given: int) -> bool:
-        return given == 1 or (given == 2 and self.number is not None)  # noqa: PLR2004 - likewise
 
 
 class TrueDivide(Arithmetic):
     """The operand divided by numbers."""
 
-    def with_number(self, tfe: Any, x: Any, number: np.ndarray, first: bool) -> Any:  # noqa: ARG002
-        return times(tfe, x, 1 / number)
+    needs: ClassVar = "one value, divided by numbers that are not 0"
 
-    def takes(self, given: int) -> bool:
-        if given != 2 or self.number is None:  # noqa: PLR2004 - likewise
+    def fits(self, values: int) -> bool:
+        if values != 1 or self.number is None:
             return False
         divisor, first = self.number
         return not first and bool((divisor != 0).all())
+
+    def with_number(self, tfe: Any, x: Any, number: np.ndarray, first: bool) -> Any:  # noqa: ARG002
+        return times(tfe, x, 1 / number)
 
 
 class Divide(TrueDivide):
@@ -118,36 +125,5 @@ class Divide(TrueDivide):
 class Negative(LayerType):
     """The operand with the other sign."""
 
-    def lower(self, _tfe: Any, x: Any, /) -> Any:
-        return x * -1.0
-
-
-# what TensorFlow calls them
-FUNCTIONS: dict[str, type[LayerType]] = {
-    "__operators__.add": Add,
-    "math.add": Add,
-    "math.subtract": Subtract,
-    "math.multiply": Multiply,
-    "math.truediv": TrueDivide,
-    "math.divide": TrueDivide,
-    "math.negative": Negative,
-}
-# what they call their operands
-NAMES = {"x": FIRST, "y": SECOND}
-
-
-class TFOpLambda(LayerType):
-    """An operation of TensorFlow between values, or of a value and numbers."""
-
-    settings: ClassVar = {
-        "function": only(*FUNCTIONS, advice="use layers of Keras: Rescaling for x / 255, Add, ...")
-    }
-    operands: ClassVar = None
-
-    def meant(self) -> LayerType:
-        if self.layer.config.get("function") not in FUNCTIONS:
-            return self
-        config = {key: value for key, value in self.layer.config.items() if key != "function"}
-        given = {NAMES.get(k, k): v for k, v in self.layer.arguments.items() if k != "name"}
-        layer = replace(self.layer, config=config, arguments=given)
-        return FUNCTIONS[self["function"]](layer, keras=self.keras, backend=self.backend)
+    def lower(self, tfe: Any, x: Any, /) -> Any:
+        return tfe.negative(x)

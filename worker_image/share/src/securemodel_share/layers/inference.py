@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from .base import LayerType
-from .settings import only
+from .settings import count, only
 
 DROPS = "training alone drops values"
 NOISE = "training alone adds noise"
@@ -69,3 +69,42 @@ class ActivityRegularization(Nothing):
     """Nothing at inference."""
 
     ignored: ClassVar = dict.fromkeys(("l1", "l2"), LOSS)
+
+
+class RandomCrop(Nothing):
+    """Nothing at inference, if what it crops to is the size that images have."""
+
+    settings: ClassVar = {"height": count(), "width": count()}
+    ignored: ClassVar = dict.fromkeys(("seed", "rng_type", "data_format"), AUGMENTS)
+
+    def lower(self, _tfe: Any, x: Any, /) -> Any:
+        if tuple(int(d) for d in x.shape[1:3]) != (self["height"], self["width"]):
+            raise ValueError(f"it crops to {self['height']} x {self['width']}")
+        return x
+
+
+class Augmentation(Nothing, of_keras=False):
+    """Nothing at inference."""
+
+    ignored: ClassVar = dict.fromkeys(
+        (
+            *("seed", "rng_type", "data_format", "value_range", "mode", "alpha", "num_chains"),
+            *("chain_depth", "all_ops", "num_ops", "interpolation", "fill_mode", "fill_value"),
+            *("factor", "height_factor", "width_factor", "x_factor", "y_factor", "scale", "sigma"),
+            *("brightness_factor", "contrast_factor", "saturation_factor", "hue_factor"),
+            "kernel_size",
+        ),
+        AUGMENTS,
+    )
+
+
+AUGMENTATIONS = (
+    *("AugMix", "CutMix", "MixUp", "RandAugment", "RandomBrightness", "RandomColorDegeneration"),
+    *("RandomColorJitter", "RandomContrast", "RandomElasticTransform", "RandomErasing"),
+    *("RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHeight", "RandomHue"),
+    *("RandomInvert", "RandomPerspective", "RandomPosterization", "RandomRotation"),
+    *("RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation", "RandomWidth"),
+    "RandomZoom",
+)
+for _name in AUGMENTATIONS:
+    type(_name, (Augmentation,), {"__doc__": Augmentation.__doc__})

@@ -73,7 +73,7 @@ class Normalization(LayerType):
     """
 
     settings: ClassVar = {
-        "axis": optional(axes()),
+        "axis": optional(axes(least=0)),
         "invert": flag(default=False),
         "mean": optional(constants()),
         "variance": optional(constants()),

@@ -70,10 +70,10 @@ def whole(default: Any = REQUIRED) -> Setting:
     return _of_form(_is_whole, "a whole number", "any", int, default)
 
 
-def axes() -> Setting:
-    """One axis or several, counted with the batch in front. Keras 2 writes a list of one."""
+def axes(*, least: int = 1) -> Setting:
+    """So many axes or more, counted with the batch in front. Keras 2 writes a list of one."""
     return _of_form(
-        lambda value: bool(_list(value)) and all(map(_is_whole, _list(value))),
+        lambda value: len(_list(value)) >= least and all(map(_is_whole, _list(value))),
         "an axis",
         "any",
         lambda value: tuple(map(int, _list(value))),
