@@ -5,7 +5,6 @@ such an operation as a TFOpLambda.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from .base import LayerType
 from .merging import aligned, total
 from .normalization import plus, times
-from .settings import Setting, constants, only
+from .settings import Setting, constants
 
 if TYPE_CHECKING:
     from securemodel_share.errors import Finding
