@@ -24,12 +24,13 @@ from securemodel_share.errors import ShareError
 from securemodel_share.layers import LAYERS as TYPES
 from securemodel_share.layers import LayerType
 from securemodel_share.layers.base import COMMON, COMMON_IGNORED
+from securemodel_share.layers.functions import NAMED
 from securemodel_share.lowering import check, findings
 from securemodel_share.model import Layer
 from securemodel_share.readers import read_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     Change = Callable[[dict[str, Any], h5py.File], None]
 
@@ -601,33 +602,50 @@ def settings(kind: type[LayerType]) -> str:
     return "; ".join(f"{', '.join(keys)}: {says}" for says, keys in values.items())
 
 
-def ignored() -> dict[str, str]:
-    """All keys that may say anything, with the reason."""
-    return COMMON_IGNORED | {
-        key: why for _, kind in sorted(TYPES.items()) for key, why in kind.ignored.items()
-    }
+def grouped(pairs: Iterable[tuple[Any, str]]) -> dict[Any, list[str]]:
+    """What has the same key, together."""
+    found: dict[Any, list[str]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found
+
+
+def listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def table() -> str:
-    """What docs/layers.md says about layers."""
+    """What docs/layers.md says about layers; those that are alike in one line."""
     lines = ["| layer | what it is | what its configuration may say |", "|---|---|---|"]
-    for name, kind in sorted(TYPES.items()):
-        lines.append(f"| `{name}` | {str(kind.__doc__).splitlines()[0]} | {settings(kind)} |")
+    alike = grouped(
+        ((str(kind.__doc__).splitlines()[0], settings(kind)), name)
+        for name, kind in sorted(TYPES.items())
+    )
+    lines += [f"| {listed(names)} | {what} | {says} |" for (what, says), names in alike.items()]
     every = "; ".join(f"`{key}`: {setting.says}" for key, setting in COMMON.items())
     lines += [f"| every layer | | {every} |", ""]
 
     lines += ["| keys | of | may say anything, because |", "|---|---|---|"]
-    of = {key: [name for name in sorted(TYPES) if key in TYPES[name].ignored] for key in ignored()}
-    rows: dict[tuple[str, str], list[str]] = {}
-    for key, why in ignored().items():
-        rows.setdefault((", ".join(f"`{n}`" for n in of[key]) or "every layer", why), []).append(
-            key
-        )
+    lines += [f"| `{key}` | every layer | {why} |" for key, why in COMMON_IGNORED.items()]
+    stated = ((n, *pair) for n, kind in sorted(TYPES.items()) for pair in kind.ignored.items())
+    of = grouped(((key, why), name) for name, key, why in stated)
+    rows = grouped(((tuple(names), why), key) for (key, why), names in of.items())
     lines += [
-        f"| {', '.join(f'`{key}`' for key in keys)} | {names} | {why} |"
-        for (names, why), keys in rows.items()
+        f"| {listed(keys)} | {listed(names)} | {why} |" for (names, why), keys in rows.items()
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *functions()]) + "\n"
+
+
+def functions() -> list[str]:
+    """The functions that an activation may be."""
+    shares, client = (
+        [n for n, f in NAMED.items() if bool(f.on_shares) == s] for s in (True, False)
+    )
+    return [
+        "### Functions",
+        f"Computed on shares, anywhere: {listed(shares)}.",
+        f"At the end of the model, by the client: {listed(client)}.",
+    ]
 
 
 BEGIN, END = "<!-- made from the declarations: make golden -->\n", "<!-- end -->\n"

@@ -232,7 +232,7 @@ MISFITS = {
         {},
         (
             "layer 'dense_0' (Dense) does not fit its input of shape (8, 7, 2)",
-            "put a Flatten before it",
+            "its kernel is (8, 3)",
         ),
     ),
     "larger kernel than image": (
