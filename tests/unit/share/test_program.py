@@ -13,9 +13,12 @@ import pytest
 import networks
 import reference
 from securemodel_share.compile import compile_model, record
+from securemodel_share.ir import ops
+from securemodel_share.ir.graph import Graph
 from securemodel_share.ir.ops import reciprocal
 from securemodel_share.passes import optimize
 from securemodel_share.program import Program, fix
+from securemodel_share.ranges import bounds
 from securemodel_share.readers import read_model
 
 if TYPE_CHECKING:
@@ -102,6 +105,42 @@ def test_the_input_bound_is_in_the_program(digits: Program) -> None:
     assert digits.instructions[0].keys["bound"] == 2**16
     assert program(data, 0.5).instructions[0].keys["bound"] == 2**15
     assert program(data, 0.5).digest != digits.digest
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "keys"),
+    [
+        (-1.0, 1.0, {"bound": 2**16}),
+        (0.0, 255.0, {"bound": 255 * 2**16, "low": 0, "high": 255 * 2**16}),
+        (-2.0, 0.5, {"bound": 2**17, "low": -(2**17), "high": 2**15}),
+        (1.0, 2.0, {"bound": 2**17, "low": 2**16, "high": 2**17}),
+    ],
+)
+def test_the_input_has_two_ends_where_they_differ(
+    low: float, high: float, keys: dict[str, int]
+) -> None:
+    made = fix(nothing(), low, high)
+    assert made.instructions[0].keys == {"op": "input", "shape": [3], **keys}
+    assert made.input_range == (low, high)
+    least, most = next(iter(bounds(made, {})))
+    assert (least[0] / 2**16).tolist() == [low] * 3
+    assert (most[0] / 2**16).tolist() == [high] * 3
+
+
+def nothing() -> Graph:
+    """An input and nothing else."""
+    graph = Graph()
+    graph.append(ops.Output(), (graph.append(ops.Input((3,))),))
+    return graph
+
+
+def test_what_is_public_is_in_the_program_and_in_its_digest() -> None:
+    made = fix(nothing(), -1.0, 1.0)
+    before = made.encode()
+    assert "public" not in json.loads(before)
+    made.public = {"labels": ["cat", "dög"]}
+    assert json.loads(made.encode()) == json.loads(before) | {"public": made.public}
+    assert b"d\\u00f6g" in made.encode()
 
 
 @pytest.mark.parametrize("divisor", [2, 3, 6, 9, 25, 64])
