@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+import graphs
 import networks
 import reference
 from securemodel_share.compile import compile_model, record
+from securemodel_share.execute import execute
 from securemodel_share.ir import ops
 from securemodel_share.ir.graph import Graph
 from securemodel_share.ir.ops import reciprocal
@@ -119,7 +121,7 @@ def test_the_input_bound_is_in_the_program(digits: Program) -> None:
 def test_the_input_has_two_ends_where_they_differ(
     low: float, high: float, keys: dict[str, int]
 ) -> None:
-    made = fix(nothing(), low, high)
+    made = fix(recorded(), low, high)
     assert made.instructions[0].keys == {"op": "input", "shape": [3], **keys}
     assert made.input_range == (low, high)
     least, most = next(iter(bounds(made, {})))
@@ -127,15 +129,50 @@ def test_the_input_has_two_ends_where_they_differ(
     assert (most[0] / 2**16).tolist() == [high] * 3
 
 
-def nothing() -> Graph:
-    """An input and nothing else."""
+def recorded(*steps: ops.Op) -> Graph:
+    """Operations in a row on an input of three; those of two values read the input again."""
     graph = Graph()
-    graph.append(ops.Output(), (graph.append(ops.Input((3,))),))
+    x = last = graph.append(ops.Input((3,)))
+    for op in steps:
+        takes_two = isinstance(op, (ops.Sum, ops.Concat))
+        last = graph.append(op, (x, last) if takes_two else (last,))
+    graph.append(ops.Output(), (last,))
     return graph
 
 
+def test_nothing_times_a_value_is_nothing() -> None:
+    """Players refuse a factor of 0, which a small one becomes."""
+    for factor in (0.0, 1e-12):
+        made = fix(recorded(ops.MultiplyConstant(factor)), -1.0, 1.0)
+        assert [line.op.name for line in made.instructions] == ["input", "gather", *SCALED]
+        assert (execute(made, RANDOM.uniform(-1, 1, (4, 3))) == 0).all()
+
+
+SCALED = ["scale", "truncate_output"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "ends"),
+    [
+        ([], SCALED),
+        ([ops.Relu()], SCALED),
+        ([ops.MultiplyConstant(0.3), ops.Sum()], SCALED),
+        ([ops.MultiplyConstant(0.3), ops.Relu(), ops.Concat(0)], SCALED),
+        ([ops.MultiplyConstant(0.3), ops.Sum(), ops.MultiplyConstant(0.3)], SCALED),
+        ([ops.MultiplyConstant(0.3), ops.Relu(), ops.Relu()], ["relu", "output"]),
+    ],
+)
+def test_an_output_is_truncated_on_every_path(steps: list[ops.Op], ends: list[str]) -> None:
+    """Players refuse a program whose output is not."""
+    made = fix(recorded(*steps), -1.0, 1.0)
+    assert [line.op.name for line in made.instructions[-2:]] == ends
+    x = RANDOM.uniform(-1, 1, (4, 3))
+    wanted = graphs.evaluate(recorded(*steps), x)
+    np.testing.assert_allclose(execute(made, x), wanted, atol=1e-6)
+
+
 def test_what_is_public_is_in_the_program_and_in_its_digest() -> None:
-    made = fix(nothing(), -1.0, 1.0)
+    made = fix(recorded(), -1.0, 1.0)
     before = made.encode()
     assert "public" not in json.loads(before)
     made.public = {"labels": ["cat", "dög"]}

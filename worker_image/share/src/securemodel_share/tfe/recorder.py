@@ -230,9 +230,7 @@ class Recorder(Protocol):  # type: ignore[misc]
 
     def negative(self, x: Secret) -> Secret:
         """Zeros less x, which is local, where a factor takes a truncation."""
-        nothing = (ops.Gather.NOWHERE,) * x.node_shape[0]
-        zeros = self._emit(ops.Gather((0,), (nothing,)), [x.at], x.perm)
-        return self.sub(zeros, x)
+        return self.sub(self._emit(ops.Gather.nothing(x.node_shape), [x.at], x.perm), x)
 
     def mul(self, x: Secret, other: Factor) -> Secret:
         """Multiplies by a weight, which is broadcast over the axes of x, or by a number."""
