@@ -3,7 +3,7 @@ protocol is right (docs/protocol.md, Ranges).
 
 Interval arithmetic over the fixed-point weights: from the bound of the input to the bounds of every
 element of every value. How an operation's bounds follow from its operands' stands with it
-(ir/ops.py).
+(ir/ops/).
 """
 
 from __future__ import annotations
