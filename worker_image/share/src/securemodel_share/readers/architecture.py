@@ -10,7 +10,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from . import calls
+from . import calls, limits
 from .network import Call, Entry, Network, Reference
 from .refused import invalid, unsupported
 
@@ -42,7 +42,6 @@ MODEL_KEYS = {
 }
 # words of Keras 1 that Keras 2 has not
 KERAS_1 = {"nb_filter", "border_mode", "subsample", "nb_row"}
-MAX_TEXT = 16 << 20
 MAX_DEPTH = 32
 
 
@@ -52,17 +51,34 @@ def parse(text: bytes | str) -> dict[str, Any]:
     Raises:
         ShareError: InvalidModel.
     """
-    if len(text) > MAX_TEXT:
-        raise invalid(f"the model's architecture is longer than {MAX_TEXT >> 20} MiB")
+    if len(text) > limits.TEXT:
+        raise invalid(f"the model's architecture is longer than {limits.TEXT >> 20} MiB")
     try:
         config = json.loads(text)
     except RecursionError:
-        raise invalid("the model's architecture is nested too deeply") from None
+        raise _too_deep() from None
     except ValueError:
         raise invalid("the model's architecture is not JSON") from None
+    if _is_deep(config):
+        raise _too_deep()
     if not isinstance(config, dict) or not {"class_name", "config"} <= config.keys():
         raise invalid("the JSON is not the architecture of a model: it has no class_name or config")
     return config
+
+
+def _too_deep() -> Exception:
+    return invalid("the model's architecture is nested too deeply")
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether JSON is nested deeper than whoever walks over it by recursion can bear."""
+    level = [value]
+    for _ in range(limits.NESTING):
+        parts = (part.values() if isinstance(part, dict) else part for part in level)
+        level = [one for part in parts for one in part if isinstance(one, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def version(config: dict[str, Any]) -> str:

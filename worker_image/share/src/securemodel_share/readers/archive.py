@@ -54,7 +54,7 @@ def read(data: bytes, given: dict[str, Any] | None) -> Model:
         raise h5.two_architectures()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            config = architecture.parse(_file(archive, CONFIG, architecture.MAX_TEXT))
+            config = architecture.parse(_file(archive, CONFIG, limits.TEXT))
             metadata = json.loads(_file(archive, METADATA, MAX_METADATA))
             weights = _file(archive, WEIGHTS, limits.arrays(len(data)))
     except DAMAGE:
