@@ -62,7 +62,7 @@ WEIGHTS: dict[str, Callable[[tuple[int, ...]], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("values", WEIGHTS)
-@pytest.mark.parametrize("name", networks.NAMES)
+@pytest.mark.parametrize("name", networks.CHAINS)
 def test_weights_leave_no_trace_in_the_program(name: str, values: str) -> None:
     """Before the ranges are proved: a model that fails there is not shared at all."""
     shape, layers, *_ = networks.ARCHITECTURES[name]
@@ -71,6 +71,12 @@ def test_weights_leave_no_trace_in_the_program(name: str, values: str) -> None:
         fix(optimize(record(read_model(other))), -1.0, 1.0).encode()
         == program(networks.make(name).file).encode()
     )
+
+
+@pytest.mark.parametrize("name", networks.GRAPHS)
+def test_weights_of_graphs_leave_no_trace(name: str) -> None:
+    one, other = (program(networks.make(name, seed).file).encode() for seed in (1, 2))
+    assert one == other
 
 
 def test_another_architecture_leaves_a_trace() -> None:
