@@ -43,6 +43,10 @@ MODEL_KEYS = {
 # words of Keras 1 that Keras 2 has not
 KERAS_1 = {"nb_filter", "border_mode", "subsample", "nb_row"}
 MAX_DEPTH = 32
+KEEP_SHAPE = (
+    "keras.Sequential(model.layers[:-1]) loses the shape: save the whole model, whose last softmax "
+    "may stay, or cut it with keras.Model(model.inputs, model.layers[-2].output)"
+)
 
 
 def parse(text: bytes | str) -> dict[str, Any]:
@@ -155,7 +159,7 @@ def _check_entries(entries: list[dict[str, Any]]) -> None:
     for entry in entries:
         name = _name(entry)
         _check_entry(entry, name)
-        if name in names or entry.get("name", name) != name:
+        if name in names:
             raise invalid(
                 f"two layers of the model share the name {name!r}", "give each layer its own name"
             )
@@ -169,6 +173,8 @@ def _check_entry(entry: dict[str, Any], name: str) -> None:
     if _is_custom(entry):
         custom = entry.get("registered_name") or kind
         raise unsupported(f"layer {name!r} ({custom}) is a custom class, which is not loaded", name)
+    if entry.get("name", name) != name:
+        raise invalid(f"layer {name!r} is also called {entry['name']!r}")
     for key in sorted(entry.keys() - ENTRY_KEYS):
         raise unsupported(
             f"layer {name!r} ({kind}) comes with {key!r}, which is not understood", name
@@ -275,12 +281,7 @@ def input_shape(network: Network) -> tuple[int, ...]:
     """
     shapes = [_plain(shape) for shape in _said(network) if shape]
     if not shapes:
-        raise invalid(
-            "the file does not say the shape of the model's input (keras.Sequential(model.layers) "
-            "loses it)",
-            "make the model with keras.Model(model.inputs, model.layers[-1].output), which keeps "
-            "the input shape, and save that",
-        )
+        raise invalid("the file does not say the shape of the model's input", KEEP_SHAPE)
     shape = shapes[0]
     if not _is_fixed(shape):
         raise invalid(

@@ -171,7 +171,7 @@ def _in_order(
     if names != [_word(path, set(names)) for path, _ in stored]:
         raise invalid(
             f"the weights of the nested {entry} cannot be told apart by their names",
-            "load the model in Keras, give each layer its own name, and save it again",
+            "load the model in Keras and save it with model.save('model.keras'), which numbers them",
         )
     found: Weights = {}
     for (at, name, _), (_, array) in zip(slots, stored, strict=True):
