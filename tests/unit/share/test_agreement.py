@@ -19,11 +19,7 @@ from hypothesis import strategies as st
 
 import networks
 import reference
-from securemodel_share.compile import compile_model, record
 from securemodel_share.execute import execute, execute_fixed
-from securemodel_share.passes import optimize
-from securemodel_share.program import Program, fix
-from securemodel_share.readers import read_model
 
 ORACLE = Path(__file__).parents[2] / "support" / "oracle.py"
 # rows that SecureNN gets: it is slow
@@ -36,7 +32,7 @@ def test_the_program_in_the_clear_agrees_with_keras(name: str) -> None:
     network = networks.make(name)
     expected = reference.predict(network.file, network.inputs)
     assert expected.std() > 0.01
-    found = execute(compile_model(read_model(network.file), 1.0), network.inputs)
+    found = execute(networks.program(network.file), network.inputs)
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() <= 1e-5 * max(1.0, np.abs(expected).max())
 
@@ -44,7 +40,7 @@ def test_the_program_in_the_clear_agrees_with_keras(name: str) -> None:
 @pytest.mark.parametrize("name", networks.NAMES)
 def test_fixed_point_costs_little(name: str) -> None:
     network = networks.make(name)
-    program = compile_model(read_model(network.file), 1.0)
+    program = networks.program(network.file)
     error = np.abs(
         execute_fixed(program, network.inputs, np.random.default_rng(0))
         - execute(program, network.inputs)
@@ -54,7 +50,7 @@ def test_fixed_point_costs_little(name: str) -> None:
 
 def test_the_example_in_fixed_point_is_close_on_all_held_out_digits() -> None:
     images, labels = reference.digits()
-    program = compile_model(reference.model(), 1.0)
+    program = networks.program((reference.DIGITS / "digits.h5").read_bytes())
     expected = reference.logits(images)
     clear, fixed = (
         execute(program, images),
@@ -66,17 +62,12 @@ def test_the_example_in_fixed_point_is_close_on_all_held_out_digits() -> None:
     assert (fixed.argmax(1) == expected.argmax(1)).all()
 
 
-def program_of(model: Any, suffix: str = "h5") -> Program:
-    """A Keras model's program, for inputs from -1 to 1; that its ranges hold is not proved."""
-    return fix(optimize(record(read_model(networks.saved(model, suffix)))), -1.0, 1.0)
-
-
 def check(model: Any, suffix: str = "h5") -> None:
     """Our program of a Keras model computes what the model does, exact and in fixed point."""
     random = np.random.default_rng(5)
     x = random.uniform(-1, 1, (3, *model.inputs[0].shape[1:])).astype(np.float32)
     expected = np.asarray(model(x))
-    program = program_of(model, suffix)
+    program = networks.program(networks.saved(model, suffix))
     largest = max(1.0, np.abs(expected).max())
     found, fixed = execute(program, x), execute_fixed(program, x, random)
     assert found.shape == expected.shape
@@ -295,7 +286,7 @@ def test_numbers_at_the_threshold_of_a_relu_are_as_in_keras(shape: tuple[int, ..
     relu = k.ReLU(max_value=0.75, threshold=0.25, negative_slope=0.5)
     model = chain("Keras 2", shape, relu)
     x = np.random.default_rng(2).choice([-1, 0, 0.25, 0.5, 0.75, 1], (8, *shape))
-    found = execute_fixed(program_of(model), x, np.random.default_rng(0))
+    found = execute_fixed(networks.program(networks.saved(model)), x, np.random.default_rng(0))
     assert np.abs(found - model(x.astype(np.float32)).numpy()).max() <= 1e-4
 
 
@@ -339,7 +330,8 @@ def test_batch_normalisation_agrees_with_keras(case: str) -> None:
     model = chain("Keras 2", (8, 7, 2), *{**NORMALISED, **ALONE}[case])
     check(model)
     products = sum(
-        line.op.name in ("conv2d", "matmul", "multiply") for line in program_of(model).instructions
+        line.op.name in ("conv2d", "matmul", "multiply")
+        for line in networks.program(networks.saved(model)).instructions
     )
     own = sum(isinstance(layer, (k.Conv2D, k.Dense)) for layer in model.layers)
     assert products == own + (case in ALONE)
@@ -391,5 +383,5 @@ def test_the_lowering_agrees_with_tf_encrypteds_secure_nn(
     name: str, secure_nn: dict[str, np.ndarray]
 ) -> None:
     network = networks.make(name)
-    ours = execute(compile_model(read_model(network.file), 1.0), network.inputs[:ORACLE_ROWS])
+    ours = execute(networks.program(network.file), network.inputs[:ORACLE_ROWS])
     assert np.abs(secure_nn[name] - ours).max() <= 2e-2

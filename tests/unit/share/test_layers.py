@@ -19,7 +19,7 @@ import pytest
 import tf_keras
 
 import networks
-from securemodel_share.compile import compile_model, record
+from securemodel_share.compile import record
 from securemodel_share.errors import ShareError
 from securemodel_share.layers import LAYERS as TYPES
 from securemodel_share.layers import LayerType
@@ -27,7 +27,7 @@ from securemodel_share.layers.base import COMMON, COMMON_IGNORED
 from securemodel_share.layers.functions import NAMED
 from securemodel_share.lowering import check, findings
 from securemodel_share.model import Layer
-from securemodel_share.readers import read_model
+from securemodel_share.readers import read_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -426,7 +426,7 @@ REFUSED |= {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_not_understood_is_refused_by_name(case: str, refused: Callable[..., None]) -> None:
     changes, reason, words = REFUSED[case]
-    refused(lambda: check(read_model(made(*changes))), reason, *words)
+    refused(lambda: check(read_here(made(*changes))), reason, *words)
 
 
 L2 = {"class_name": "L2", "config": {"l2": 0.1}}
@@ -481,9 +481,7 @@ IGNORED: dict[str, list[Change]] = {
 
 @pytest.mark.parametrize("case", IGNORED)
 def test_what_changes_no_prediction_is_passed_over(case: str) -> None:
-    plain, changed = (
-        compile_model(read_model(data), 1.0) for data in (made(), made(*IGNORED[case]))
-    )
+    plain, changed = (networks.program(data) for data in (made(), made(*IGNORED[case])))
     assert changed.encode() == plain.encode()
     assert all((changed.weights[at] == value).all() for at, value in plain.weights.items())
 
@@ -503,7 +501,7 @@ def test_what_changes_no_prediction_is_passed_over(case: str) -> None:
 def test_a_normalisation_that_does_not_fit_is_refused(
     changes: list[Change], words: str, refused: Callable[..., None]
 ) -> None:
-    model = read_model(made(*changes))
+    model = read_here(made(*changes))
     refused(lambda: record(model), INVALID, BN, words, "check the model's input shape")
 
 
@@ -512,7 +510,7 @@ def test_theanos_other_weights_are_like_any() -> None:
     buffer = io.BytesIO(data)
     with h5py.File(buffer, "r+") as file:
         file.attrs["backend"] = "theano"
-    check(read_model(buffer.getvalue()))
+    check(read_here(buffer.getvalue()))
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
@@ -522,11 +520,11 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         says(DENSE, activation="sparsemax"),
         noted(backend="theano"),
     )
-    found = findings(read_model(data))
+    found = findings(read_here(data))
     layers = ["conv2d_0"] * 3 + ["dense_4", "activation_1"]
     assert [finding.layer for finding in found] == layers
     with pytest.raises(ShareError, match="4 more in the share Job's log") as caught:
-        check(read_model(data))
+        check(read_here(data))
     assert list(caught.value.findings) == found
 
 

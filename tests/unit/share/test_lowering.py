@@ -22,9 +22,7 @@ from securemodel_share.errors import ShareError
 from securemodel_share.execute import execute
 from securemodel_share.lowering import check, findings, public_functions, used
 from securemodel_share.model import Layer, Model
-from securemodel_share.passes import optimize
-from securemodel_share.program import fix
-from securemodel_share.readers import read_model
+from securemodel_share.readers import read_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,8 +66,8 @@ WORDS: dict[str, Callable[..., np.ndarray]] = {
 
 def answer(model: Any, x: np.ndarray, suffix: str = "h5") -> np.ndarray:
     """What a client gets: the program, then the functions that are left to it."""
-    read = read_model(networks.saved(model, suffix))
-    y = execute(fix(optimize(record(read)), -1.0, 1.0), x)
+    read = read_here(networks.saved(model, suffix))
+    y = execute(networks.program(networks.saved(model, suffix)), x)
     for function in public_functions(read):
         takes = {key: value for key, value in function.items() if key != "function"}
         y = WORDS[function["function"]](y, **takes)
@@ -77,7 +75,7 @@ def answer(model: Any, x: np.ndarray, suffix: str = "h5") -> np.ndarray:
 
 
 def functions(model: Any, suffix: str = "h5") -> list[dict[str, Any]]:
-    read = read_model(networks.saved(model, suffix))
+    read = read_here(networks.saved(model, suffix))
     check(read)
     return public_functions(read)
 
@@ -254,7 +252,7 @@ INSIDE: dict[str, tuple[Callable[[Any], list[Any]], tuple[int, ...], str, str]] 
 def test_a_function_inside_the_network_is_refused_by_name(case: str) -> None:
     build, shape, layer, name = INSIDE[case]
     model = chain("Keras 2", *build(tf_keras.layers), shape=shape)
-    (finding,) = findings(read_model(networks.saved(model)))
+    (finding,) = findings(read_here(networks.saved(model)))
     assert (finding.layer, finding.reason) == (layer, "UnsupportedLayer")
     assert f"the function {name!r} inside the network" in finding.problem
     assert "ReLU or LeakyReLU there and train again" in finding.advice
@@ -265,14 +263,14 @@ def test_functions_on_two_branches_are_inside_the_network() -> None:
     k = tf_keras.layers
     x = tf_keras.Input((4,))
     both = [k.Dense(2, activation="tanh", name="a")(x), k.Dense(2, activation="tanh", name="b")(x)]
-    found = findings(read_model(networks.saved(tf_keras.Model(x, k.Add()(both)))))
+    found = findings(read_here(networks.saved(tf_keras.Model(x, k.Add()(both)))))
     assert [finding.layer for finding in found] == ["a", "b"]
 
 
 def test_an_axis_that_the_output_has_not_is_refused(refused: Callable[..., None]) -> None:
     data = networks.keras_file((4,), [networks.dense(3), ("Softmax", {"axis": 2})], np.ones)
     words = ("'softmax_1' (Softmax)", "(3,): it has the function softmax over axis 2")
-    refused(lambda: record(read_model(data)), "InvalidModel", *words)
+    refused(lambda: record(read_here(data)), "InvalidModel", *words)
 
 
 def test_hard_sigmoid_is_that_of_the_version_which_must_be_known() -> None:
@@ -314,7 +312,7 @@ def several(version: str, what: str) -> Any:
 def test_several_inputs_or_outputs_are_refused_in_plain_words(
     what: str, names: str, version: str, refused: Callable[..., None]
 ) -> None:
-    model = read_model(networks.saved(several(version, what)))
+    model = read_here(networks.saved(several(version, what)))
     says = (f"the model has two {what}s ({names})", "keras.Model(input, output)")
     refused(lambda: check(model), "UnsupportedLayer", *says)
 
@@ -370,7 +368,7 @@ def test_findings_of_functions_and_of_layers_come_at_once() -> None:
         k.Dense(4, activation="softmax", name="end"),
         k.LayerNormalization(name="last"),
     )
-    found = findings(read_model(networks.saved(model)))
+    found = findings(read_here(networks.saved(model)))
     assert [finding.layer for finding in found] == ["unit", "last", "inside"]
     assert "layer 'unit' (UnitNormalization) is not supported" in found[0].message
 
@@ -393,7 +391,7 @@ def test_other_layers_are_refused_by_name(kind: str, version: str) -> None:
     k = layers(version)
     layer = getattr(k, kind)(name="odd", **REFUSED[kind])
     model = chain(version, layer, k.Flatten(), k.Dense(2), shape=SHAPES.get(kind, (4,)))
-    (finding,) = findings(read_model(networks.saved(model)))
+    (finding,) = findings(read_here(networks.saved(model)))
     assert finding.layer == "odd"
     assert f"layer 'odd' ({kind}) is not supported; supported layers: docs/layers.md" in (
         finding.message
@@ -408,7 +406,7 @@ def test_products_of_values_are_refused_by_name(kind: str, version: str) -> None
     y = getattr(k.layers, kind)(name="odd", **({"axes": 1} if kind == "Dot" else {}))(
         [k.layers.Dense(2)(x), k.layers.Dense(2)(x)]
     )
-    (finding,) = findings(read_model(networks.saved(k.Model(x, y))))
+    (finding,) = findings(read_here(networks.saved(k.Model(x, y))))
     assert f"layer 'odd' ({kind})" in finding.message
     assert "a product of two values" in finding.message or kind == "Dot"
 
@@ -502,7 +500,7 @@ def test_operations_that_are_not_computed_are_refused(case: str, version: str) -
     k = VERSIONS[version]
     x = k.Input((4,))
     model = k.Model(x, k.layers.Dense(2)(operations[version](x)))
-    (finding,) = findings(read_model(networks.saved(model)))
+    (finding,) = findings(read_here(networks.saved(model)))
     assert finding.reason == "UnsupportedLayer"
     assert words.lower() in finding.message.lower()
 
@@ -567,9 +565,7 @@ def test_a_layer_that_does_not_fit_names_itself_and_the_shape(
 ) -> None:
     layers, shape, words = MISFITS[case]
     data = networks.keras_file(shape, layers, np.ones)
-    refused(
-        lambda: record(read_model(data)), "InvalidModel", words, "check the model's input shape"
-    )
+    refused(lambda: record(read_here(data)), "InvalidModel", words, "check the model's input shape")
 
 
 def test_operands_that_do_not_fit_name_all_shapes(refused: Callable[..., None]) -> None:
@@ -592,7 +588,7 @@ def test_the_same_weights_of_a_layer_that_is_called_twice_are_used_twice() -> No
     layer = k.Dense(3, activation="relu", name="twice")
     model = tf_keras.Model(x, k.Dense(2)(layer(layer(x))))
     agrees(model)
-    read = read_model(networks.saved(model))
+    read = read_here(networks.saved(model))
     once, again = (layer for layer in read.layers if layer.name.startswith("twice"))
     assert (once.name, again.name) == ("twice", "twice (call 2)")
     assert once.weights["kernel"] is again.weights["kernel"]
