@@ -326,7 +326,9 @@ def test_the_reading_process_has_no_environment_and_opens_nothing(
 
 ENDING = """
 import os, sys
-from securemodel_share.readers import __main__ as reader, formats
+from securemodel_share.readers import __main__ as reader, formats, limits
+
+limits.seconds = lambda size: 2
 
 def read(data, architecture):
     {does}
@@ -335,14 +337,18 @@ formats.read = read
 sys.exit(reader.main())
 """
 ENDS = {
-    "memory": ("bytearray(1 << 40)", "more than"),
+    "memory": ("bytearray(8 << 30)", "more than 640 MiB of memory"),
     "time": ("\nwhile True: pass", "more than 1 s"),
+    "processor time": ("\nwhile True: pass", "more than 30 s"),
     "a crash": ("os.kill(os.getpid(), 11)", "crashed (SIGSEGV)"),
     "a kill": ("os.kill(os.getpid(), 9)", "crashed (SIGKILL)"),
     "an exit": ("os._exit(7)", "failed with status 7"),
     "silence": ("os._exit(0)", "without an answer"),
     "noise": ("os.write(1, bytes(100)); os._exit(0)", "without an answer"),
-    "too long an answer": ("os.write(1, bytes(200 << 20)); os._exit(0)", "without an answer"),
+    "too long an answer": (
+        "os.write(1, bytes(200 << 20)); os._exit(0 if os.fstat(1).st_size < 200 << 20 else 9)",
+        "without an answer",
+    ),
 }
 
 
