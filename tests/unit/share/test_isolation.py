@@ -381,11 +381,32 @@ def test_an_answer_is_the_model_that_was_read() -> None:
     assert there.layers[1].weights["kernel"].dtype == np.float64
 
 
+WHOLE = b"".join(answer.of(lambda: read_here(SMALL)))
+
+
+@pytest.mark.parametrize(
+    "changed_answer",
+    [
+        b"",
+        WHOLE[:-1],
+        WHOLE + b"\0",
+        WHOLE.replace(b'"<f8"', b'"|O8"'),
+        WHOLE.replace(b"[4, 2]", b"[8, 2]"),
+        WHOLE.replace(b"[4, 2]", b"[-4,2]"),
+    ],
+    ids=["nothing", "less", "more", "objects", "a larger array", "a negative array"],
+)
+def test_an_answer_that_is_not_as_it_says_is_none(changed_answer: bytes) -> None:
+    assert changed_answer != WHOLE
+    with pytest.raises(answer.MalformedError):
+        answer.read(changed_answer)
+
+
 @given(data=st.data())
 @settings(max_examples=200, deadline=None)
 def test_no_bytes_of_an_answer_do_more_than_raise(data: st.DataObject) -> None:
     """Whoever controls the reading process controls its answer."""
-    whole = bytearray(b"".join(answer.of(lambda: read_here(SMALL))))
+    whole = bytearray(WHOLE)
     for _ in range(data.draw(st.integers(1, 4))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(answer.MalformedError, ShareError):
