@@ -103,7 +103,7 @@ def compile_model(model: Model, wanted: Wanted) -> Compiled:
     """
     check(model)
     tried = _rows(model, wanted)
-    program = fix(optimize(record(model)), max(abs(wanted.low), abs(wanted.high)))
+    program = fix(optimize(record(model)), wanted.low, wanted.high)
     span = f"from {wanted.low:g} to {wanted.high:g}"
     held = _ranges(program, wanted, tried)
     measured = precision.measure(program, tried.ordinary)

@@ -91,9 +91,7 @@ def _(op: ops.MaxPool, x: tuple[np.ndarray, ...], y: np.ndarray, g: np.ndarray) 
     """All of it to the first of a window's largest values."""
     found = np.zeros_like(x[0])
     is_open = np.ones(y.shape, bool)
-    pairs = zip(
-        taps(found, op.window, op.stride), taps(x[0], op.window, op.stride), strict=True
-    )
+    pairs = zip(taps(found, op.window, op.stride), taps(x[0], op.window, op.stride), strict=True)
     for tap, value in pairs:
         is_first = is_open & (value == y)
         tap += g * is_first
