@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from . import functions
 from .connect import connect, endpoint
 from .errors import InputError, SecureModelError
 from .model import DATA_ROLES, TIMEOUT_S, Model
@@ -136,7 +137,7 @@ def check(context: typer.Context) -> None:
             "install the package securemodel-share beside this one (pip install "
             "securemodel-share, or from the repository pip install worker_image/share)"
         )
-    raise typer.Exit(plugin["check"].load()(context.args, lambda y, _functions: y))
+    raise typer.Exit(plugin["check"].load()(context.args, functions.apply))
 
 
 def _version(show: bool) -> None:

@@ -37,7 +37,7 @@ def _(op: ops.Conv2D, x: tuple[np.ndarray, ...], _y: np.ndarray, g: np.ndarray) 
     # views of `found`: what a pixel of the kernel sees
     seen = taps(found, w.shape, op.stride, op.dilation)
     for tap, kernel in zip(seen, kernels, strict=True):
-        tap += np.einsum("byxgo,igo->byxgi", grouped, kernel, optimize=True).reshape(tap.shape)
+        tap[...] += np.einsum("byxgo,igo->byxgi", grouped, kernel, optimize=True).reshape(tap.shape)
     return found, None
 
 
@@ -82,7 +82,7 @@ def _(_op: ops.Subtract, _x: tuple[np.ndarray, ...], _y: np.ndarray, g: np.ndarr
 def _(op: ops.SumPool, x: tuple[np.ndarray, ...], _y: np.ndarray, g: np.ndarray) -> Pulled:
     found = np.zeros_like(x[0])
     for tap in taps(found, op.window, op.stride, op.dilation):
-        tap += g
+        tap[...] += g
     return (found,)
 
 
@@ -94,7 +94,7 @@ def _(op: ops.MaxPool, x: tuple[np.ndarray, ...], y: np.ndarray, g: np.ndarray) 
     pairs = zip(taps(found, op.window, op.stride), taps(x[0], op.window, op.stride), strict=True)
     for tap, value in pairs:
         is_first = is_open & (value == y)
-        tap += g * is_first
+        tap[...] += g * is_first
         is_open &= ~is_first
     return (found,)
 
