@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import precision, ranges, rows
+from .ascent import ascend
 from .errors import Reason, ShareError, refusal
 from .ir.ops import FRACTION_BITS
 from .lowering import check, lower, public_functions
@@ -145,7 +146,10 @@ def _ranges(program: Program, wanted: Wanted, tried: Rows) -> Ranges:
     proof = ranges.proof(program)
     if not proof.short or wanted.ranges == ranges.PROVED:
         return proof
-    return ranges.calibration(program, tried)
+    found = [ranges.met(program, tried.all)]
+    if tried.source == rows.DRAWN:
+        found.append(ranges.met(program, ascend(program, tried.all, found[0])))
+    return ranges.calibration(tried.source, *found)
 
 
 def _lost(program: Program, measured: Precision, wanted: Wanted) -> Iterator[Finding]:
