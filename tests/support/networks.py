@@ -322,7 +322,9 @@ def draw(model: Any, deviation: float, seed: int = 1) -> None:
         if "adapt" in dir(layer):  # statistics, which it computes from
             continue
         weights = [
-            rng.uniform(0.5, 2, w.shape) if "variance" in w.name else rng.normal(0, deviation, w.shape)
+            rng.uniform(0.5, 2, w.shape)
+            if "variance" in w.name
+            else rng.normal(0, deviation, w.shape)
             for w in layer.weights
         ]
         layer.set_weights(weights)
