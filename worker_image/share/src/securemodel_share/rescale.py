@@ -25,7 +25,6 @@ from .ir.ops import (
     Truncation,
     Weight,
 )
-from .program import WEIGHT_LIMIT
 
 if TYPE_CHECKING:
     from .program import Instruction, Program
@@ -61,7 +60,8 @@ def rescale(program: Program, found: Met, proof: Ranges) -> Program:
                 continue
         weight = line.operands[1]
         weights[weight] = weights[weight] * 2.0 ** (after - before)
-    return replace(program, weights=weights)
+    scaled = replace(program, weights=weights)
+    return scaled if all(map(scaled.fits, weights)) else program
 
 
 def _groups(program: Program) -> list[int]:
@@ -95,7 +95,7 @@ def _is_fixed(line: Instruction) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class _Moves:
-    """The choice of each group's power of two."""
+    """The choice of each group's power of two, one after the other; those to come count as 0."""
 
     program: Program
     groups: list[int]
@@ -113,13 +113,13 @@ class _Moves:
 
     def _of(self, group: int, exponents: dict[int, int]) -> int:
         """What suits precision, as far as ranges allow; what ranges demand, in any case."""
-        most = self._most(group, exponents)
+        most = self._most(group)
         wanted = self._wanted(group, exponents)
         wanted = 0 if abs(wanted) < WORTH else wanted
         return max(-FURTHEST, min(FURTHEST, wanted, most))
 
-    def _most(self, group: int, exponents: dict[int, int]) -> int:
-        """The largest power that leaves margins on rows, proofs, and weights in their range."""
+    def _most(self, group: int) -> int:
+        """The largest power that leaves margins on rows, and proofs."""
         met = self.found.by_row.max(axis=1)
         most = math.inf
         for limit, value, proved in zip(self.found.limits, met, self.proof.limits, strict=True):
@@ -127,11 +127,6 @@ class _Moves:
                 most = min(most, _bits(limit.limit / (LEFT * value)))
                 if proved.margin > 1:
                     most = min(most, max(0, _bits(proved.margin / 2)))
-        for product in self._products_into(group):
-            x, w = self.program.instructions[product].operands
-            largest = float(np.abs(self.program.weights[w]).max()) * 2.0 ** self.program.scale(w)
-            if largest:
-                most = min(most, _bits(WEIGHT_LIMIT / 2 / largest) + exponents[self.groups[x]])
         return int(min(most, FURTHEST))
 
     def _wanted(self, group: int, exponents: dict[int, int]) -> int:
@@ -148,7 +143,7 @@ class _Moves:
         x, w = self.program.instructions[product].operands
         op, weight = self.program.instructions[product].op, self.program.weights[w]
         terms = op.terms(weight.shape) if isinstance(op, Product) else 1
-        last_bit = exponents[self.groups[x]] - self.program.scale(w) - self._guards(product)
+        last_bit = exponents.get(self.groups[x], 0) - self.program.scale(w) - self._guards(product)
         by_weights = ROUNDED * terms * float(self.found.squares[x]) * 4.0**last_bit
         return TRUNCATED * 4.0**-FRACTION_BITS + by_weights
 
