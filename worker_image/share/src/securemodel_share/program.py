@@ -46,12 +46,17 @@ class Program:
     weights: dict[int, np.ndarray] = field(default_factory=dict)
     public: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The instructions, as docs/program.md has them."""
+        return [instruction.keys for instruction in self.instructions]
+
     def encode(self) -> bytes:
         """The canonical bytes."""
         document = {
             "version": 1,
             "fraction_bits": FRACTION_BITS,
-            "instructions": [i.keys for i in self.instructions],
+            "instructions": self.lines,
             **({"public": self.public} if self.public else {}),
         }
         return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
