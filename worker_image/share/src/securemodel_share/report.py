@@ -65,6 +65,7 @@ def _compiled(model: Model, compiled: Compiled) -> dict[str, Any]:
             "error": precision.error,
             "largest": precision.largest,
             "relative": precision.relative,
+            "after_functions": precision.after,
             "rows": precision.rows,
         },
         "layers": [
@@ -175,7 +176,10 @@ def _public(model: Model, compiled: Compiled) -> Iterator[str]:
         ("architecture", "the instructions above, with their shapes and constants"),
         ("input", f"shape {_shape(model.input_shape)}, values from {low:g} to {high:g}"),
         ("output", f"shape {_shape(program.lines[-1]['shape'])}"),
-        ("functions", f"{', '.join(functions) or 'none'} (at the end; the client applies them)"),
+        (
+            "functions",
+            f"{', '.join(functions)}, at the end: clients apply them" if functions else "none",
+        ),
         ("labels", f"{len(labels)}: {shown}" if labels else "none"),
     ]
     yield from _table(rows)
@@ -208,9 +212,11 @@ def _ranges(compiled: Compiled) -> Iterator[str]:
 
 def _precision(compiled: Compiled) -> Iterator[str]:
     found = compiled.precision
+    has_functions = "functions" in compiled.program.public
+    after = f"; {found.after:.1e} after the functions at the end" if has_functions else ""
     yield (
         f"Rounding: off by at most {found.error:.1e}, where the largest output is "
-        f"{found.largest:.3g} ({found.rows} rows; before the functions at the end)"
+        f"{found.largest:.3g}{after} ({found.rows} rows)"
     )
 
 
