@@ -43,28 +43,33 @@ def rescale(program: Program, found: Met, proof: Ranges) -> Program:
     """The program with weights that suit what was met on rows, and that keep what is proved; itself
     if nothing is worth a move.
     """
-    groups = _groups(program)
-    moves = _Moves(program=program, groups=groups, found=found, proof=proof)
-    exponents = moves.choose()
+    groups = grouped(program)
+    exponents = _Moves(program=program, groups=groups, found=found, proof=proof).choose()
     if not any(exponents.values()):
         return program
+    scaled = moved(program, groups, exponents)
+    return scaled if all(map(scaled.fits, scaled.weights)) else program
+
+
+def moved(program: Program, groups: list[int], exponents: dict[int, int]) -> Program:
+    """The program with weights that make the values of each group 2^exponent times larger."""
     weights = dict(program.weights)
     for at, line in enumerate(program.instructions):
-        after = exponents[groups[at]]
-        match line.op:
-            case Product():
-                before = exponents[groups[line.operands[0]]]
-            case Add():
-                before = 0
-            case _:
-                continue
-        weight = line.operands[1]
-        weights[weight] = weights[weight] * 2.0 ** (after - before)
-    scaled = replace(program, weights=weights)
-    return scaled if all(map(scaled.fits, weights)) else program
+        if isinstance(line.op, (Product, Add)):
+            value, weight = line.operands
+            before = exponents[groups[value]] if isinstance(line.op, Product) else 0
+            weights[weight] = weights[weight] * 2.0 ** (exponents[groups[at]] - before)
+    return replace(program, weights=weights)
 
 
-def _groups(program: Program) -> list[int]:
+def free(program: Program, groups: list[int]) -> list[int]:
+    """The groups whose power of two may be chosen, in order."""
+    lines = program.instructions
+    fixed = {group for group, line in zip(groups, lines, strict=True) if _is_fixed(line)}
+    return [g for g in sorted(set(groups) - fixed) if isinstance(lines[g].op, Product)]
+
+
+def grouped(program: Program) -> list[int]:
     """Of each instruction the first one whose power of two is its own: a product starts a new
     group, all else joins those that it reads.
     """
@@ -103,12 +108,9 @@ class _Moves:
     proof: Ranges
 
     def choose(self) -> dict[int, int]:
-        lines = self.program.instructions
-        fixed = {group for group, line in zip(self.groups, lines, strict=True) if _is_fixed(line)}
-        exponents: dict[int, int] = {}
-        for group in sorted(set(self.groups)):
-            is_free = group not in fixed and isinstance(lines[group].op, Product)
-            exponents[group] = self._of(group, exponents) if is_free else 0
+        exponents = dict.fromkeys(self.groups, 0)
+        for group in free(self.program, self.groups):
+            exponents[group] = self._of(group, exponents)
         return exponents
 
     def _of(self, group: int, exponents: dict[int, int]) -> int:
@@ -143,7 +145,7 @@ class _Moves:
         x, w = self.program.instructions[product].operands
         op, weight = self.program.instructions[product].op, self.program.weights[w]
         terms = op.terms(weight.shape) if isinstance(op, Product) else 1
-        last_bit = exponents.get(self.groups[x], 0) - self.program.scale(w) - self._guards(product)
+        last_bit = exponents[self.groups[x]] - self.program.scale(w) - self._guards(product)
         by_weights = ROUNDED * terms * float(self.found.squares[x]) * 4.0**last_bit
         return TRUNCATED * 4.0**-FRACTION_BITS + by_weights
 
