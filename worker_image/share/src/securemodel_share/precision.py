@@ -59,22 +59,22 @@ def measure(program: Program, rows: np.ndarray) -> Precision:
 def _difference(found: np.ndarray, exact: np.ndarray) -> tuple[float, float]:
     """The largest difference, and the largest exact value, of those that are finite."""
     known = np.isfinite(exact)
-    return float(np.abs(found - exact)[known].max(initial=0)), float(
-        np.abs(exact)[known].max(initial=0)
-    )
+    error, size = np.abs(found[known] - exact[known]), np.abs(exact[known])
+    return float(error.max(initial=0)), float(size.max(initial=0))
 
 
 def finding(found: Precision, accepted: float | None, layer: str) -> Finding | None:
     """What is wrong with it, if anything is."""
-    if found.relative <= (TOLERANCE if accepted is None else accepted):
+    most = TOLERANCE if accepted is None else accepted
+    if found.relative <= most:
         return None
     what = "outputs" if found.relative > found.after else "what the client gets"
     return Finding(
         reason=Reason.PRECISION_LOST,
         layer=layer,
         problem=f"the fixed point, 16 bits behind the point, changes {what} by up to "
-        f"{found.relative:.2g} (absolute, or of the largest one), and {TOLERANCE:g} is accepted "
-        "unasked",
+        f"{found.relative:.2g} (absolute, or of the largest one), and {most:g} is accepted"
+        f"{' unasked' if accepted is None else ''}",
         advice="scale the inputs to about 1 and train again, so that no weight is tiny, or accept "
         f'it by name (spec.model.tolerance: "{_rounded_up(found.relative)}")',
     )

@@ -21,8 +21,7 @@ BATCHES = (1, 32)
 DELAY_MS = 20
 # of a label or a message; of labels
 SHOWN_LABELS = 8
-# digits of a bound that is suggested
-DIGITS = 2
+PIXEL = 255.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +125,12 @@ def suggestion(data: np.ndarray) -> dict[str, Any]:
 
 
 def _rounded_up(value: float) -> float:
+    """To 1, 2 or 5 and zeros, or to the largest pixel: other data may be larger than these."""
     if value <= 0:
         return 1.0
-    unit = 10.0 ** (math.floor(math.log10(value)) - DIGITS + 1)
-    # 1.0000000001 is 1
-    return math.ceil(value / unit - 1e-6) * unit
+    power = 10.0 ** math.floor(math.log10(value))
+    steps = sorted([PIXEL, *(step * power for step in (1, 2, 5, 10))])
+    return next(step for step in steps if value <= step * (1 + 1e-6))
 
 
 def text(checked: Checked, file: str) -> str:
