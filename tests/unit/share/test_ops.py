@@ -106,3 +106,56 @@ def test_the_gradient_of_an_operation_is_how_its_value_changes(
         near[place] = value + moved
         change = (g * (op.evaluate(*near, *w) - y)).sum()
         assert change == pytest.approx((gradients[place] * moved).sum(), rel=1e-4, abs=1e-12)
+
+
+PRODUCTS = [(op, shapes) for op, shapes in SAMPLES if isinstance(op, ops.Product)]
+
+
+def plain(op: ops.Product, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """By numpy's own integers, which wrap."""
+    return op.multiply(x.astype(object), w.astype(object)) % 2**64
+
+
+@pytest.mark.parametrize(("op", "shapes"), PRODUCTS, ids=[repr(op) for op, _ in PRODUCTS])
+@pytest.mark.parametrize("bits", [(10, 10), (31, 24), (40, 47), (63, 63), (0, 63), (1, 0)])
+def test_products_of_ring_elements_are_exact(
+    op: ops.Product, shapes: list[tuple[int, ...]], bits: tuple[int, int]
+) -> None:
+    x, w = (
+        RANDOM.integers(-(2**k), 2**k - 1, shape, endpoint=True)
+        for k, shape in zip(bits, ((2, *shapes[0]), shapes[1]), strict=True)
+    )
+    x.flat[0], w.flat[0] = -(2 ** bits[0]), 2 ** bits[1] - 1
+    assert (op.evaluate(x, w).view(np.uint64) == plain(op, x, w).astype(np.uint64)).all()
+
+
+def test_a_relu_keeps_what_reaches_its_threshold() -> None:
+    x = np.array([[-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0]])
+    assert ops.Relu().evaluate(x).tolist() == [[0, 0, 0, 0, 0.5, 1, 2]]
+    assert ops.Relu(1.0).evaluate(x).tolist() == [[0, 0, 0, 0, 0, 1, 2]]
+    assert ops.Relu(-1.0).evaluate(x).tolist() == [[0, -1, -0.5, 0, 0.5, 1, 2]]
+
+
+MISFITS: list[tuple[ops.Op, list[tuple[int, ...]]]] = [
+    (ops.Conv2D(), [IMAGE, (3, 2, 1, 4)]),
+    (ops.Conv2D(groups=2), [IMAGE, (3, 2, 1, 3)]),
+    (ops.Conv2D(dilation=(4, 1)), [IMAGE, KERNEL]),
+    (ops.MatMul(), [VECTOR, (5, 3)]),
+    (ops.Multiply(), [VECTOR, (2, 6)]),
+    (ops.Multiply(), [(1, 6), (2, 6)]),
+    (ops.Add(), [IMAGE, (6, 2, 2)]),
+    (ops.Sum(), [VECTOR, (1,)]),
+    (ops.Subtract(), [IMAGE, (7, 6, 1)]),
+    (ops.Reshape((5, 5)), [IMAGE]),
+    (ops.Gather((0,), ((7,),)), [IMAGE]),
+    (ops.Gather((0,), ((-2,),)), [IMAGE]),
+    (ops.Gather((1,), ((),)), [IMAGE]),
+    (ops.Concat(0), [IMAGE, (7, 6, 1)]),
+    (ops.MaxPool(window=(8, 1), stride=(1, 1)), [IMAGE]),
+]
+
+
+@pytest.mark.parametrize(("op", "shapes"), MISFITS, ids=[repr(op) for op, _ in MISFITS])
+def test_operands_that_do_not_fit_are_refused(op: ops.Op, shapes: list[tuple[int, ...]]) -> None:
+    with pytest.raises(ValueError, match=r"fit|shape|axis"):
+        op.shape(*shapes)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import Reason, ShareError
-from .ir.ops import FRACTION_BITS, Input, Op, Scale, Shape, Truncate, Weight
+from .ir.ops import FRACTION_BITS, Input, Op, Scale, Shape, Truncate, Truncation, Weight
 
 if TYPE_CHECKING:
     from .ir.graph import Graph
@@ -150,6 +150,9 @@ class _Code:
                 node.op.emit(self, at)
         return self.program
 
+    def shape(self, at: int) -> Shape:
+        return self.graph.nodes[at].shape
+
     def operands(self, at: int) -> tuple[int, ...]:
         nodes = self.graph.nodes
         inputs = nodes[at].inputs
@@ -166,6 +169,14 @@ class _Code:
         source = self.graph.nodes[at].inputs[0]
         is_own = self.graph.only_reader(source) == at
         return self.products.get(source) if is_own else None
+
+    def is_truncated(self, value: int) -> bool:
+        found: list[bool] = []
+        for line in self.program.instructions[: value + 1]:
+            earlier = [found[i] for i in line.operands]
+            is_done = isinstance(line.op, (Truncation, Weight))
+            found.append(is_done or (bool(earlier) and all(earlier)))
+        return found[value]
 
     def weight(self, at: int, scale: int) -> int:
         source = self.graph.nodes[at].inputs[1]

@@ -14,9 +14,11 @@ from securemodel_share.ir.ops import (
     Conv2D,
     Gather,
     MatMul,
+    MaxPool,
     Multiply,
     Op,
     Product,
+    Relu,
     Reshape,
     Shape,
     SumPool,
@@ -51,7 +53,7 @@ class Affine:
 def fold_ahead(graph: Graph) -> Graph:
     """A factor and an addend that reach nothing but products go into their weights and biases:
     (x · f + b) * w = x * (f · w) + b * w. What lies between may move values about and average them;
-    where it puts zeros around them, the bias depends on the place.
+    where it puts zeros around them, the bias depends on the place. Positive numbers pass ReLUs.
     """
     folded: dict[int, Affine] = {}
     dropped: set[int] = set()
@@ -129,7 +131,14 @@ def _through(op: Op, shape: Shape, value: Affine) -> Affine | None:
             value.by, len(shape)
         ):
             return Affine(by=value.by, added=_pooled(op, shape, value.added))
+        case Relu(threshold=0) | MaxPool() if _is_positive_number(value):
+            return value
     return None
+
+
+def _is_positive_number(value: Affine) -> bool:
+    by = value.by
+    return value.added is None and by is not None and not by.ndim and float(by) > 0
 
 
 def _moved(op: Op, shape: Shape, value: np.ndarray | None) -> np.ndarray | None:
