@@ -16,7 +16,7 @@ use securemodel_link::waker::Waker;
 use securemodel_mpc::role::Role;
 use tokio::sync::oneshot;
 
-use super::limits::{MAX_BYTES, MAX_WAITING};
+use super::limits::{COUNTERPART, MAX_BYTES, MAX_WAITING};
 use super::outbox::Outbox;
 use super::pairing::Pairing;
 use super::queue::ClientId;
@@ -47,6 +47,10 @@ struct State {
     pairing: Pairing,
     outbox: Outbox,
     seen: Seen,
+    /// How long a batch of the present program may take.
+    batch: Duration,
+    /// Since when no batch runs here; `None` while one does.
+    idle: Option<Instant>,
 }
 
 impl State {
@@ -95,10 +99,17 @@ impl Requests {
             waiting: HashMap::new(),
             bytes: 0,
             pairing: Pairing::new(),
-            outbox: Outbox::new(),
+            outbox: Outbox::default(),
             seen: Seen::default(),
+            batch: COUNTERPART,
+            idle: Some(Instant::now()),
         };
         Requests { role, state: Mutex::new(state), changed: Condvar::new(), arrival }
+    }
+
+    /// Other shares are served from the next epoch on, whose batches may take so long.
+    pub fn expect(&self, batch: Duration) {
+        locked(&self.state).batch = batch;
     }
 
     /// Requests are taken for this epoch.
@@ -135,7 +146,8 @@ impl Requests {
             return Err(Refusal::new(Code::EpochEnded, why));
         }
         state.pairing.tidy(now);
-        state.outbox.tidy(now);
+        let batch = state.batch;
+        state.outbox.tidy(now, batch);
         if state.is_full(bytes) {
             let (count, megabytes) = (state.waiting.len(), state.bytes >> 20);
             let why = format!(
@@ -167,6 +179,21 @@ impl Requests {
         let mut state = locked(&self.state);
         let paired = state.pairing.is_paired(id);
         state.remove(id).map(|_| paired)
+    }
+
+    /// A batch begins to run here, or has ended.
+    pub fn running(&self, runs: bool) {
+        locked(&self.state).idle = (!runs).then(Instant::now);
+    }
+
+    /// Whether a batch may still take a request that has waited for COUNTERPART. alice knows that if
+    /// she has both shares; bob does not, but sees whether batches run that it may wait for.
+    pub fn has_hope(&self, id: &RequestId) -> bool {
+        let state = locked(&self.state);
+        match self.role {
+            Role::Alice => state.pairing.is_paired(id),
+            _ => state.idle.is_none_or(|since| since.elapsed() < COUNTERPART),
+        }
     }
 
     pub fn count_waiting(&self) -> usize {

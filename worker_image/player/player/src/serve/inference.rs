@@ -156,6 +156,7 @@ pub fn metadata(model: &str, role: Role, loaded: &Loaded) -> Value {
             "digest": loaded.digest(),
             "generation": loaded.generation(),
             "max_rows": loaded.max_rows,
+            "answer_seconds": loaded.patience.answer().as_secs_f64().ceil() as u64,
         },
     })
 }
