@@ -525,6 +525,39 @@ mod tests {
     }
 
     #[test]
+    fn a_request_may_hope_for_a_batch_where_one_can_still_come() {
+        let alice = open(Role::Alice);
+        let _answers = [1, 2].map(|n| add(&alice, n, 1).expect("queued"));
+        bob_sends(&alice, &[(1, 1)]);
+        alice.running(true);
+        assert_eq!([1, 2].map(|n| alice.has_hope(&id(n))), [true, false], "she has both shares");
+
+        let bob = open(Role::Bob);
+        bob.running(true);
+        assert!(bob.has_hope(&id(1)), "a batch runs");
+        bob.running(false);
+        assert!(bob.has_hope(&id(1)), "one has just ended");
+        locked(&bob.state).idle = Instant::now().checked_sub(COUNTERPART);
+        assert!(!bob.has_hope(&id(1)), "nothing runs that it could wait for");
+    }
+
+    #[test]
+    fn bob_keeps_what_he_sent_for_as_long_as_alice_may_announce_it() {
+        let bob = open(Role::Bob);
+        bob.expect(Duration::from_secs(60));
+        let _left = add(&bob, 1, 1).expect("queued");
+        send(&bob);
+        bob.withdraw(&id(1));
+        let (now, batch) = (Instant::now(), locked(&bob.state).batch);
+        let kept_after = |seconds| {
+            locked(&bob.state).outbox.tidy(now + Duration::from_secs(seconds), batch);
+            locked(&bob.state).outbox.bytes() > 0
+        };
+        assert!(kept_after(129), "5 s for her share, 60 for room, 60 for the batch before");
+        assert!(!kept_after(132));
+    }
+
+    #[test]
     fn what_alice_holds_for_bob_is_bounded() {
         let requests = open(Role::Alice);
         for n in 0..2 * MAX_SENT {
