@@ -22,7 +22,7 @@ from securemodel_share import __main__ as command
 from tls_server import Answer, TlsServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.usefixtures("no_environment")
 
@@ -47,6 +47,7 @@ def share(tmp_path: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
         digest = digest or sha256(Path(model))
         status = command.main(
             [
+                "run",
                 "--model",
                 str(model),
                 "--sha256",
@@ -60,6 +61,20 @@ def share(tmp_path: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
         return status, json.loads(message.read_text())
 
     return run
+
+
+@pytest.fixture
+def players(tls: Path, tmp_path: Path) -> Iterator[tuple[dict[str, TlsServer], tuple[str, ...]]]:
+    """Three servers that take shares, and the options that lead there."""
+    with ExitStack() as stack:
+        servers = {
+            role: stack.enter_context(TlsServer(tls / role, {"/v1/shares": Answer(200, b"{}")}))
+            for role in ("alice", "bob", "carol")
+        }
+        cluster = tmp_path / "cluster.json"
+        addresses = {role: f"localhost:{server.port}" for role, server in servers.items()}
+        cluster.write_text(json.dumps(addresses))
+        yield servers, ("--cluster", str(cluster), "--tls", str(tls / "share"))
 
 
 def module(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -76,6 +91,7 @@ def test_share_files_are_written_by_the_command(tmp_path: Path) -> None:
     """In a process of its own, as a user runs it: nothing but progress is printed."""
     message = tmp_path / "termination"
     done = module(
+        "run",
         "--model",
         str(DIGITS),
         "--sha256",
@@ -108,32 +124,25 @@ def test_help_and_a_wrong_hash_need_no_tensorflow() -> None:
         "import sys; from securemodel_share.__main__ import main; {}; sys.exit('tensorflow' "
         "in sys.modules)"
     )
-    wrong = f"main(['--model', {str(DIGITS)!r}, '--sha256', '0' * 64, '--out', '/nowhere'])"
+    wrong = f"main(['run', '--model', {str(DIGITS)!r}, '--sha256', '0' * 64, '--out', '/nowhere'])"
     assert (
         subprocess.run(
             [sys.executable, "-c", script.format(wrong)], check=False, capture_output=True
         ).returncode
         == 0
     )
+    listed = module("--help").stdout
+    assert all(name in listed for name in ("compile", "deliver", "run"))
     begin = time.monotonic()
-    shown = module("--help")
+    shown = module("compile", "--help")
     assert shown.returncode == 0
     assert "--input-bound" in shown.stdout
     assert time.monotonic() - begin < 5
 
 
-def test_players_get_their_shares(share: Callable[..., Any], tls: Path, tmp_path: Path) -> None:
-    with ExitStack() as stack:
-        servers = {
-            role: stack.enter_context(TlsServer(tls / role, {"/v1/shares": Answer(200, b"{}")}))
-            for role in ("alice", "bob", "carol")
-        }
-        (tmp_path / "cluster.json").write_text(
-            json.dumps({role: f"localhost:{server.port}" for role, server in servers.items()})
-        )
-        status, result = share(
-            DIGITS, "--cluster", str(tmp_path / "cluster.json"), "--tls", str(tls / "share")
-        )
+def test_players_get_their_shares(share: Callable[..., Any], players: Any) -> None:
+    servers, to = players
+    status, result = share(DIGITS, *to)
     assert status == 0
     assert set(result["seconds"]) == {"fetch", "read", "load", "compile", "share", "deliver"}
     m, la, lb = (
@@ -251,7 +260,7 @@ def test_weights_and_secrets_are_never_shown(
     def fail(weights: Any, *_: Any) -> None:
         raise ValueError(f"unforeseen {weights} {PLANTED}")
 
-    monkeypatch.setattr("securemodel_share.shares.make_shares", fail)
+    monkeypatch.setattr("securemodel_share.handover.make_shares", fail)
     shown.append(share(stored(tmp_path, PLANTED), *options))
     assert [status for status, _ in shown] == [0, 2, 2, 2]
     assert shown[-1][1]["reason"] == "InternalError"
@@ -259,3 +268,100 @@ def test_weights_and_secrets_are_never_shown(
     text = capsys.readouterr().err + json.dumps([result for _, result in shown])
     for planted in ("72830", "7.28", "hunter2"):
         assert planted not in text
+
+
+@pytest.fixture
+def compiled(tmp_path: Path) -> Path:
+    """The example, compiled by the command."""
+    folder = tmp_path / "compiled"
+    message = tmp_path / "compile"
+    options = ("--model", str(DIGITS), "--sha256", sha256(DIGITS), "--compiled", str(folder))
+    assert command.main(["compile", *options, "--termination-message", str(message)]) == 0
+    result = json.loads(message.read_text())
+    assert result["digest"] == json.loads(GOLDEN.read_text())["digest"]
+    assert result["parameters"] == 22158
+    assert set(result["seconds"]) == {"fetch", "read", "load", "compile"}
+    return folder
+
+
+def test_what_holds_the_keys_loads_nothing_that_reads_models(
+    compiled: Path, players: Any, tmp_path: Path
+) -> None:
+    servers, to = players
+    message = tmp_path / "deliver"
+    arguments = ["deliver", "--compiled", str(compiled), *to, "--termination-message", str(message)]
+    script = (
+        "import sys; from securemodel_share.__main__ import main; "
+        f"assert main({arguments!r}) == 0; "
+        "parts = ('readers', 'layers', 'lowering', 'compile', 'passes', 'tfe', 'pipeline'); "
+        "found = [p for p in parts if 'securemodel_share.' + p in sys.modules]; "
+        "print(found + [m for m in ('h5py', 'tensorflow', 'tf_keras') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+    result = json.loads(message.read_text())
+    assert result["digest"] == json.loads(GOLDEN.read_text())["digest"]
+    assert (result["parameters"], set(result["seconds"])) == (22158, {"share", "deliver"})
+    program = (compiled / "program.json").read_bytes()
+    for role, server in servers.items():
+        metadata = json.loads(_header(server.requests[0].body))["__metadata__"]
+        assert (metadata["role"], metadata["program"]) == (role, program.decode())
+
+
+def _header(file: bytes) -> bytes:
+    """Of a safetensors file."""
+    return file[8 : 8 + int.from_bytes(file[:8], "little")]
+
+
+def test_the_input_has_a_bound_or_a_range(share: Callable[..., Any], tmp_path: Path) -> None:
+    out = ("--out", str(tmp_path / "out"))
+    cases = [
+        (("--input-low", "0"), "RangeOverflow", "from '0' to None"),
+        (("--input-low", "5", "--input-high", "5"), "RangeOverflow", "the smaller one first"),
+        (("--input-low", "0", "--input-high", "40000"), "RangeOverflow", "within 32767"),
+        (("--input-low", "nan", "--input-high", "1"), "RangeOverflow", "spec.model.inputRange"),
+        (
+            ("--input-low", "0", "--input-high", "1", "--input-bound", "1"),
+            "InternalError",
+            "not both",
+        ),
+    ]
+    for options, reason, says in cases:
+        status, result = share(DIGITS, *out, *options)
+        assert (status, result["reason"]) == (2, reason)
+        assert says in result["message"]
+
+
+def test_what_the_operator_would_never_pass_is_refused_by_name(
+    share: Callable[..., Any], tmp_path: Path
+) -> None:
+    cases = [
+        (("--labels", "cat"), "--labels is not a JSON list"),
+        (("--labels", "7"), "--labels is not a JSON list"),
+        (("--labels", "[1]"), "not a string"),
+        (("--labels", json.dumps(["x" * 257])), "at most 256"),
+        (("--labels", json.dumps(["x"] * 6000)) * 2, "more than 10000"),
+        (("--ranges", "Hoped"), "ranges 'Hoped' is not known to this release; use Calibrated"),
+        (("--tolerance", "0"), "'0' is not a positive number"),
+        (("--tolerance", "inf"), "'inf' is not a positive number"),
+        (("--architecture", "model.json"), "--architecture and --architecture-sha256 together"),
+        (("--calibration-sha256", "00"), "--calibration and --calibration-sha256 together"),
+    ]
+    for options, says in cases:
+        status, result = share(DIGITS, "--out", str(tmp_path / "out"), *options)
+        assert (status, result["reason"]) == (2, "InternalError")
+        assert says in result["message"], result["message"]
+
+
+def test_a_model_that_needs_too_much_memory_is_told_so_and_not_tried_again(
+    share: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("securemodel_share.handover.make_shares", fail)
+    status, result = share(DIGITS, "--out", str(tmp_path / "out"))
+    assert (status, result["retryable"]) == (2, False)
+    assert "raise share.resources.limits.memory" in result["message"]

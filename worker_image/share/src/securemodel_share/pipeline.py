@@ -1,62 +1,32 @@
-"""The steps of the share step, in order."""
+"""From a stored model to a compiled one: the half of the share step that opens model files, and
+holds no keys.
+"""
 
 from __future__ import annotations
 
-import sys
-import time
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+import hashlib
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
 
-from .deliver import Identity, Player, deliver
+from .compiled import CompiledFolder
 from .lowering import check
 from .readers import read_model
-from .sources import Source, check_sha256, fetch
+from .request import Artifact, Request
+from .sources import check_sha256, fetch
+from .steps import Steps
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What is to be shared, and with whom. `destination`: a folder, or the players."""
-
-    model: str
-    sha256: str
-    source: Source
-    input_bound: float
-    protocol: str
-    destination: Path | tuple[list[Player], Identity]
+Result = dict[str, Any]
 
 
-class Steps:
-    """Prints progress and keeps the seconds of each step."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def step(self, name: str, doing: str) -> Iterator[None]:
-        self.say(f"{doing} ...")
-        begin = time.monotonic()
-        yield
-        self.seconds[name] = round(time.monotonic() - begin, 3)
-
-    def say(self, text: str) -> None:
-        sys.stderr.write(f"share: {text}\n")
-        sys.stderr.flush()
-
-
-def run(given: Options, steps: Steps) -> dict[str, object]:
-    """All steps, in order; what the termination message says of success.
+def compile_artifact(given: Request, steps: Steps) -> tuple[CompiledFolder, Result]:
+    """The compiled model, and what the termination message says of it.
 
     Raises:
         ShareError: a step failed.
     """
     with steps.step("fetch", "fetching the artifact"):
-        data = fetch(given.model, given.source)
-        check_sha256(data, given.sha256)
+        data = _fetch(given.model, given)
     with steps.step("read", "reading the model"):
         model = read_model(data)
         check(model)
@@ -65,28 +35,25 @@ def run(given: Options, steps: Steps) -> dict[str, object]:
     with steps.step("load", "loading TF Encrypted"):
         from . import compile as compiler  # noqa: PLC0415
     with steps.step("compile", f"compiling {len(model.layers)} layers"):
-        program = compiler.compile_model(model, given.input_bound)
-
-    parameters = sum(int(w.size) for w in program.weights.values())
-    with steps.step("share", f"sharing {parameters} parameters"):
-        from .shares import make_shares  # noqa: PLC0415
-
-        generation, files = make_shares(program, given.protocol)
-    if isinstance(given.destination, Path):
-        _write(given.destination, program.encode(), files)
-    else:
-        with steps.step("deliver", "delivering to the players"):
-            deliver(files, *given.destination, steps.say)
-    return {
-        "digest": program.digest,
-        "generation": generation,
-        "parameters": parameters,
-        "seconds": steps.seconds,
-    }
+        program = compiler.compile_model(model, max(-given.low, given.high))
+        made = CompiledFolder(program=program.encode(), weights=program.fixed_weights())
+    digest = hashlib.sha256(made.program).hexdigest()
+    return made, {"digest": digest, "parameters": made.parameters}
 
 
-def _write(folder: Path, program: bytes, files: dict[str, bytes]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "program.json").write_bytes(program)
-    for role, file in files.items():
-        (folder / f"{role}.safetensors").write_bytes(file)
+def _fetch(artifact: Artifact, given: Request) -> bytes:
+    """Its bytes, with the right SHA-256. Credentials are for the server of the model alone."""
+    source = replace(given.source, field=artifact.field)
+    if _server(artifact.uri) != _server(given.model.uri):
+        source = replace(source, authorization=None)
+    data = fetch(artifact.uri, source)
+    check_sha256(data, artifact.sha256, artifact.field)
+    return data
+
+
+def _server(uri: str) -> str:
+    """Host and port; "" for a path, and for a URI that cannot be fetched anyway."""
+    try:
+        return urlsplit(uri).netloc
+    except ValueError:
+        return ""
