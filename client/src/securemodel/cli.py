@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Annotated
 
@@ -90,6 +90,22 @@ def status(
         for key, value in model.metadata(timeout).items():
             shown = f"{value / 2**16:g}" if key == "input_bound" else value
             typer.echo(f"{key + ':':<15} {shown}")
+
+
+@app.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    add_help_option=False,  # the plugin's own
+)
+def check(context: typer.Context) -> None:
+    """Say whether a Keras file can be served, what it costs, and what becomes public."""
+    plugin = entry_points(group="securemodel.commands", name="check")
+    if not plugin:
+        raise InputError(
+            "securemodel check runs the share step's own code, which is not installed here: "
+            "install the package securemodel-share beside this one (pip install "
+            "securemodel-share, or from the repository pip install worker_image/share)"
+        )
+    raise typer.Exit(plugin["check"].load()(context.args, lambda y, _functions: y))
 
 
 def _version(show: bool) -> None:

@@ -11,14 +11,11 @@ from pathlib import Path
 from .deliver import Identity, load_cluster
 from .errors import Reason, ShareError
 from .handover import Options
-from .request import RANGES, Artifact, Request
+from .request import Artifact, Request
 from .shares import PROTOCOLS
 from .sources import Source
 from .sources.credentials import read_authorization
 
-# as players take it (docs/program.md): less than 2^31 in fixed point
-MAX_INPUT = 32767.0
-MIN_INPUT = 2.0**-16
 MAX_LABELS = 10_000
 MAX_LABEL = 256
 
@@ -60,7 +57,8 @@ def _numbers(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     option(group, "calibration", "URI", ".npy file of rows to measure ranges on")
     option(group, "calibration-sha256", "HEX", "SHA-256 that it must have")
-    option(group, "ranges", "NAME", f"{' or '.join(RANGES)}: what is refused", default=RANGES[0])
+    text = "Proved: refuse ranges that are not proved; Calibrated: take ones that rows show"
+    option(group, "ranges", "NAME", text, default=Request.ranges)
     option(group, "tolerance", "NUMBER", "largest error that is accepted")
 
 
@@ -114,14 +112,17 @@ def request(args: argparse.Namespace) -> Request:
         architecture=_artifact(args, "architecture"),
         calibration=_artifact(args, "calibration"),
         labels=_labels(args.labels or _from_environment("SECUREMODEL_LABELS")),
-        ranges=_one_of(RANGES, args.ranges, "ranges"),
-        tolerance=_tolerance(args.tolerance),
+        ranges=args.ranges,
+        tolerance=None if args.tolerance is None else _number(args.tolerance),
     )
 
 
 def options(args: argparse.Namespace) -> Options:
     """With whom to share. Raises ShareError if a value is not usable."""
-    protocol = _one_of(PROTOCOLS, args.protocol, "protocol")
+    protocol = args.protocol
+    if protocol not in PROTOCOLS:
+        known = ", ".join(PROTOCOLS)
+        raise _unusable(f"protocol {protocol!r} is not known to this release; use {known}")
     if out := getattr(args, "out", None):
         return Options(protocol=protocol, destination=Path(out))
     if not (args.cluster and args.tls):
@@ -135,12 +136,6 @@ def options(args: argparse.Namespace) -> Options:
 
 def _unusable(message: str) -> ShareError:
     return ShareError(Reason.INTERNAL_ERROR, message)
-
-
-def _one_of(known: tuple[str, ...], value: str, what: str) -> str:
-    if value not in known:
-        raise _unusable(f"{what} {value!r} is not known to this release; use {', '.join(known)}")
-    return value
 
 
 def _source(args: argparse.Namespace) -> Source:
@@ -169,30 +164,13 @@ def _number(text: str | None) -> float:
 
 
 def _input_range(args: argparse.Namespace) -> tuple[float, float]:
+    """Which numbers are usable is for the compiler to say."""
     if args.input_low is None and args.input_high is None:
-        bound = _input_bound("1.0" if args.input_bound is None else args.input_bound)
+        bound = _number("1.0" if args.input_bound is None else args.input_bound)
         return -bound, bound
     if args.input_bound is not None:
         raise _unusable("give --input-bound, or --input-low and --input-high, not both")
-    low, high = _number(args.input_low), _number(args.input_high)
-    if not -MAX_INPUT <= low < high <= MAX_INPUT or max(-low, high) < MIN_INPUT:
-        message = (
-            f"the input range from {args.input_low!r} to {args.input_high!r} is not two numbers "
-            f"within {MAX_INPUT:g}, the smaller one first; correct spec.model.inputRange"
-        )
-        raise ShareError(Reason.RANGE_OVERFLOW, message)
-    return low, high
-
-
-def _input_bound(text: str) -> float:
-    bound = _number(text)
-    if not MIN_INPUT <= bound <= MAX_INPUT:
-        message = (
-            f"the input bound {text!r} is not a number from {MIN_INPUT:.2g} to {MAX_INPUT:g}; "
-            "correct spec.model.inputBound"
-        )
-        raise ShareError(Reason.RANGE_OVERFLOW, message)
-    return bound
+    return _number(args.input_low), _number(args.input_high)
 
 
 def _from_environment(name: str) -> list[str]:
@@ -209,12 +187,3 @@ def _labels(lists: list[str]) -> tuple[str, ...]:
     if len(labels) > MAX_LABELS:
         raise _unusable(f"--labels has more than {MAX_LABELS} labels")
     return tuple(labels)
-
-
-def _tolerance(text: str | None) -> float | None:
-    if text is None:
-        return None
-    tolerance = _number(text)
-    if not 0 < tolerance < math.inf:
-        raise _unusable(f"the tolerance {text!r} is not a positive number")
-    return tolerance

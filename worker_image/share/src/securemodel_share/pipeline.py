@@ -4,13 +4,14 @@ holds no keys.
 
 from __future__ import annotations
 
-import hashlib
+import math
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from .compile import Compiled, Wanted, compile_model
 from .compiled import CompiledFolder
-from .lowering import check
+from .npy import read_rows
 from .readers import read_model
 from .request import Artifact, Request
 from .sources import check_sha256, fetch
@@ -25,20 +26,52 @@ def compile_artifact(given: Request, steps: Steps) -> tuple[CompiledFolder, Resu
     Raises:
         ShareError: a step failed.
     """
+    wanted = _wanted(given)
     with steps.step("fetch", "fetching the artifact"):
         data = _fetch(given.model, given)
+        rows = _fetch(given.calibration, given) if given.calibration else None
     with steps.step("read", "reading the model"):
         model = read_model(data)
-        check(model)
-
-    # imports TensorFlow, which takes seconds; bad artifacts are refused before
-    with steps.step("load", "loading TF Encrypted"):
-        from . import compile as compiler  # noqa: PLC0415
+        wanted = wanted if rows is None else replace(wanted, calibration=read_rows(rows))
     with steps.step("compile", f"compiling {len(model.layers)} layers"):
-        program = compiler.compile_model(model, max(-given.low, given.high))
+        compiled = compile_model(model, wanted)
+        program = compiled.program
         made = CompiledFolder(program=program.encode(), weights=program.fixed_weights())
-    digest = hashlib.sha256(made.program).hexdigest()
-    return made, {"digest": digest, "parameters": made.parameters}
+    return made, _result(compiled, made)
+
+
+def _wanted(given: Request) -> Wanted:
+    """Raises ShareError for what the compiler would not take, before anything is fetched."""
+    return Wanted(
+        low=given.low,
+        high=given.high,
+        labels=given.labels,
+        ranges=given.ranges,
+        tolerance=given.tolerance,
+    )
+
+
+def _result(compiled: Compiled, made: CompiledFolder) -> Result:
+    ranges, precision = compiled.ranges, compiled.precision
+    return {
+        "digest": compiled.program.digest,
+        "parameters": made.parameters,
+        "ranges": {
+            "kind": ranges.kind,
+            "source": ranges.source,
+            "margin": _rounded(ranges.margin),
+            "layer": ranges.layer,
+        },
+        "precision": {
+            "error": _rounded(precision.error),
+            "relative": _rounded(precision.relative),
+        },
+    }
+
+
+def _rounded(value: float) -> float | None:
+    """To three digits; JSON has no infinity."""
+    return float(f"{value:.3g}") if math.isfinite(value) else None
 
 
 def _fetch(artifact: Artifact, given: Request) -> bytes:

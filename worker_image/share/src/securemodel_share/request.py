@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from .sources import Source
 
-RANGES = ("Calibrated", "Proved")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
@@ -25,8 +23,7 @@ class Request:
     low, high: of the values that a client may send.
     architecture: the model's, where its file holds weights alone.
     calibration: rows to measure ranges on.
-    ranges: one of RANGES.
-    tolerance: the largest error that the owner accepts; None: what the compiler accepts anyway.
+    ranges, tolerance: as the compiler takes them (compile.py).
     """
 
     model: Artifact
@@ -36,5 +33,5 @@ class Request:
     architecture: Artifact | None = None
     calibration: Artifact | None = None
     labels: tuple[str, ...] = ()
-    ranges: str = RANGES[0]
+    ranges: str = "Calibrated"
     tolerance: float | None = None
