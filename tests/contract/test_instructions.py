@@ -19,7 +19,7 @@ TABLE = {row["op"]: row for row in contents("instructions.json")}
 ACCEPTED = sorted((FOLDER / "programs/accepted").glob("*.json"))
 MUTATIONS = ROOT / "worker_image/player/fuzz/mutate.rs"
 # rewritten before there is code
-REWRITTEN = {ops.AveragePool, ops.Divide, ops.Multiply}
+REWRITTEN = {ops.AveragePool, ops.Divide, ops.MultiplyConstant}
 
 
 def classes(of: type[ops.Op] = ops.Op) -> set[type[ops.Op]]:

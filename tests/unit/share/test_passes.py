@@ -74,7 +74,7 @@ def compiled(graph: Graph, *also: Callable[[Graph], Graph]) -> Program:
     """Fixed after these passes; split_pooling is needed by every graph that pools."""
     for run in (*also, passes.split_pooling):
         graph = passes.prune(run(graph))
-    return fix(graph, 1.0)
+    return fix(graph, -1.0, 1.0)
 
 
 def ops(program: Program) -> list[str]:
@@ -300,7 +300,7 @@ def test_all_passes_together_change_no_result() -> None:
     )
     graph = chain.output()
     x = RANDOM.uniform(-1, 1, (2, 20, 18, 2))
-    program = fix(passes.optimize(graph), 1.0)
+    program = fix(passes.optimize(graph), -1.0, 1.0)
     np.testing.assert_allclose(
         execute(program, x), execute(compiled(graph), x), rtol=1e-6, atol=1e-6
     )  # unmerged, 1/6 has 24 bits

@@ -68,7 +68,7 @@ def test_weights_leave_no_trace_in_the_program(name: str, values: str) -> None:
     shape, layers, *_ = networks.ARCHITECTURES[name]
     other = networks.keras_file(shape, layers, WEIGHTS[values])
     assert (
-        fix(optimize(record(read_model(other))), 1.0).encode()
+        fix(optimize(record(read_model(other))), -1.0, 1.0).encode()
         == program(networks.make(name).file).encode()
     )
 

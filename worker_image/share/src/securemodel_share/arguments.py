@@ -16,9 +16,6 @@ from .shares import PROTOCOLS
 from .sources import Source
 from .sources.credentials import read_authorization
 
-MAX_LABELS = 10_000
-MAX_LABEL = 256
-
 
 def artifact_options(parser: argparse.ArgumentParser) -> None:
     """What is to be compiled."""
@@ -182,8 +179,6 @@ def _labels(lists: list[str]) -> tuple[str, ...]:
         labels = [label for text in lists for label in json.loads(text)]
     except (ValueError, TypeError, RecursionError):
         raise _unusable("--labels is not a JSON list of strings") from None
-    if not all(isinstance(label, str) and len(label) <= MAX_LABEL for label in labels):
-        raise _unusable(f"--labels has a label that is not a string of at most {MAX_LABEL}")
-    if len(labels) > MAX_LABELS:
-        raise _unusable(f"--labels has more than {MAX_LABELS} labels")
+    if not all(isinstance(label, str) for label in labels):
+        raise _unusable("--labels is not a JSON list of strings")
     return tuple(labels)

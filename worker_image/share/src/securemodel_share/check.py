@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .model import Model
 
     # what the client does to a prediction (B, ...): functions as a program's public part has them
-    Apply = Callable[[np.ndarray, Sequence[dict[str, Any]]], np.ndarray]
+    Apply = Callable[[Sequence[dict[str, Any]], np.ndarray], np.ndarray]
 
 SERVABLE, REFUSED = 0, 2
 
@@ -57,18 +57,19 @@ def command(arguments: Sequence[str], apply: Apply) -> int:
     if args.output and not args.data:
         p.error("--output is what a client would get for --data: give --data as well")
     wanted = _wanted(p, args)
-    checked = check(_bytes(p, args.file), wanted)
+    architecture = _bytes(p, args.architecture) if args.architecture else None
+    checked = check(_bytes(p, args.file), wanted, architecture)
     if args.output and checked.compiled and wanted.calibration is not None:
         np.save(args.output, predicted(checked.compiled, wanted.calibration, apply))
     sys.stdout.write(json.dumps(document(checked), indent=2) + "\n")
     return SERVABLE if checked.compiled else REFUSED
 
 
-def check(file: bytes, wanted: Wanted) -> Checked:
+def check(file: bytes, wanted: Wanted, architecture: bytes | None = None) -> Checked:
     """All that is wrong with a file, or what becomes of it."""
     model = None
     try:
-        model = read_model(file)
+        model = read_model(file, architecture)
         if found := findings(model):
             return Checked(model=model, findings=tuple(found))
         return Checked(model=model, compiled=compile_model(model, wanted))
@@ -81,7 +82,7 @@ def predicted(compiled: Compiled, data: np.ndarray, apply: Apply) -> np.ndarray:
     random = np.random.default_rng(SEED)
     program = compiled.program
     logits = [execute_fixed(program, x, random) for x in batches(program, data)]
-    return apply(np.concatenate(logits), getattr(program, "public", {}).get("functions", []))
+    return apply(program.public.get("functions", []), np.concatenate(logits))
 
 
 def document(checked: Checked) -> dict[str, Any]:

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import precision, ranges, rows
 from .errors import Reason, ShareError, refusal
 from .ir.ops import FRACTION_BITS
-from .lowering import check, lower
+from .lowering import check, lower, public_functions
 from .passes import optimize
 from .program import Program, fix
 
@@ -32,6 +32,7 @@ RANGES = (ranges.CALIBRATED, ranges.PROVED)
 # of inputs; as players take them (docs/program.md): less than 2^31 in fixed point
 LARGEST = 32767.0
 SMALLEST = 2.0**-FRACTION_BITS
+MOST_LABELS, LONGEST_LABEL = 10_000, 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,12 @@ class Wanted:
         if self.tolerance is not None and not 0 < self.tolerance < math.inf:
             message = f"the tolerance {self.tolerance:g} is not a number above 0; correct it"
             raise ShareError(Reason.PRECISION_LOST, f"{message} (spec.model.tolerance)")
+        if len(self.labels) > MOST_LABELS or max(map(len, self.labels), default=0) > LONGEST_LABEL:
+            message = (
+                f"there are more than {MOST_LABELS:,} labels, or one of more than {LONGEST_LABEL} "
+                "characters; correct spec.model.labels"
+            )
+            raise ShareError(Reason.INVALID_MODEL, message)
         if self.ranges not in RANGES:
             message = f"{self.ranges!r} is not known; spec.model.ranges is {' or '.join(RANGES)}"
             raise ShareError(Reason.RANGE_OVERFLOW, message)
@@ -103,7 +110,8 @@ def compile_model(model: Model, wanted: Wanted) -> Compiled:
     """
     check(model)
     tried = _rows(model, wanted)
-    program = fix(optimize(record(model)), max(abs(wanted.low), abs(wanted.high)))
+    program = fix(optimize(record(model)), wanted.low, wanted.high)
+    program.public = _public(model, wanted, program)
     span = f"from {wanted.low:g} to {wanted.high:g}"
     held = _ranges(program, wanted, tried)
     measured = precision.measure(program, tried.ordinary)
@@ -111,6 +119,19 @@ def compile_model(model: Model, wanted: Wanted) -> Compiled:
     if found:
         raise refusal(found)
     return Compiled(program=program, ranges=held, precision=measured)
+
+
+def _public(model: Model, wanted: Wanted, program: Program) -> dict[str, Any]:
+    """What the program tells clients. Raises ShareError if the labels do not fit."""
+    classes = program.instructions[-1].shape[-1]
+    if wanted.labels and len(wanted.labels) != classes:
+        message = (
+            f"there are {len(wanted.labels)} labels for {classes} outputs; give as many as the "
+            "output's last axis has (spec.model.labels)"
+        )
+        raise ShareError(Reason.INVALID_MODEL, message)
+    said = {"functions": public_functions(model), "labels": list(wanted.labels)}
+    return {key: value for key, value in said.items() if value}
 
 
 def _rows(model: Model, wanted: Wanted) -> Rows:

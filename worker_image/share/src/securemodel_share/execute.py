@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .ir.ops import FRACTION_BITS, Input, Op, Product, Truncation, Weight
+from .ir.ops import FRACTION_BITS, Input, Truncation, Weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     Truncate = Callable[[np.ndarray, int], np.ndarray]
 
 UNIT = 2.0**FRACTION_BITS
-# integers up to here are exact in float64
-EXACT = 2.0**53
 # elements of a value of one batch
 LARGEST_VALUE = 2**20
 
@@ -100,8 +98,6 @@ def _walk(
                 value = weights[at]
             case Truncation(shift=shift):
                 value = line.op.evaluate(truncate(operands[0], shift))
-            case Product():
-                value = _product(line.op, *operands)
             case op:
                 value = op.evaluate(*operands)
         values[at] = value
@@ -109,13 +105,3 @@ def _walk(
         for i in line.operands:
             if readers[i] == at:
                 values.pop(i, None)
-
-
-def _product(op: Op, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """A product; of integers through float64, several times faster, where that is exact."""
-    if x.dtype != np.int64:
-        return op.evaluate(x, w)
-    largest = np.abs(w).astype(np.float64).sum(axis=tuple(range(w.ndim - 1))).max()
-    if float(np.abs(x).max(initial=0)) * float(largest) >= EXACT:
-        return op.evaluate(x, w)
-    return op.evaluate(x.astype(np.float64), w.astype(np.float64)).astype(np.int64)

@@ -29,9 +29,10 @@ def compile_artifact(given: Request, steps: Steps) -> tuple[CompiledFolder, Resu
     wanted = _wanted(given)
     with steps.step("fetch", "fetching the artifact"):
         data = _fetch(given.model, given)
+        architecture = _fetch(given.architecture, given) if given.architecture else None
         rows = _fetch(given.calibration, given) if given.calibration else None
     with steps.step("read", "reading the model"):
-        model = read_model(data)
+        model = read_model(data, architecture)
         wanted = wanted if rows is None else replace(wanted, calibration=read_rows(rows))
     with steps.step("compile", f"compiling {len(model.layers)} layers"):
         compiled = compile_model(model, wanted)
