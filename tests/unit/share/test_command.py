@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -375,15 +376,8 @@ def test_the_result_says_how_the_ranges_are_known(
     assert result["ranges"]["layer"] in {layer.name for layer in reference.model().layers}
     assert 0 < result["precision"]["error"] <= 1e-3
 
-    # turned 24 times: what is met stays as large as it was, what is proved grows with each layer
-    pair = np.array([[1, 1], [1, -1]])
-    turn = np.kron(np.kron(pair, pair), pair) / np.sqrt(8)
     path = tmp_path / "deep.h5"
-    path.write_bytes(
-        networks.keras_file(
-            (8,), [networks.dense(8, use_bias=False) for _ in range(24)], lambda _: turn
-        )
-    )
+    path.write_bytes(networks.rotations())
     np.save(rows, np.random.default_rng(1).uniform(-1, 1, (16, 8)))
     given = ("--calibration", str(rows), "--calibration-sha256", sha256(rows))
     status, result = share(path, *out, *given)
@@ -399,6 +393,21 @@ def test_the_result_says_how_the_ranges_are_known(
     status, result = share(path, *out, *given[:3], "0" * 64)
     assert (status, result["reason"]) == (2, "HashMismatch")
     assert "spec.model.calibration.sha256" in result["message"]
+
+
+def test_what_the_fixed_point_loses_is_refused_unless_it_is_accepted_by_name(
+    share: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.h5"
+    path.write_bytes(networks.lost())
+    options = ("--out", str(tmp_path / "out"), "--input-bound", "30000")
+    status, result = share(path, *options)
+    assert (status, result["reason"]) == (2, "PrecisionLost")
+    advised = re.search(r'spec.model.tolerance: "([0-9.]+)"', result["message"])
+    assert advised is not None, result["message"]
+    status, result = share(path, *options, "--tolerance", advised[1])
+    assert status == 0, result
+    assert 1e-3 < result["precision"]["relative"] <= float(advised[1])
 
 
 def test_the_names_of_the_classes_are_in_the_program(
