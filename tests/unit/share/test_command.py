@@ -170,7 +170,7 @@ def test_each_failure_has_its_reason_and_status(share: Callable[..., Any], tmp_p
     cases = [
         (share(tmp_path / "none.h5", *out, digest="0" * 64), "ArtifactNotFound", "none.h5"),
         (share(DIGITS, *out, digest="0" * 64), "HashMismatch", sha256(DIGITS)),
-        (share(Path(__file__), *out), "InvalidModel", "neither an .h5 file"),
+        (share(Path(__file__), *out), "InvalidModel", "not an HDF5 file"),
         (share(lambda_layer, *out), "UnsupportedLayer", "'lambda_0' (Lambda)"),
         (share(stored(tmp_path, np.nan), *out), "WeightsOutOfRange", "'dense_0'"),
         (share(stored(tmp_path, 1e12), *out), "WeightsOutOfRange", "'dense_0'"),

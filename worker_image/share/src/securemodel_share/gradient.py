@@ -5,6 +5,7 @@ instructions, for rows that make values large (ascent.py).
 from __future__ import annotations
 
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from .ir import ops
 from .ir.ops.windows import taps
 
 # of an instruction: the gradient of each operand, None for what has none
-Pulled = tuple[np.ndarray | None, ...]
+Pulled = tuple[Any, ...]
 
 
 @singledispatch

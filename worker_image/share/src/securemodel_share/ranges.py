@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import rows
 from .errors import Finding, Reason
-from .execute import batches, steps
+from .execute import UNIT, batches, steps
 from .ir.ops import TRUNCATION_RANGE, Interval, Op, Output, Product, Weight
 
 if TYPE_CHECKING:
     from .program import Program
-    from .rows import Rows
 
 # for the rounding of float64 sums: at most 2^-53 of the largest partial sum a term
 SLACK = 1 + 2.0**-24
@@ -98,6 +98,17 @@ class Ranges:
         return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class Met:
+    """What is limited, and how large it is on each row: (limits, rows). `squares`: the mean square
+    of each instruction's values, real numbers.
+    """
+
+    limits: tuple[Limit, ...]
+    by_row: np.ndarray
+    squares: np.ndarray
+
+
 def proof(program: Program) -> Ranges:
     """How large what is limited could become for any input within the bound, by interval
     arithmetic.
@@ -108,10 +119,12 @@ def proof(program: Program) -> Ranges:
     return Ranges(kind=PROVED, limits=tuple(notes.limits))
 
 
-def calibration(program: Program, rows: Rows) -> Ranges:
-    """How large what is limited becomes on rows."""
-    limits = met(program, rows.all)
-    return Ranges(kind=CALIBRATED, source=rows.source, rows=len(rows.all), limits=limits)
+def calibration(source: str, *parts: Met) -> Ranges:
+    """How large what is limited becomes on rows, of which `parts` speak."""
+    by_row = np.concatenate([part.by_row for part in parts], axis=1)
+    largest = zip(parts[0].limits, by_row, strict=True)
+    limits = tuple(replace(limit, largest=float(values.max())) for limit, values in largest)
+    return Ranges(kind=CALIBRATED, source=source, rows=by_row.shape[1], limits=limits)
 
 
 def bounds(
@@ -131,18 +144,29 @@ def bounds(
         yield values[-1]
 
 
-def met(program: Program, rows: np.ndarray) -> tuple[Limit, ...]:
-    """How large what is limited becomes on rows (B, ...row), within the bound."""
-    largest: tuple[Limit, ...] = ()
-    for x in batches(program, rows):
-        notes = _Notes(program)
-        for step in steps(program, x):
-            line = program.instructions[step.at]
-            if not isinstance(line.op, (Weight, Product)):
-                operands = [(value, value) for value in step.operands]
-                _bounds(line.op, notes.of(step.at), *operands)
-        largest = _larger(largest, notes.limits)
-    return largest
+def met(program: Program, tried: np.ndarray) -> Met:
+    """How large what is limited becomes on rows `tried` (B, ...row), within the bound."""
+    parts = [_met(program, x) for x in batches(program, tried)]
+    by_row = np.concatenate([part.by_row for part in parts], axis=1)
+    squares = np.average([part.squares for part in parts], axis=0, weights=_rows_of(parts))
+    return Met(limits=parts[0].limits, by_row=by_row, squares=squares)
+
+
+def _rows_of(parts: Sequence[Met]) -> list[int]:
+    return [part.by_row.shape[1] for part in parts]
+
+
+def _met(program: Program, x: np.ndarray) -> Met:
+    notes = _Notes(program)
+    squares = np.zeros(len(program.instructions))
+    for step in steps(program, x):
+        squares[step.at] = np.mean(np.square(step.value / UNIT))
+        line = program.instructions[step.at]
+        if not isinstance(line.op, (Weight, Product)):
+            operands = [(value, value) for value in step.operands]
+            _bounds(line.op, notes.of(step.at), *operands)
+    by_row = np.array(notes.by_row).reshape(-1, len(x))
+    return Met(limits=tuple(notes.limits), by_row=by_row, squares=squares)
 
 
 def _bounds(op: Op, within: Within, *operands: Interval) -> Interval:
@@ -156,28 +180,22 @@ def _nothing(_value: Interval, _limit: float, _what: str) -> None:
 
 
 class _Notes:
-    """Keeps how large what is limited is."""
+    """Keeps how large what is limited is, on each row."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
         self.limits: list[Limit] = []
+        self.by_row: list[np.ndarray] = []
 
     def of(self, at: int) -> Within:
         def within(value: Interval, limit: float, what: str) -> None:
-            largest = max(float(np.abs(end).max(initial=0)) for end in value)
-            layer = self.program.instructions[at].layer
-            found = Limit(at=at, layer=layer, what=what, limit=limit, largest=largest)
-            self.limits.append(found)
+            ends = [np.abs(end).reshape(len(end), -1).max(axis=1, initial=0) for end in value]
+            values = np.maximum(*ends)
+            layer, largest = self.program.instructions[at].layer, float(values.max())
+            self.by_row.append(values)
+            self.limits.append(Limit(at=at, layer=layer, what=what, limit=limit, largest=largest))
 
         return within
-
-
-def _larger(some: Sequence[Limit], others: Sequence[Limit]) -> tuple[Limit, ...]:
-    """Place by place the larger of both."""
-    if not some:
-        return tuple(others)
-    pairs = zip(some, others, strict=True)
-    return tuple(replace(a, largest=max(a.largest, b.largest)) for a, b in pairs)
 
 
 def findings(ranges: Ranges, span: str) -> list[Finding]:
@@ -190,7 +208,7 @@ def _finding(ranges: Ranges, limit: Limit, span: str) -> Finding:
         case None:
             problem = f"could be {_times(limit)}, for inputs {span}: it is not proved"
             advice = f"set spec.model.ranges to Calibrated, {SMALLER}, or {NORMALISE}"
-        case "drawn":
+        case rows.DRAWN:
             problem = f"{_is(limit)}, on {ranges.rows} rows drawn {span}"
             advice = f"give rows of your own (spec.model.calibration), {SMALLER}, or {NORMALISE}"
         case _:

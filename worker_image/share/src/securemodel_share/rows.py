@@ -13,6 +13,8 @@ from .errors import Reason, ShareError
 if TYPE_CHECKING:
     from .ir.ops import Shape
 
+# where rows come from
+OWN, DRAWN = "rows", "drawn"
 SEED = 11
 # of each kind that is random
 EACH = 4
@@ -39,7 +41,7 @@ class Rows:
 def drawn(shape: Shape, low: float, high: float) -> Rows:
     """Rows within the bound, always the same ones."""
     return Rows(
-        source="drawn", ordinary=_ordinary(shape, low, high), extreme=_extreme(shape, low, high)
+        source=DRAWN, ordinary=_ordinary(shape, low, high), extreme=_extreme(shape, low, high)
     )
 
 
@@ -51,7 +53,7 @@ def given(values: np.ndarray, shape: Shape, low: float, high: float) -> Rows:
             outside [low, high].
     """
     checked = _checked(values, shape, low, high)
-    return Rows(source="rows", ordinary=checked, extreme=checked[:0])
+    return Rows(source=OWN, ordinary=checked, extreme=checked[:0])
 
 
 def _checked(rows: np.ndarray, shape: Shape, low: float, high: float) -> np.ndarray:
