@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
+from . import functions
 from .connect import connect, endpoint
 from .errors import InputError, SecureModelError
 from .model import DATA_ROLES, TIMEOUT_S, Model
@@ -121,6 +122,22 @@ def _spelled(function: dict[str, Any]) -> str:
 def _printable(label: str) -> str:
     """A label without what would steer the terminal."""
     return "".join(char if char.isprintable() else "?" for char in label)
+
+
+@app.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    add_help_option=False,  # the plugin's own
+)
+def check(context: typer.Context) -> None:
+    """Say whether a Keras file can be served, what it costs, and what becomes public."""
+    plugin = entry_points(group="securemodel.commands", name="check")
+    if not plugin:
+        raise InputError(
+            "securemodel check runs the share step's own code, which is not installed here: "
+            "install the package securemodel-share beside this one (pip install "
+            "securemodel-share, or from the repository pip install worker_image/share)"
+        )
+    raise typer.Exit(plugin["check"].load()(context.args, functions.apply))
 
 
 def _version(show: bool) -> None:

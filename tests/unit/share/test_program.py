@@ -12,7 +12,7 @@ import pytest
 
 import networks
 import reference
-from securemodel_share.compile import compile_model, record
+from securemodel_share.compile import Wanted, compile_model, record
 from securemodel_share.ir.ops import reciprocal
 from securemodel_share.passes import optimize
 from securemodel_share.program import Program, fix
@@ -25,7 +25,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def program(data: bytes, bound: float = 1.0) -> Program:
-    return compile_model(read_model(data), bound)
+    return compile_model(read_model(data), Wanted(low=-bound, high=bound)).program
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_weights_leave_no_trace_in_the_program(name: str, values: str) -> None:
     shape, layers, *_ = networks.ARCHITECTURES[name]
     other = networks.keras_file(shape, layers, WEIGHTS[values])
     assert (
-        fix(optimize(record(read_model(other))), 1.0).encode()
+        fix(optimize(record(read_model(other))), -1.0, 1.0).encode()
         == program(networks.make(name).file).encode()
     )
 

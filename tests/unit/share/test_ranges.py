@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from securemodel_share.errors import refusal
 from securemodel_share.execute import execute_fixed_values
 from securemodel_share.ir import ops
 from securemodel_share.program import Program
-from securemodel_share.ranges import bounds, check_ranges
+from securemodel_share.ranges import bounds, findings, proof
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ def dense(
 ) -> Program:
     """One input, one weight, one bias."""
     p = Program()
-    x = p.append(ops.Input((1,), round(bound * 2**16)))
+    x = p.append(ops.Input((1,), round(-bound * 2**16), round(bound * 2**16)))
     w = p.append_weight(np.full((1, 1), weight), 16, "dense_7")
     z = p.append(ops.MatMul(), (x, w), "dense_7")
     b = p.append_weight(np.full(1, bias), 16 + shift, "dense_7")
@@ -40,7 +41,9 @@ def dense(
 
 
 def check(program: Program) -> None:
-    check_ranges(program, program.fixed_weights())
+    """Raises what the proof finds."""
+    if found := findings(proof(program), f"up to {program.input_bound:g}"):
+        raise refusal(found)
 
 
 def test_a_relu_may_see_anything_below_its_window() -> None:
@@ -57,7 +60,9 @@ def test_a_relu_beyond_its_window_names_the_layer(
         "RangeOverflow",
         "'dense_7'",
         "the input of a ReLU",
+        "could be up to 2 times larger",
         "for inputs up to 1",
+        "it is not proved",
         "lower spec.model.inputBound",
     )
 
@@ -65,7 +70,7 @@ def test_a_relu_beyond_its_window_names_the_layer(
 def pooled(bound: float, relu: bool = False) -> Program:
     """Two inputs, the larger of them."""
     p = Program()
-    x = p.append(ops.Input((1, 2, 1), round(bound * 2**16)))
+    x = p.append(ops.Input((1, 2, 1), round(-bound * 2**16), round(bound * 2**16)))
     if relu:
         x = p.append(ops.Relu(), (x,))
     y = p.append(ops.MaxPool(window=(1, 2), stride=(1, 1)), (x,), "pool_3")
@@ -89,7 +94,7 @@ def test_values_of_one_pooling_window_may_differ_by_anything_below_the_compariso
 
 def test_a_max_pooling_is_bounded_by_the_largest_bounds_of_its_window() -> None:
     p = Program()
-    x = p.append(ops.Input((2, 2, 1), 2**16))
+    x = p.append(ops.Input((2, 2, 1), -(2**16), 2**16))
     w = p.append_weight(np.array([1.0, 3.0]).reshape(1, 1, 1, 2), 16)
     z = p.append(ops.Conv2D(), (x, w))
     b = p.append_weight(np.array([10.0, -5.0]), 32)
@@ -148,7 +153,7 @@ def test_no_value_leaves_its_bounds(seed: int) -> None:
     """
     random = np.random.default_rng(seed)
     p = Program()
-    x = p.append(ops.Input((6, 6, 2), 2**16))
+    x = p.append(ops.Input((6, 6, 2), -(2**16), 2**16))
     x = p.append(ops.SumPool(window=(2, 2)), (x,))
     w = p.append_weight(random.normal(0, 1, (2, 2, 2, 3)), 16)
     z = p.append(ops.Conv2D(), (x, w))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import networks
-from securemodel_share.compile import compile_model, record
-from securemodel_share.execute import execute
+from securemodel_share.compile import Wanted, compile_model, record
+from securemodel_share.execute import execute, execute_fixed
 from securemodel_share.model import Layer
 from securemodel_share.passes import optimize
 from securemodel_share.program import fix
@@ -105,7 +105,7 @@ def test_a_function_of_ones_own_is_recorded() -> None:
         y = tfe.relu(tfe.conv2d(x, tfe.define_private_variable(kernel), 1, "VALID"))
         recorder.output(tfe.matmul(tfe.reshape(y, [1, -1]), tfe.define_private_variable(matrix)))
     assert "transpose" in [node.op.name for node in recorder.graph.nodes]
-    program = fix(optimize(recorder.graph), 1.0)
+    program = fix(optimize(recorder.graph), -1.0, 1.0)
     assert "transpose" not in [line.op.name for line in program.instructions]
 
     inputs = RANDOM.uniform(-1, 1, (3, 8, 7, 2))
@@ -114,6 +114,102 @@ def test_a_function_of_ones_own_is_recorded() -> None:
     np.testing.assert_allclose(
         execute(program, inputs), features.reshape(3, -1) @ matrix, atol=1e-9
     )
+
+
+def private(value: Any) -> Any:
+    return tfe.define_private_variable(value)
+
+
+W = {shape: RANDOM.normal(0, 1, shape) for shape in [(5,), (4, 1), (3, 1, 1), (1, 4, 5), (5, 2)]}
+# on an image channels first (B, 3, 4, 5): through `tfe.*`, and in numpy
+WORDS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "a bias along the last axis": (lambda x: x + private(W[5,]), lambda x: x + W[5,]),
+    "a bias a channel": (lambda x: x + private(W[3, 1, 1]), lambda x: x + W[3, 1, 1]),
+    "a bias along two axes": (lambda x: x - private(W[1, 4, 5]), lambda x: x - W[1, 4, 5]),
+    "a factor along an axis": (lambda x: x * private(W[4, 1]), lambda x: x * W[4, 1]),
+    "a factor a channel": (lambda x: private(W[3, 1, 1]) * x, lambda x: x * W[3, 1, 1]),
+    "public factors": (lambda x: W[1, 4, 5] * x, lambda x: x * W[1, 4, 5]),
+    "numbers": (lambda x: 1 - (3 + x * 0.5 - 0.25) * 2, lambda x: 1 - (3 + x * 0.5 - 0.25) * 2),
+    "nothing added": (lambda x: x + 0, lambda x: x),
+    "the negative": (lambda x: -x, lambda x: -x),
+    "two values": (lambda x: x - tfe.relu(x) + x, lambda x: 2 * x - np.maximum(x, 0)),
+    "another order of axes": (
+        lambda x: tfe.transpose(x, [0, 2, 1, 3]) - tfe.reshape(x, [1, 4, 3, 5]),
+        lambda x: x.transpose(0, 2, 1, 3) - x.reshape(-1, 4, 3, 5),
+    ),
+    "a threshold": (
+        lambda x: tfe.relu(x, threshold=0.5) + tfe.relu(x, threshold=-0.5),
+        lambda x: np.where(x >= 0.5, x, 0) + np.where(x >= -0.5, x, 0),
+    ),
+    "zeros around": (
+        lambda x: tfe.pad(x, [[0, 0], [0, 1], [2, 0], [1, 1]]),
+        lambda x: np.pad(x, [[0, 0], [0, 1], [2, 0], [1, 1]]),
+    ),
+    "elements of an axis": (
+        lambda x: tfe.gather(x, [2, 2, 0], axis=-1),
+        lambda x: x[..., [2, 2, 0]],
+    ),
+    "nothing between": (
+        lambda x: tfe.gather(x, [0, -1, 2], axis=1),
+        lambda x: x * np.array([1, 0, 1]).reshape(3, 1, 1),
+    ),
+    "one after the other": (
+        lambda x: tfe.concat([x, tfe.relu(x)], axis=1),
+        lambda x: np.concatenate([x, np.maximum(x, 0)], axis=1),
+    ),
+    "one after the other, along the last axis": (
+        lambda x: tfe.concat([x, x, x], axis=-1),
+        lambda x: np.concatenate([x, x, x], axis=-1),
+    ),
+    "a matrix on the last axis": (
+        lambda x: tfe.matmul(x, private(W[5, 2])),
+        lambda x: x @ W[5, 2],
+    ),
+    "a matrix on another axis": (
+        lambda x: tfe.matmul(tfe.transpose(x, [0, 2, 3, 1]), private(W[3, 1, 1][:, :, 0])),
+        lambda x: x.transpose(0, 2, 3, 1) @ W[3, 1, 1][:, :, 0],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WORDS)
+def test_words_mean_what_they_mean_in_numpy(case: str) -> None:
+    ours, numpys = WORDS[case]
+    recorder = Recorder()
+    with recorder.recording():
+        image = recorder.define_private_input((4, 5, 3))
+        result = ours(tfe.transpose(image, [0, 3, 1, 2]))
+        recorder.output(result)
+    x = RANDOM.uniform(-1, 1, (6, 4, 5, 3))
+    wanted = numpys(x.transpose(0, 3, 1, 2))
+    assert tuple(result.shape) == (1, *wanted.shape[1:])
+    program = fix(optimize(recorder.graph), -1.0, 1.0)
+    np.testing.assert_allclose(execute(program, x), wanted, atol=1e-4)
+    np.testing.assert_allclose(execute_fixed(program, x, RANDOM), wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "mixes",
+    [
+        lambda x: tfe.pad(x, [[1, 0], [0, 0]]),
+        lambda x: tfe.gather(x, [0], axis=0),
+        lambda x: tfe.concat([x, x], axis=-2),
+    ],
+)
+def test_the_batch_axis_stays_as_it_is(mixes: Callable[[Any], Any]) -> None:
+    recorder = Recorder()
+    with recorder.recording(), pytest.raises(ValueError, match="the batch axis"):
+        mixes(recorder.define_private_input((3,)))
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4, 5), (2, 1, 3)])
+def test_a_weight_that_does_not_fit_is_refused(shape: tuple[int, ...]) -> None:
+    recorder = Recorder()
+    with recorder.recording():
+        x = recorder.define_private_input((4, 3))
+        for word in (tfe.add, tfe.mul):
+            with pytest.raises(ValueError, match="a weight of shape"):
+                word(x, private(np.ones(shape)))
 
 
 def test_rows_of_a_batch_cannot_be_mixed() -> None:
@@ -172,7 +268,7 @@ def test_a_layer_that_does_not_fit_is_named(case: str, refused: Callable[..., No
     layers, changes, says = MISFITS[case]
     built = model(layers)
     built.layers[-1].config.update(changes)
-    refused(lambda: compile_model(built, 1.0), "InvalidModel", *says)
+    refused(lambda: compile_model(built, Wanted()).program, "InvalidModel", *says)
 
 
 def test_pooling_of_a_vector_is_refused_by_name(refused: Callable[..., None]) -> None:
@@ -181,7 +277,7 @@ def test_pooling_of_a_vector_is_refused_by_name(refused: Callable[..., None]) ->
     pooling = Layer(kind="AveragePooling2D", name="pool", config=POOLING[1], inputs=(last,))
     pooled = replace(built, layers=(*built.layers, pooling), outputs=("pool",))
     refused(
-        lambda: compile_model(pooled, 1.0),
+        lambda: compile_model(pooled, Wanted()).program,
         "InvalidModel",
         "'pool'",
         "it takes images",

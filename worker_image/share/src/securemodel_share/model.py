@@ -11,11 +11,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """One layer: its class, its configuration as Keras wrote it, its weights by short name (kernel,
-    bias; float64, or integers where the file stores integers).
+    """One call of a layer: its class, its configuration as Keras wrote it, its weights by short
+    name (kernel, bias; float64, or integers where the file stores integers).
 
-    `inputs`: the layers it reads, in order; none for a layer that reads the model's input.
-    `arguments`: what else it is called with, as keywords (training, mask).
+    `name`: of a layer that is called again "dense (call 2)", with the same weights; of a layer in a
+    nested model "inner/dense".
+    `inputs`: the calls it reads, in order; none for a layer that reads the model's input.
+    `arguments`: what else it is called with: by keyword (training, mask), by position
+    ("argument 1", counted with the tensors).
     """
 
     kind: str
@@ -31,9 +34,10 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """Layers in an order in which each comes after its inputs. `input_shape` is that of one row,
-    channels last. `inputs` and `outputs` name layers. `backend`: the Keras backend that wrote the
-    weights; some store kernels otherwise.
+    """Calls of layers in an order in which each comes after its inputs. `input_shape` is that of
+    one row. `inputs` and `outputs` name layers. `backend`: the Keras backend that wrote the
+    weights; some store kernels otherwise. `keras`: the version of Keras that wrote the model, ""
+    if nothing says.
     """
 
     name: str
@@ -42,3 +46,4 @@ class Model:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     backend: str = "tensorflow"
+    keras: str = ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import Reason, ShareError
-from .ir.ops import FRACTION_BITS, Add, Input, Op, Shape, Truncate, Weight
+from .ir.ops import FRACTION_BITS, Input, Op, Scale, Shape, Truncate, Weight
 
 if TYPE_CHECKING:
     from .ir.graph import Graph
@@ -38,10 +38,13 @@ class Instruction:
 
 @dataclass
 class Program:
-    """Instructions, and beside them the plain weights as real numbers by instruction."""
+    """Instructions, and beside them the plain weights as real numbers by instruction. `public` is
+    what the client is told, and may be empty.
+    """
 
     instructions: list[Instruction] = field(default_factory=list)
     weights: dict[int, np.ndarray] = field(default_factory=dict)
+    public: dict[str, Any] = field(default_factory=dict)
 
     def encode(self) -> bytes:
         """The canonical bytes."""
@@ -49,6 +52,7 @@ class Program:
             "version": 1,
             "fraction_bits": FRACTION_BITS,
             "instructions": [i.keys for i in self.instructions],
+            **({"public": self.public} if self.public else {}),
         }
         return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
 
@@ -57,10 +61,16 @@ class Program:
         return hashlib.sha256(self.encode()).hexdigest()
 
     @property
+    def input_range(self) -> tuple[float, float]:
+        """The smallest and the largest value that a client may send."""
+        op = self.instructions[0].op
+        low, high = (op.low, op.high) if isinstance(op, Input) else (0, 0)
+        return low / 2**FRACTION_BITS, high / 2**FRACTION_BITS
+
+    @property
     def input_bound(self) -> float:
         """The largest absolute value that a client may send."""
-        op = self.instructions[0].op
-        return op.bound / 2**FRACTION_BITS if isinstance(op, Input) else 0.0
+        return max(map(abs, self.input_range))
 
     def scale(self, at: int) -> int:
         """Of a weight."""
@@ -101,34 +111,53 @@ class Program:
         return at
 
 
-def fix(graph: Graph, input_bound: float) -> Program:
-    """Fixed-point code for a graph: one truncation a product, together with what follows it.
+def fix(graph: Graph, low: float, high: float) -> Program:
+    """Fixed-point code for a graph: a truncation each product, together with what follows it.
 
     Args:
-        input_bound: the largest absolute value that a client may send.
+        low: the smallest value that a client may send.
+        high: the largest one.
     """
-    return _Code(graph, round(input_bound * 2**FRACTION_BITS)).run()
+    return _Code(graph, round(low * 2**FRACTION_BITS), round(high * 2**FRACTION_BITS)).run()
 
 
 class _Code:
-    """The program of a graph in the making: what operations emit themselves through (ir/ops.py)."""
+    """The program of a graph in the making: what operations emit themselves through
+    (ir/ops/base.py).
 
-    def __init__(self, graph: Graph, bound: int) -> None:
+    A product stays one until its value is needed: what takes products reads it as such, however
+    many others read it too.
+    """
+
+    def __init__(self, graph: Graph, low: int, high: int) -> None:
         self.graph = graph
-        self.bound = bound
+        self.low, self.high = low, high
         self.program = Program()
-        self.made: dict[int, int] = {}
+        self.values: dict[int, int] = {}
+        self.products: dict[int, tuple[int, int]] = {}
 
     def run(self) -> Program:
         for at, node in enumerate(self.graph.nodes):
-            if at not in self.made and not isinstance(node.op, Weight):
+            if not isinstance(node.op, Weight):
                 node.op.emit(self, at)
         return self.program
 
     def operands(self, at: int) -> tuple[int, ...]:
         nodes = self.graph.nodes
         inputs = nodes[at].inputs
-        return tuple(self.made[i] for i in inputs if not isinstance(nodes[i].op, Weight))
+        return tuple(self._value(i) for i in inputs if not isinstance(nodes[i].op, Weight))
+
+    def product(self, at: int) -> tuple[int, int]:
+        source = self.graph.nodes[at].inputs[0]
+        if source in self.products:
+            return self.products[source]
+        scaled = self.append(at, Scale(1 << FRACTION_BITS), (self._value(source),))
+        return scaled, FRACTION_BITS
+
+    def own_product(self, at: int) -> tuple[int, int] | None:
+        source = self.graph.nodes[at].inputs[0]
+        is_own = self.graph.only_reader(source) == at
+        return self.products.get(source) if is_own else None
 
     def weight(self, at: int, scale: int) -> int:
         source = self.graph.nodes[at].inputs[1]
@@ -139,19 +168,14 @@ class _Code:
         return self.program.append(op, operands, self.graph.nodes[at].layer)
 
     def define(self, at: int, value: int) -> None:
-        self.made[at] = value
+        self.values[at] = value
 
-    def end_product(self, at: int, product: int, shift: int) -> None:
-        """Its biases, then its one truncation, joined with a ReLU or output that follows."""
-        while (reader := self.graph.only_reader(at)) is not None:
-            op = self.graph.nodes[reader].op
-            if isinstance(op, Add):
-                bias = self.weight(reader, FRACTION_BITS + shift)
-                product = self.made[reader] = self.append(reader, op, (product, bias))
-                at = reader
-                continue
-            if op.truncated is not None:
-                self.made[reader] = self.append(reader, op.truncated(shift), (product,))
-                return
-            break
-        self.made[at] = self.append(at, Truncate(shift), (product,))
+    def define_product(self, at: int, product: int, shift: int) -> None:
+        self.products[at] = (product, shift)
+
+    def _value(self, at: int) -> int:
+        """The value of a node, truncated by now."""
+        if at not in self.values:
+            product, shift = self.products[at]
+            self.values[at] = self.append(at, Truncate(shift), (product,))
+        return self.values[at]

@@ -3,7 +3,8 @@
 To add a layer: one subclass of LayerType, named as Keras names its class, in the file of its
 family. It states every key of its configuration, either with the values that are understood
 (`settings`) or with the reason why it may say anything (`ignored`), its weights and their shapes,
-and how it is computed with `tfe.*`. What it does not state is refused by name.
+how it is computed with `tfe.*`, and the function that follows (`functions.py`). What it does not
+state is refused by name.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from securemodel_share.errors import Finding, Reason
 
+from .functions import LINEAR, Function
 from .settings import DTYPE, REQUIRED, Setting, only, shown
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ COMMON_IGNORED = {
     "activity_regularizer": "a term of the loss in training",
     "batch_input_shape": "of the first layer it is the model's input; Keras reads no other",
 }
+# what any call may be given beside its tensors
 ARGUMENTS: dict[str, Setting] = {
     "training": only(None, False, advice="call it without, which is inference"),
     "mask": only(None, advice="call it without a mask"),
@@ -58,18 +61,41 @@ def training(*weights: str) -> dict[str, str]:
 
 
 class LayerType:
-    """A class of Keras layers. An instance looks at one layer of a model."""
+    """A class of Keras layers. An instance looks at one call of a layer of a model.
+
+    `keras`, `backend`: the version of Keras and the backend that wrote the model.
+    """
 
     settings: ClassVar[Mapping[str, Setting]] = {}
     ignored: ClassVar[Mapping[str, str]] = {}
+    # what a call may be given beside its tensors, and what any call may
+    arguments: ClassVar[Mapping[str, Setting]] = {}
+    # how many values a call takes; None: any number from one
+    operands: ClassVar[int | None] = 1
+    # weights of the file that change nothing, with the reason
+    ignored_weights: ClassVar[Mapping[str, str]] = {}
+    # other names of weights, by what they are called here
+    renamed: ClassVar[Mapping[str, str]] = {}
     # Theano turns kernels of convolutions by 180 degrees; other weights are the same in any backend
     backends: ClassVar[tuple[str, ...]] = (*BACKENDS, "theano")
+    # before its function the layer changes nothing: at inference the result is the operand
+    passes: ClassVar[bool] = False
+    # it puts the operand's values elsewhere and computes nothing
+    moves: ClassVar[bool] = False
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, layer: Layer, *, keras: str = "", backend: str = BACKENDS[0]) -> None:
         self.layer = layer
+        self.keras = keras
+        self.backend = backend
+        self.stored = {self.renamed.get(k, k): value for k, value in layer.weights.items()}
 
-    def __init_subclass__(cls) -> None:
-        LAYERS[cls.__name__] = cls
+    def __init_subclass__(cls, *, of_keras: bool = True) -> None:
+        if of_keras:
+            LAYERS[cls.__name__] = cls
+
+    def meant(self) -> LayerType:
+        """What stands for this layer: itself, but for a class with many meanings."""
+        return self
 
     def __getitem__(self, key: str) -> Any:
         """What the configuration says of a key in `settings`."""
@@ -80,17 +106,25 @@ class LayerType:
         """The weights that the layer has, with their shapes."""
         return {}
 
-    def lower(self, tfe: Any, x: Any, /) -> Any:
-        """The layer, without its activation, of a private tensor (B, ...row), through `tfe.*`.
+    @property
+    def function(self) -> Function:
+        """What is applied to each value of what `lower` gives."""
+        return LINEAR
+
+    def lower(self, _tfe: Any, x: Any, /) -> Any:
+        """The layer, without its function, of a private tensor (B, ...row), through `tfe.*`; of all
+        its operands, if it has several.
 
         Raises:
             ValueError: it does not fit the shape of x.
         """
+        if self.passes:
+            return x
         raise NotImplementedError
 
-    def findings(self, backend: str) -> list[Finding]:
+    def findings(self) -> list[Finding]:
         """Everything about this layer that is not understood."""
-        found = [*self._configuration(), *self._arguments(), *self._backend(backend)]
+        found = [*self._operands(), *self._configuration(), *self._arguments(), *self._backend()]
         return found or [*self._weights()]
 
     def finding(
@@ -104,6 +138,14 @@ class LayerType:
             problem=f"{self.layer} {problem}",
             advice=advice + see,
         )
+
+    def _operands(self) -> Iterator[Finding]:
+        read = self.layer.inputs
+        if self.operands == 1 and len(read) > 1:
+            yield self.finding(
+                f"reads {len(read)} values ({', '.join(map(repr, read))}) and computes one",
+                "call it on one",
+            )
 
     def _configuration(self) -> Iterator[Finding]:
         stated = {**COMMON, **self.settings}
@@ -123,7 +165,7 @@ class LayerType:
 
     def _arguments(self) -> Iterator[Finding]:
         for key, value in self.layer.arguments.items():
-            setting = ARGUMENTS.get(key)
+            setting = {**ARGUMENTS, **self.arguments}.get(key)
             if setting is None:
                 problem = f"is called with {key}={shown(value)}, which is not understood"
                 yield self.finding(problem, "call it without")
@@ -131,15 +173,16 @@ class LayerType:
                 problem = f"is called with {key}={shown(value)}"
                 yield self.finding(problem, setting.advice(value))
 
-    def _backend(self, backend: str) -> Iterator[Finding]:
-        if self.layer.weights and backend not in self.backends:
+    def _backend(self) -> Iterator[Finding]:
+        if self.layer.weights and self.backend not in self.backends:
             yield self.finding(
-                f"was saved with the backend {backend!r}, which may store its weights otherwise",
+                f"was saved with the backend {self.backend!r}, which may store its weights "
+                "otherwise",
                 "load the model in Keras 2 with the backend TensorFlow and save it again",
             )
 
     def _weights(self) -> Iterator[Finding]:
-        stated, stored = self.weights(), self.layer.weights
+        stated, stored = self.weights(), self.stored
         for name, shape in stated.items():
             if name not in stored or not _fits(stored[name].shape, shape):
                 form = tuple("any" if d is None else d for d in shape)
@@ -147,6 +190,8 @@ class LayerType:
                 problem = f"has no {name} of shape ({', '.join(map(str, form))}) in the file{was}"
                 yield self.finding(problem, SAVE_WHOLE, Reason.INVALID_MODEL)
         for name, value in stored.items():
+            if name in self.ignored_weights:
+                continue
             if name not in stated:
                 problem = f"has the weight {name!r}, which is not understood"
                 yield self.finding(problem, "save the model without quantisation or adapters")

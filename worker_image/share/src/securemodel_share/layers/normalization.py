@@ -1,12 +1,9 @@
-"""Batch normalisation: at inference each channel is multiplied by a number, and another is added.
-
-It joins the product before it, or else the one after it, and then costs nothing. Where there is
-neither it is a product of its own.
+"""Layers that multiply each value by a number and add another: products that passes fold into a
+neighbour where there is one.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,49 +11,21 @@ import numpy as np
 from securemodel_share.errors import Finding, Reason
 
 from .base import LayerType, training
-from .images import channels_first, channels_last, image_shape
-from .settings import Setting, flag, only, shown
+from .settings import axes, constants, flag, number, only, optional
 
 if TYPE_CHECKING:
-    from securemodel_share.model import Layer, Model
-
     from .base import Shape
 
-PRODUCTS = ("Conv2D", "Dense")
-# what a factor of each channel may pass: linear, and the same for each value of a channel
-BETWEEN = ("AveragePooling2D", "Dropout")
-LINEAR = ("linear", None)
-VECTOR = 2  # axes of a batch of vectors
-
-
-def _axis(value: Any) -> Any:
-    """Keras 2 writes a list of one."""
-    return value[0] if isinstance(value, list) and len(value) == 1 else value
-
-
-def _number(default: float) -> Setting:
-    return Setting(
-        understands=lambda value: isinstance(value, (int, float)) and value > 0,
-        says="a number above 0",
-        default=default,
-        problem=lambda key, value: f"has {key} {shown(value)}",
-        advice=lambda _: "save the model again",
-    )
+# Keras's own, of Normalization
+SMALLEST_DEVIATION = 1e-7
 
 
 class BatchNormalization(LayerType):
     """A normalisation of each channel, by the statistics of training."""
 
     settings: ClassVar = {
-        "axis": Setting(
-            understands=lambda value: isinstance(_axis(value), int),
-            says="the last",
-            default=-1,
-            problem=lambda key, value: f"has {key} {shown(value)}",
-            advice=lambda _: "normalise the last axis, that of the channels",
-            read=_axis,
-        ),
-        "epsilon": _number(0.001),
+        "axis": axes(),
+        "epsilon": number("a number above 0", lambda v: v > 0, 0.001, "save the model again"),
         "center": flag(default=True),
         "scale": flag(default=True),
         "renorm": only(False, None, advice="build the layer without renorm"),
@@ -75,116 +44,126 @@ class BatchNormalization(LayerType):
     def weights(self) -> dict[str, Shape]:
         names = ["moving_mean", "moving_variance"]
         names += ["gamma"] * self["scale"] + ["beta"] * self["center"]
-        mean = self.layer.weights.get("moving_mean")
-        channels = mean.size if mean is not None else None
-        return dict.fromkeys(names, (channels,))
+        mean = self.stored.get("moving_mean")
+        return dict.fromkeys(names, mean.shape if mean is not None else (None,))
 
-    def findings(self, backend: str) -> list[Finding]:
-        found = super().findings(backend)
-        if not found and (self.layer.weights["moving_variance"] < 0).any():
+    def findings(self) -> list[Finding]:
+        found = super().findings()
+        if not found and (self.stored["moving_variance"] < 0).any():
             problem, advice = "has a variance below 0", "train the model again"
             found.append(self.finding(problem, advice, Reason.WEIGHTS_OUT_OF_RANGE))
         return found
 
-    @property
-    def folded(self) -> bool:
-        """Whether a product has taken over what this layer computes (`fold`)."""
-        return set(self.layer.weights) == {"moving_mean"}
+    def lower(self, tfe: Any, x: Any, /) -> Any:
+        factor, addend = (_along(value, x, self["axis"]) for value in self._affine())
+        return affine(tfe, x, factor, addend)
 
-    def affine(self) -> tuple[np.ndarray, np.ndarray]:
+    def _affine(self) -> tuple[np.ndarray, np.ndarray]:
         """The factor and the addend of each channel."""
-        stored = self.layer.weights
+        stored = self.stored
         factor = 1 / np.sqrt(stored["moving_variance"] + self["epsilon"])
         factor = factor * stored["gamma"] if self["scale"] else factor
         addend = -stored["moving_mean"] * factor
         return factor, addend + stored["beta"] if self["center"] else addend
 
-    def lower(self, tfe: Any, x: Any, /) -> Any:
-        if self["axis"] not in (-1, len(x.shape) - 1):
-            raise ValueError(f"it normalises axis {self['axis']}, not the last")
-        channels = len(self.layer.weights["moving_mean"])
-        if int(x.shape[-1]) != channels:
-            raise ValueError(f"it normalises {channels} channels")
-        if self.folded:
-            return x
-        factor, addend = self.affine()
-        if len(x.shape) == VECTOR:
-            y = tfe.matmul(x, tfe.define_private_variable(np.diag(factor)))
-            return y + tfe.define_private_variable(addend)
-        image_shape(x)
-        kernel = tfe.define_private_variable(np.diag(factor)[np.newaxis, np.newaxis])
-        y = tfe.conv2d(channels_first(tfe, x), kernel, (1, 1), "VALID")
-        return channels_last(tfe, y + tfe.define_private_variable(addend.reshape(-1, 1, 1)))
 
-
-def fold(model: Model) -> Model:
-    """Every normalisation in the weights of a product, where there is one; it then keeps its mean,
-    for the number of channels. Which product it is depends on the architecture alone.
+class Normalization(LayerType):
+    """(x - mean) / deviation of each channel, by the statistics of adapt() or those that are given;
+    or the inverse.
     """
-    layers = {layer.name: layer for layer in model.layers}
-    for layer in model.layers:
-        if layer.kind == "BatchNormalization":
-            layers |= _folded(layer, layers)
-    return replace(model, layers=tuple(layers.values()))
+
+    settings: ClassVar = {
+        "axis": optional(axes(least=0)),
+        "invert": flag(default=False),
+        "mean": optional(constants()),
+        "variance": optional(constants()),
+    }
+    ignored_weights: ClassVar = {"count": "how many rows adapt() has seen"}
+
+    def weights(self) -> dict[str, Shape]:
+        if self["mean"] is not None:
+            return {}
+        mean = self.stored.get("mean")
+        return dict.fromkeys(("mean", "variance"), mean.shape if mean is not None else (None,))
+
+    def findings(self) -> list[Finding]:
+        found = super().findings()
+        if not found and self["mean"] is not None and self["variance"] is None:
+            found.append(self.finding("has a mean and no variance", "give both, or neither"))
+        if not found and (self._statistics()[1] < 0).any():
+            problem, advice = "has a variance below 0", "adapt the layer again"
+            found.append(self.finding(problem, advice, Reason.WEIGHTS_OUT_OF_RANGE))
+        return found
+
+    def _statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance."""
+        of = self.stored if self["mean"] is None else self
+        return np.asarray(of["mean"]), np.asarray(of["variance"])
+
+    def lower(self, tfe: Any, x: Any, /) -> Any:
+        mean, variance = (self._along(value, x) for value in self._statistics())
+        deviation = np.maximum(np.sqrt(variance), SMALLEST_DEVIATION)
+        if self["invert"]:
+            return affine(tfe, x, deviation, mean)
+        return affine(tfe, x, 1 / deviation, -mean / deviation)
+
+    def _along(self, value: np.ndarray, x: Any) -> np.ndarray:
+        """As Keras does: what is given is broadcast to the sizes of the axes."""
+        kept = sorted(axis % len(x.shape) for axis in self["axis"] or ())
+        sizes = [int(x.shape[axis]) for axis in kept]
+        try:
+            value = np.broadcast_to(value.reshape(value.shape[-len(kept) :] if kept else ()), sizes)
+        except ValueError:
+            raise ValueError(f"its statistics are of shape {value.shape}") from None
+        return _along(value, x, tuple(kept))
 
 
-def _folded(layer: Layer, layers: dict[str, Layer]) -> dict[str, Layer]:
-    """The normalisation without what it computes, and the product with it; nothing if it stays."""
-    factor, addend = BatchNormalization(layer).affine()
-    before, after = _before(layer, layers), _after(layer, layers)
-    if before is not None and before.weights["kernel"].shape[-1] == len(factor):
-        product = _then(before, factor, addend)
-    elif after is not None and after.weights["kernel"].shape[-2] % len(factor) == 0:
-        product = _first(after, factor, addend)
-    else:
-        return {}
-    rest = replace(layer, weights={"moving_mean": layer.weights["moving_mean"]})
-    return {layer.name: rest, product.name: product}
+class Rescaling(LayerType):
+    """`scale` times x plus `offset`, numbers or arrays."""
+
+    settings: ClassVar = {"scale": constants(), "offset": constants(0.0)}
+
+    def lower(self, tfe: Any, x: Any, /) -> Any:
+        return plus(tfe, times(tfe, x, self["scale"]), self["offset"])
 
 
-def _before(layer: Layer, layers: dict[str, Layer]) -> Layer | None:
-    """The product that reaches this layer unchanged but by what a factor may pass."""
-    while len(layer.inputs) == 1:
-        layer = layers[layer.inputs[0]]
-        if len(_readers(layer, layers)) > 1:
-            return None
-        if layer.kind in PRODUCTS and layer.config.get("activation", "linear") in LINEAR:
-            return layer
-        if layer.kind not in BETWEEN:
-            return None
-    return None
+def _along(value: np.ndarray, x: Any, of: tuple[int, ...]) -> np.ndarray:
+    """Numbers of some axes of x, as many axes as a row of x has."""
+    rank = len(x.shape)
+    kept = [axis % rank for axis in of]
+    shape = [int(x.shape[axis]) if axis in kept else 1 for axis in range(1, rank)]
+    if 0 in kept or np.prod(shape) != value.size:
+        raise ValueError(f"it normalises {value.size} channels of axis {of}")
+    return value.reshape(shape)
 
 
-def _after(layer: Layer, layers: dict[str, Layer]) -> Layer | None:
-    """The product that this layer reaches in the same way; it may be flattened before."""
-    while len(readers := _readers(layer, layers)) == 1:
-        layer = readers[0]
-        if layer.kind in PRODUCTS:
-            return layer
-        if layer.kind not in (*BETWEEN, "Flatten"):
-            return None
-    return None
+def affine(tfe: Any, x: Any, factor: np.ndarray, addend: np.ndarray) -> Any:
+    """x * factor + addend, secret both."""
+    return x * tfe.define_private_variable(factor) + tfe.define_private_variable(addend)
 
 
-def _readers(layer: Layer, layers: dict[str, Layer]) -> list[Layer]:
-    return [other for other in layers.values() if layer.name in other.inputs]
+def times(tfe: Any, x: Any, factor: np.ndarray) -> Any:
+    """x * factor: public if it is one number, which then costs less; else secret."""
+    if factor.size == 1:
+        return x if factor.item() == 1 else x * factor.item()
+    return x * tfe.define_private_variable(_fitting(x, factor))
 
 
-def _then(product: Layer, factor: np.ndarray, addend: np.ndarray) -> Layer:
-    """(x * w + b) * factor + addend, as a product."""
-    bias = product.weights.get("bias", 0.0) * factor + addend
-    return _having(product, product.weights["kernel"] * factor, bias)
+def plus(tfe: Any, x: Any, addend: np.ndarray) -> Any:
+    """x + addend, likewise."""
+    if addend.size == 1:
+        return x + addend.item() if addend.item() else x
+    return x + tfe.define_private_variable(_fitting(x, addend))
 
 
-def _first(product: Layer, factor: np.ndarray, addend: np.ndarray) -> Layer:
-    """(x * factor + addend) * w + b, as a product. Flattened, the channels repeat."""
-    kernel = product.weights["kernel"]
-    channels = kernel.shape[-2]
-    factors, addends = (np.resize(value, channels)[:, np.newaxis] for value in (factor, addend))
-    added = (kernel * addends).reshape(-1, kernel.shape[-1]).sum(axis=0)
-    return _having(product, kernel * factors, product.weights.get("bias", 0.0) + added)
-
-
-def _having(product: Layer, kernel: np.ndarray, bias: np.ndarray) -> Layer:
-    config = {**product.config, "use_bias": True}
-    return replace(product, config=config, weights={"kernel": kernel, "bias": bias})
+def _fitting(x: Any, value: np.ndarray) -> np.ndarray:
+    """An array that numpy broadcasts to a row of x. Keras may write the batch's axis too."""
+    row = [int(d) for d in x.shape[1:]]
+    value = value[0] if value.ndim > len(row) and len(value) == 1 else value
+    try:
+        fits = np.broadcast_shapes(value.shape, row) == tuple(row)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(f"its numbers are of shape {value.shape}")
+    return value

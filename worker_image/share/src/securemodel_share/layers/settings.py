@@ -5,8 +5,10 @@ about any other.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from securemodel_share.errors import Reason
 
@@ -58,25 +60,129 @@ def flag(*, default: bool) -> Setting:
     )
 
 
-def count() -> Setting:
+def count(default: Any = REQUIRED) -> Setting:
     """A whole number from 1."""
-    return _of_form(_is_size, "a number", "any", int, REQUIRED)
+    return _of_form(_is_size, "a number", "any", int, default)
 
 
-def pair(default: Any = REQUIRED) -> Setting:
-    """One whole number from 1, or two: a size or stride of height and width."""
-    return _of_form(_is_pair, "a size or stride", "any", _pair, default)
+def whole(default: Any = REQUIRED) -> Setting:
+    """A whole number, negative ones too: an axis."""
+    return _of_form(_is_whole, "a whole number", "any", int, default)
 
 
-def optional_pair() -> Setting:
-    """The same, or nothing."""
+def axes(*, least: int = 1) -> Setting:
+    """So many axes or more, counted with the batch in front. Keras 2 writes a list of one."""
     return _of_form(
-        lambda value: value is None or _is_pair(value),
-        "a size or stride",
+        lambda value: len(_list(value)) >= least and all(map(_is_whole, _list(value))),
+        "an axis",
         "any",
-        lambda value: None if value is None else _pair(value),
-        None,
+        lambda value: tuple(map(int, _list(value))),
+        -1,
     )
+
+
+def sizes(count: int, default: Any = REQUIRED, *, least: int = 1) -> Setting:
+    """A whole number from `least` for each of `count` axes, or one for all of them."""
+
+    def understands(value: Any) -> bool:
+        return len(_sizes(value, count)) == count and all(
+            _is_whole(size) and size >= least for size in _sizes(value, count)
+        )
+
+    return _of_form(
+        understands, "a size or stride", "any", lambda value: _sizes(value, count), default
+    )
+
+
+def margins(count: int, default: Any) -> Setting:
+    """Two whole numbers, before and after, for each of `count` axes; or one for both of an axis, or
+    one for all.
+    """
+
+    def read(value: Any) -> tuple[tuple[int, ...], ...]:
+        if count == 1:
+            return (_sizes(value, 2),)
+        return tuple(_sizes(of, 2) for of in _sizes(value, count))
+
+    def understands(value: Any) -> bool:
+        found = read(value)
+        return len(found) == count and all(
+            len(of) == 2 and all(_is_whole(size) and size >= 0 for size in of)  # noqa: PLR2004
+            for of in found
+        )
+
+    return _of_form(understands, "numbers of pixels", "any", read, default)
+
+
+def shape(*also: int) -> Setting:
+    """Whole numbers from 1, one for each axis of a row, or one of `also`."""
+    return _of_form(
+        lambda value: (
+            all(_is_size(size) or size in also for size in _list(value))
+            and sum(size in also for size in _list(value)) <= 1
+        ),
+        "a shape",
+        "any",
+        lambda value: tuple(map(int, _list(value))),
+        REQUIRED,
+    )
+
+
+def optional(setting: Setting) -> Setting:
+    """The same, or nothing."""
+    return replace(
+        setting,
+        understands=lambda value: value is None or setting.understands(value),
+        read=lambda value: None if value is None else setting.read(value),
+        default=None,
+    )
+
+
+def number(says: str, fits: Callable[[float], bool], default: Any, advice: str) -> Setting:
+    """A finite number that fits."""
+
+    def understands(value: Any) -> bool:
+        found = constant(value)
+        return found is not None and found.ndim == 0 and fits(float(found))
+
+    return Setting(
+        understands=understands,
+        says=says,
+        default=default,
+        advice=lambda _: advice,
+        read=lambda value: float(_constant(value)),
+    )
+
+
+def constants(default: Any = REQUIRED) -> Setting:
+    """A finite number, or an array of them."""
+    return _of_form(
+        lambda value: constant(value) is not None,
+        "a number or an array of numbers",
+        "any",
+        _constant,
+        default,
+    )
+
+
+def constant(value: Any) -> np.ndarray | None:
+    """Numbers as Keras writes them: plain, in lists, or as an array of numpy."""
+    if isinstance(value, dict):
+        of_numpy = value.get("class_name") == "__numpy__" and isinstance(value["config"], dict)
+        value = value["config"].get("value") if of_numpy else value.get("value")
+    try:
+        found = np.array(value)
+    except ValueError:  # lists of several lengths
+        return None
+    return found.astype(np.float64) if found.dtype.kind in "fiu" and _usable(found) else None
+
+
+def _usable(found: np.ndarray) -> bool:
+    return bool(found.size > 0 and np.isfinite(found).all())
+
+
+def _constant(value: Any) -> np.ndarray:
+    return np.asarray(constant(value))
 
 
 def _of_form(
@@ -97,22 +203,24 @@ def _of_form(
     )
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _is_size(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return _is_whole(value) and value > 0
 
 
-def _is_pair(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return len(value) == 2 and all(map(_is_size, value))  # noqa: PLR2004 - height, width
-    return _is_size(value)
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    height, width = (value, value) if isinstance(value, int) else value
-    return int(height), int(width)
+def _sizes(value: Any, count: int) -> tuple[Any, ...]:
+    """One for all axes stands for each of them."""
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,) * count
 
 
-FLOATS = ("float32", "float64", "float16", "mixed_float16", "mixed_bfloat16")
+FLOATS = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 POLICIES = ("DTypePolicy", "FloatDTypePolicy", "Policy", "PolicyV1")
 
 

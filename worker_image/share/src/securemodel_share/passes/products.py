@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-# docs/program.md: a truncation takes away 31 bits at most, 16 of which are the product's own
-LARGEST_SHIFT = 31 - 16
+from securemodel_share.ir import ops
+
+# beyond the 16 bits that are the product's own
+LARGEST_SHIFT = ops.LARGEST_SHIFT - ops.FRACTION_BITS
 
 
 def division(divisor: int, shift: int) -> tuple[float, int] | None:

@@ -1,147 +1,94 @@
-"""Reads a Keras .h5 file without running anything that is in it.
+"""Reads a Keras .h5 file, a whole model or weights, without running anything that is in it.
 
 `keras.models.load_model` can execute code from a file (Lambda layers, custom objects). Here the
 architecture is JSON, every layer of which is checked against what its class declares (layers/), and
-weights are arrays, which are read only if they lie in the file itself. Keras 2 and Keras 3 write
-the same layout.
+weights are arrays, which are read only if they lie in the file itself.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import math
 from typing import TYPE_CHECKING, Any
 
-import h5py
-import numpy as np
-
-from . import architecture
+from . import architecture, graph, hdf5, named, numbered
 from .refused import invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import h5py
 
     from securemodel_share.model import Model
 
-# No supported network comes near; a header that claims more is an attack on our memory.
-MAX_PARAMETERS = 1 << 28
-BFLOAT16_BYTES = 2
+CONFIG = "model_config"
+GROUP = "model_weights"
+GIVE_ARCHITECTURE = (
+    "save the whole model (model.save('model.keras')), or give the architecture beside it: write "
+    "model.to_json() to a file and name it in spec.model.architecture (--architecture)"
+)
+FINISH = (
+    "look for the error with which model.save() ended, correct what it names (Keras 3 cannot save "
+    "a layer whose activation was set to None), and save the model again"
+)
 
 
-def read(data: bytes) -> Model:
-    """The model in the bytes of an .h5 file.
+def read(data: bytes, given: dict[str, Any] | None) -> Model:
+    """The model in the bytes of an .h5 file. `given`: the architecture of weights alone.
 
     Raises:
         ShareError: InvalidModel or UnsupportedLayer, naming what was found.
     """
-    try:
-        file = h5py.File(io.BytesIO(data), "r")
-    except OSError:
-        raise invalid("the artifact is not an HDF5 file, or it is truncated") from None
-    with file:
-        try:
-            return _read(file)
-        except (
-            OSError,
-            LookupError,
-            ValueError,
-            TypeError,
-            AttributeError,
-            RuntimeError,
-        ) as error:
-            raise invalid(
-                f"the artifact is damaged, or not a Keras model ({type(error).__name__})"
-            ) from error
+    with hdf5.opened(data) as file:
+        said = hdf5.attribute(file, CONFIG)
+        if said is not None:
+            if given is not None:
+                raise two_architectures()
+            config = architecture.parse(hdf5.text(said))
+            return _whole(file, config, hdf5.Arrays(len(data)))
+        if not file.keys():
+            raise invalid("the save did not finish: the file is HDF5 with nothing in it", FINISH)
+        if given is None:
+            raise invalid("the file holds weights only, not the architecture", GIVE_ARCHITECTURE)
+        return weights(file, given, hdf5.Arrays(len(data)), architecture.version(given))
 
 
-def _read(file: h5py.File) -> Model:
-    if "model_config" not in file.attrs:
-        raise invalid(
-            "the file has no attribute model_config: it holds weights only, or was not written by "
-            "Keras"
-        )
-    config = json.loads(_text(file.attrs["model_config"]))
-    version = _text(file.attrs.get("keras_version", ""))
-    if version.startswith("1."):
-        raise invalid(
-            f"the file was written by Keras {version}", "load it with Keras 2 and save it again"
-        )
-    groups = _inside(file, "model_weights")
-    weights = _Weights(groups)
-    model = architecture.read(config, weights.read, _backend(file, groups))
-    weights.check_all_read(layer.name for layer in model.layers)
-    return model
+def two_architectures() -> Exception:
+    """The refusal of an architecture beside a whole model: which of the two is meant?"""
+    return invalid(
+        "the file holds the whole model, and an architecture is given besides",
+        "leave out spec.model.architecture (--architecture), which is for files of weights",
+    )
 
 
-def _backend(file: h5py.File, groups: h5py.Group) -> str:
+def _whole(file: h5py.File, config: dict[str, Any], arrays: hdf5.Arrays) -> Model:
+    keras = hdf5.text(hdf5.attribute(file, "keras_version") or "")
+    if keras.startswith("1."):
+        raise architecture.keras_1(keras)
+    network = architecture.read(config)
+    groups = hdf5.group(file, GROUP)
+    found = named.read(groups, network, arrays, renamed=False)
+    return graph.flatten(network, found, backend=_backend([file, groups]), keras=keras)
+
+
+def weights(file: h5py.File, config: dict[str, Any], arrays: hdf5.Arrays, keras: str) -> Model:
+    """The model of an architecture, which this version of Keras wrote, with the weights of a file
+    in either form.
+
+    Raises:
+        ShareError: InvalidModel or UnsupportedLayer, naming what was found.
+    """
+    network = architecture.read(config)
+    backend = str(config.get("backend") or "tensorflow")
+    if numbered.is_this(file):
+        found = numbered.read(file, network, arrays)
+    else:
+        groups = hdf5.group(file, GROUP) if GROUP in file else file
+        found = named.read(groups, network, arrays, renamed=True)
+        backend = _backend([file, groups], backend)
+    return graph.flatten(network, found, backend=backend, keras=keras)
+
+
+def _backend(places: list[h5py.Group], otherwise: str = "tensorflow") -> str:
     """The Keras backend that wrote the weights: noted beside the weights and at the top."""
-    said = {_text(o.attrs["backend"]) for o in (file, groups) if "backend" in o.attrs}
+    noted = [hdf5.attribute(place, "backend") for place in places]
+    said = {hdf5.text(value) for value in noted if value is not None}
     if len(said) > 1:
         raise invalid(f"the file names two backends, {' and '.join(sorted(said))}")
-    return said.pop() if said else "tensorflow"
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else bytes(value).decode()
-
-
-def _inside(group: h5py.Group, path: str) -> Any:
-    """An object that lies in this file: soft and external links could point anywhere."""
-    for part in path.split("/"):
-        link = group.get(part, getlink=True)
-        if link is None:
-            raise invalid(f"{path!r} is missing from the file")
-        if not isinstance(link, h5py.HardLink):
-            raise invalid(f"{path!r} is a link to somewhere else, which is not followed")
-        group = group[part]
-    return group
-
-
-class _Weights:
-    """Layers' weights; together they may not be larger than MAX_PARAMETERS."""
-
-    def __init__(self, groups: h5py.Group) -> None:
-        self.groups = groups
-        self.parameters = 0
-
-    def read(self, layer: str) -> dict[str, np.ndarray]:
-        """By short name: `kernel` for `conv2d/kernel:0`. A second of one name keeps its path."""
-        if self.groups.get(layer, getlink=True) is None:
-            return {}
-        group = _inside(self.groups, layer)
-        found: dict[str, np.ndarray] = {}
-        for path in _weight_names(group):
-            name = path.rsplit("/", 1)[-1].removesuffix(":0")
-            found[path if name in found else name] = self._dataset(group, path, layer)
-        return found
-
-    def check_all_read(self, layers: Iterable[str]) -> None:
-        """Weights of what is no layer of the model would change its predictions."""
-        names = [_text(name) for name in self.groups.attrs.get("layer_names", [])]
-        for name in sorted({*names, *self.groups} - set(layers)):
-            if self.groups.get(name, getlink=True) and _weight_names(_inside(self.groups, name)):
-                raise invalid(f"the file has weights of {name!r}, which is no layer of the model")
-
-    def _dataset(self, group: h5py.Group, path: str, layer: str) -> np.ndarray:
-        dataset = _inside(group, path)
-        where = f"weight {path!r} of layer {layer!r}"
-        if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
-            raise invalid(f"{where} is not stored in the file itself")
-        if dataset.dtype.kind == "V" and dataset.dtype.itemsize == BFLOAT16_BYTES:
-            raise invalid(
-                f"{where} is stored as bfloat16",
-                "build the model with dtype policy 'float32', take over the weights "
-                "(new.set_weights(old.get_weights())) and save that",
-            )
-        if dataset.dtype.kind not in "fiu":
-            raise invalid(f"{where} is of type {dataset.dtype}, not a number")
-        self.parameters += math.prod(dataset.shape)
-        if self.parameters > MAX_PARAMETERS:
-            raise invalid(f"the model has more than {MAX_PARAMETERS} parameters")
-        value = np.asarray(dataset[()])
-        return value.astype(np.float64) if value.dtype.kind == "f" else value
-
-
-def _weight_names(group: Any) -> list[str]:
-    return [_text(path) for path in group.attrs.get("weight_names", [])]
+    return said.pop() if said else otherwise

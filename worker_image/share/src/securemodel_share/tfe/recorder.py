@@ -30,6 +30,9 @@ class Secret(TFEPrivateTensor):  # type: ignore[misc]
     view and costs nothing until something needs the order.
     """
 
+    # an array of numbers leaves operations with it to this class
+    __array_ufunc__ = None
+
     def __init__(self, protocol: Recorder, at: int, perm: Perm) -> None:
         self.protocol = protocol
         self.at = at
@@ -60,11 +63,26 @@ class Secret(TFEPrivateTensor):  # type: ignore[misc]
     def unwrapped(self) -> tuple[Any, ...]:
         return ()
 
-    def __add__(self, other: Secret | Weight) -> Secret:
+    def __add__(self, other: Operand) -> Secret:
         return self.protocol.add(self, other)
 
-    def __mul__(self, factor: float) -> Secret:
-        return self.protocol.mul(self, factor)
+    def __radd__(self, other: Operand) -> Secret:
+        return self.protocol.add(self, other)
+
+    def __sub__(self, other: Operand) -> Secret:
+        return self.protocol.sub(self, other)
+
+    def __rsub__(self, other: Operand) -> Secret:
+        return self.protocol.add(self.protocol.negative(self), other)
+
+    def __mul__(self, other: Factor) -> Secret:
+        return self.protocol.mul(self, other)
+
+    def __rmul__(self, other: Factor) -> Secret:
+        return self.protocol.mul(self, other)
+
+    def __neg__(self) -> Secret:
+        return self.protocol.negative(self)
 
 
 class Weight:
@@ -76,6 +94,11 @@ class Weight:
     @property
     def shape(self) -> tf.TensorShape:
         return tf.TensorShape(self.value.shape)
+
+
+# a number is public; so is an array of them, but it is computed with as a weight
+Factor = Weight | np.ndarray | float
+Operand = Secret | Factor
 
 
 class Recorder(Protocol):  # type: ignore[misc]
@@ -104,6 +127,21 @@ class Recorder(Protocol):  # type: ignore[misc]
 
     def _weight(self, value: np.ndarray) -> int:
         return self.graph.append_weight(value, self.layer)
+
+    def _broadcast(self, x: Secret, weight: Weight | np.ndarray) -> int:
+        """A weight that is broadcast to the logical axes of x, which may be without the batch; in
+        the order of x's physical ones.
+        """
+        value = np.asarray(weight.value if isinstance(weight, Weight) else weight, np.float64)
+        rank = len(x.perm)
+        if value.ndim > rank and value.shape[0] == 1:
+            value = value[0]
+        if value.ndim > rank:
+            raise ValueError(f"a weight of shape {value.shape} does not belong to {x.shape}")
+        value = value.reshape((1,) * (rank - value.ndim) + value.shape)
+        ordered = value.transpose([x.perm.index(axis) for axis in range(rank)])
+        first = next((i for i, size in enumerate(ordered.shape) if size != 1), rank - 1)
+        return self._weight(ordered.reshape(ordered.shape[first:]))
 
     def _ordered(self, x: Secret, perm: Perm) -> Secret:
         """x stored so that its logical axis i is physical axis perm[i]."""
@@ -138,51 +176,104 @@ class Recorder(Protocol):  # type: ignore[misc]
             row[row.index(-1)] = math.prod(x.node_shape) // -math.prod(row)
         return self._emit(ops.Reshape(tuple(row)), [x.at])
 
-    def conv2d(self, x: Secret, w: Weight, strides: Any, padding: str) -> Secret:
+    def conv2d(
+        self,
+        x: Secret,
+        w: Weight,
+        strides: Any,
+        padding: str = "VALID",
+        dilations: Sequence[int] = (1, 1),
+        groups: int = 1,
+    ) -> Secret:
+        """x (B, C, H, W), w (kh, kw, C / groups, O)."""
         _check_valid(padding)
-        x = self._ordered(x, CHW)
         stride = (strides, strides) if isinstance(strides, int) else _pair(strides)
-        return self._emit(ops.Conv2D(stride=stride), [x.at, self._weight(w.value)], CHW)
+        conv = ops.Conv2D(stride=stride, dilation=_pair(dilations), groups=int(groups))
+        return self._emit(conv, [self._ordered(x, CHW).at, self._weight(w.value)], CHW)
 
     def avgpool2d(
-        self, x: Secret, pool_size: Sequence[int], strides: Sequence[int], padding: str
+        self, x: Secret, pool_size: Sequence[int], strides: Sequence[int], padding: str = "VALID"
     ) -> Secret:
         _check_valid(padding)
         pool = ops.AveragePool(window=_pair(pool_size), stride=_pair(strides))
         return self._emit(pool, [self._ordered(x, CHW).at], CHW)
 
     def maxpool2d(
-        self, x: Secret, pool_size: Sequence[int], strides: Sequence[int], padding: str
+        self, x: Secret, pool_size: Sequence[int], strides: Sequence[int], padding: str = "VALID"
     ) -> Secret:
         _check_valid(padding)
         pool = ops.MaxPool(window=_pair(pool_size), stride=_pair(strides))
         return self._emit(pool, [self._ordered(x, CHW).at], CHW)
 
     def matmul(self, x: Secret, w: Weight) -> Secret:
-        return self._emit(ops.MatMul(), [x.at, self._weight(w.value)])
+        """x (B, ..., K), w (K, N)."""
+        last = len(x.perm) - 1
+        x = x if x.perm[last] == last else self._plain(x)
+        return self._emit(ops.MatMul(), [x.at, self._weight(w.value)], x.perm)
 
-    def add(self, x: Secret, other: Secret | Weight) -> Secret:
-        """Adds another value of the same shape, or a bias a channel: (C, 1, 1) to an image, (N,) to
-        a vector.
+    def add(self, x: Secret, other: Operand) -> Secret:
+        """Adds another value of the same shape, a weight or a number; weights are broadcast over
+        the axes of x.
         """
         if isinstance(other, Secret):
-            ordered = self._ordered(other, x.perm)
-            return self._emit(ops.Sum(), [x.at, ordered.at], x.perm)
-        bias = other
-        channels = bias.value.reshape(-1)
-        if x.node_shape[-1] != len(channels):
-            raise ValueError(
-                f"a bias of shape {bias.value.shape} does not belong to a tensor of shape "
-                f"{x.node_shape}"
-            )
-        return self._emit(ops.Add(), [x.at, self._weight(channels)], x.perm)
+            return self._emit(ops.Sum(), [x.at, self._ordered(other, x.perm).at], x.perm)
+        if isinstance(other, (Weight, np.ndarray)):
+            return self._emit(ops.Add(), [x.at, self._broadcast(x, other)], x.perm)
+        return self._emit(ops.AddConstant(float(other)), [x.at], x.perm)
 
-    def mul(self, x: Secret, factor: float) -> Secret:
-        """Multiplies by a public constant."""
-        return self._emit(ops.Multiply(float(factor)), [x.at], x.perm)
+    def sub(self, x: Secret, other: Operand) -> Secret:
+        """The same, subtracted."""
+        if isinstance(other, Secret):
+            return self._emit(ops.Subtract(), [x.at, self._ordered(other, x.perm).at], x.perm)
+        return self.add(x, Weight(-other.value) if isinstance(other, Weight) else -other)
 
-    def relu(self, x: Secret) -> Secret:
-        return self._emit(ops.Relu(), [x.at], x.perm)
+    def negative(self, x: Secret) -> Secret:
+        nothing = (ops.Gather.NOWHERE,) * x.node_shape[0]
+        zeros = self._emit(ops.Gather((0,), (nothing,)), [x.at], x.perm)
+        return self.sub(zeros, x)
+
+    def mul(self, x: Secret, other: Factor) -> Secret:
+        """Multiplies by a weight, which is broadcast over the axes of x, or by a number."""
+        if isinstance(other, (Weight, np.ndarray)):
+            return self._emit(ops.Multiply(), [x.at, self._broadcast(x, other)], x.perm)
+        return self._emit(ops.MultiplyConstant(float(other)), [x.at], x.perm)
+
+    def pad(self, x: Secret, paddings: Sequence[Sequence[int]]) -> Secret:
+        """Zeros around: [before, after] for each axis, the batch among them."""
+        if any(paddings[0]):
+            raise ValueError("the batch axis is not padded")
+        found = {}
+        for axis, (before, after) in zip(x.perm, paddings[1:], strict=True):
+            inside = tuple(range(x.node_shape[axis]))
+            nowhere = (ops.Gather.NOWHERE,)
+            found[axis] = nowhere * int(before) + inside + nowhere * int(after)
+        return self._gathered(x, found)
+
+    def gather(self, x: Secret, indices: Sequence[int], axis: int) -> Secret:
+        """Along an axis, the elements of these indices; -1 gives 0."""
+        if axis % (len(x.perm) + 1) == 0:
+            raise ValueError("the batch axis stays as it is: rows of a batch never mix")
+        physical = x.perm[axis - 1 if axis > 0 else axis]
+        return self._gathered(x, {physical: tuple(int(i) for i in indices)})
+
+    def _gathered(self, x: Secret, index: dict[int, tuple[int, ...]]) -> Secret:
+        axes = sorted(a for a, at in index.items() if at != tuple(range(x.node_shape[a])))
+        if not axes:
+            return x
+        gather = ops.Gather(tuple(axes), tuple(index[a] for a in axes))
+        return self._emit(gather, [x.at], x.perm)
+
+    def concat(self, xs: Sequence[Secret], axis: int) -> Secret:
+        """Values one after the other along an axis."""
+        if axis % (len(xs[0].perm) + 1) == 0:
+            raise ValueError("the batch axis stays as it is: rows of a batch never mix")
+        perm = xs[0].perm
+        physical = perm[axis - 1 if axis > 0 else axis]
+        return self._emit(ops.Concat(physical), [self._ordered(x, perm).at for x in xs], perm)
+
+    def relu(self, x: Secret, threshold: float = 0.0) -> Secret:
+        """x where it is at least the threshold, else 0."""
+        return self._emit(ops.Relu(float(threshold)), [x.at], x.perm)
 
 
 def _check_valid(padding: str) -> None:
