@@ -31,7 +31,7 @@ from baseline import TfEncrypted
 from lines import Lines
 from players import Served
 
-from securemodel_share.__main__ import PROTOCOLS
+from securemodel_share.shares import PROTOCOLS
 from trio import ROOT
 
 RESULTS = ROOT / "bench.jsonl"
@@ -218,10 +218,11 @@ class Bench:
                 say(f"{system}: {name} is not predicted; smaller networks are missing (--only)")
                 continue
 
-            model = cost_model.fit(known)
+            rates = cost_model.fit(known)
             for line in self.lines.of(system, [name]):
                 if line["p50_ms"]:
-                    line["predicted_ms"], line["fit"] = model.predict_ms(line), vars(model)
+                    predicted = cost_model.predict_ms(rates, line)
+                    line["predicted_ms"], line["fit"] = predicted, vars(rates)
                     say(
                         f"{system}, {name}, B={line['batch']}: {line['p50_ms']:.1f} ms, "
                         f"predicted {line['predicted_ms']:.1f} ms from the smaller networks"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from securemodel_share.gradient import pull
 from securemodel_share.ir import ops
 
 RANDOM = np.random.default_rng(7)
@@ -85,6 +86,26 @@ def test_an_operation_has_the_shape_and_the_bounds_that_it_says(
     assert least.shape == most.shape == (1, *op.shape(*shapes))
     assert (least <= value + 1e-9).all()
     assert (value <= most + 1e-9).all()
+
+
+@pytest.mark.parametrize(("op", "shapes"), SAMPLES, ids=[repr(op) for op, _ in SAMPLES])
+def test_the_gradient_of_an_operation_is_how_its_value_changes(
+    op: ops.Op, shapes: list[tuple[int, ...]]
+) -> None:
+    secret = len(shapes) if isinstance(op, OF_VALUES) else 1
+    values = [RANDOM.normal(size=(3, *shape)) for shape in shapes[:secret]]
+    w = [RANDOM.normal(size=shape) for shape in shapes[secret:]]
+    y = op.evaluate(*values, *w)
+    g = RANDOM.normal(size=y.shape)
+    gradients = pull(op, (*values, *w), y, g)
+    assert len(gradients) == len(shapes)
+    assert all(gradient is None for gradient in gradients[secret:])
+    for place, value in enumerate(values):
+        moved = 1e-7 * RANDOM.normal(size=value.shape)
+        near = [*values]
+        near[place] = value + moved
+        change = (g * (op.evaluate(*near, *w) - y)).sum()
+        assert change == pytest.approx((gradients[place] * moved).sum(), rel=1e-4, abs=1e-12)
 
 
 PRODUCTS = [(op, shapes) for op, shapes in SAMPLES if isinstance(op, ops.Product)]

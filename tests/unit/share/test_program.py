@@ -13,7 +13,7 @@ import pytest
 import graphs
 import networks
 import reference
-from securemodel_share.compile import compile_model, record
+from securemodel_share.compile import Wanted, compile_model, record
 from securemodel_share.execute import execute
 from securemodel_share.ir import ops
 from securemodel_share.ir.graph import Graph
@@ -30,7 +30,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def program(data: bytes, bound: float = 1.0) -> Program:
-    return compile_model(read_model(data), bound)
+    return compile_model(read_model(data), Wanted(low=-bound, high=bound)).program
 
 
 @pytest.fixture(scope="module")
