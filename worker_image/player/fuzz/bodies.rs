@@ -263,6 +263,11 @@ pub fn program(data: &[u8]) {
 
 fn check(program: &Program) {
     assert!((1..1 << 31).contains(&program.input_bound()));
+    let range = [program.input_low(), program.input_high()];
+    assert!(range[0] < range[1]);
+    assert_eq!(range.map(i64::unsigned_abs).into_iter().max(), Some(program.input_bound()));
+    let labels = program.public().labels.len();
+    assert!(labels == 0 || program.output_shape().last() == Some(&labels));
     for (at, (shape, operands)) in program.instructions().enumerate() {
         assert!((1..=1 << 28).contains(&shape.iter().product::<usize>()));
         assert!(operands.iter().all(|operand| *operand < at));

@@ -25,9 +25,11 @@ const NUMBERS: [i128; 18] = [
     i64::MIN as i128,
     u64::MAX as i128,
 ];
-const WORDS: &str = "input weight conv2d matmul scale add sum sum_pool max_pool reshape \
-                     transpose truncate relu truncate_relu output truncate_output \
-                     shape in stride window dilation perm shift factor bound \
+const WORDS: &str = "input weight conv2d matmul multiply scale add sum subtract add_constant \
+                     sum_pool max_pool reshape transpose gather concat truncate relu \
+                     truncate_relu output truncate_output \
+                     shape in stride window dilation groups perm axis index shift factor value \
+                     threshold bound low high public functions function labels alpha \
                      alice bob carol ASTRA SecureNN U64 F32 UINT64";
 
 /// xorshift.

@@ -127,12 +127,24 @@ pub(crate) fn local(
     workspace: &mut Workspace,
     map: impl Fn(&[u64], &mut [u64]),
 ) -> Masked {
-    let mut apply = |part: &[u64]| {
-        let mut out = workspace.take(if part.is_empty() { 0 } else { n });
-        if !part.is_empty() {
-            map(part, &mut out);
+    local_of_all(&[x], n, workspace, |parts, out| map(parts[0], out))
+}
+
+/// Such a map of several values.
+pub(crate) fn local_of_all(
+    xs: &[&Masked],
+    n: usize,
+    workspace: &mut Workspace,
+    map: impl Fn(&[&[u64]], &mut [u64]),
+) -> Masked {
+    let mut apply = |parts: Vec<&[u64]>| {
+        let held = parts.iter().any(|part| !part.is_empty()); // carol holds no m
+        let mut out = workspace.take(if held { n } else { 0 });
+        if held {
+            map(&parts, &mut out);
         }
         out
     };
-    Masked { m: apply(&x.m), l: apply(&x.l) }
+    let m = apply(xs.iter().map(|x| &x.m[..]).collect());
+    Masked { m, l: apply(xs.iter().map(|x| &x.l[..]).collect()) }
 }

@@ -1,6 +1,6 @@
 //! Weights as the kernels want them.
 
-use crate::simd::kernels::Matrix;
+use crate::simd::kernels::products::Matrix;
 
 /// One weight as this role uses it: the matrices that its masks and masked values are multiplied
 /// by (docs/protocol.md, conv2d).

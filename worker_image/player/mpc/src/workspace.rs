@@ -1,13 +1,15 @@
 //! Buffers that are reused from instruction to instruction and from batch to batch: in the steady
 //! state, a batch makes no allocation that grows with its size.
 
+use crate::simd::kernels::products::Places;
+
 /// Free buffers. Drop it when no batch is expected: it keeps as much memory as the largest batch
 /// took.
 #[derive(Default)]
 pub struct Workspace {
     free: Vec<Vec<u64>>,
-    /// Where windows start (`kernels`).
-    pub(crate) starts: Vec<usize>,
+    /// Where windows are.
+    pub(crate) places: Places,
 }
 
 /// More than a batch holds at once.

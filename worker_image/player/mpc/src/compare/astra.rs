@@ -279,14 +279,14 @@ impl Climb {
             let one_hot = data.read(&t.dealt, Purpose::Leaves, block, &mut scratch);
             let masks = &mut self.first_masks[block.planes(count)];
             data.with_carol.planes(data.tag(Purpose::AndMask1), count, block, masks);
-            let (tree, lead, p) = (&self.tree, self.lead, &t.p[block.range()]);
+            let (tree, lead, p) = (&self.tree, self.lead, t.compared::<R>(block));
             let own = &mut self.first[block.planes(count)];
             let kept = &mut self.kept[block.planes(KEPT)];
             vectorized(
                 #[inline(always)]
                 || {
                     let mut planes = [0u64; bits::room(32)];
-                    bits::planes(p, window, &mut planes);
+                    bits::planes(&p[..block.len], window, &mut planes);
                     let (mut m, mut hot) = ([EMPTY; 32], [EMPTY; LEAVES]);
                     load(&planes[..window * words], words, &mut m);
                     load(one_hot, words, &mut hot);

@@ -9,7 +9,7 @@ use crate::random::ring::Ring;
 use crate::random::tag::Purpose;
 use crate::values::Masked;
 
-/// y = t if t ≥ 0, else 0, for |t| < 2^(WINDOW - 1).
+/// y = t if t ≥ T, else 0, for |t − T| < 2^(WINDOW - 1); the threshold T is 0 but for some relus.
 pub(crate) trait Comparison: Sized {
     /// What carol deals for it beforehand; `shift` if t comes from a truncation.
     fn parts<R: Ring>(shift: Option<u32>) -> Vec<(Purpose, Part)>;

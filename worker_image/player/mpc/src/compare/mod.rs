@@ -1,4 +1,5 @@
-//! Comparisons: how each protocol gets y = max(t, 0) (docs/protocol.md, relu).
+//! Comparisons: how each protocol gets y = max(t, 0), or t from a threshold on (docs/protocol.md,
+//! relu).
 
 pub(crate) mod astra;
 mod comparison;

@@ -270,7 +270,7 @@ fn compare<R: Ring, S: Source, C>(
     for block in blocks(t.p.len()) {
         draws.fill(data, t, block);
         let Draws { x, scale, blind, rotation, beta, .. } = &draws;
-        let p = whole(&t.p[block.range()]);
+        let p = t.compared::<R>(block);
         let b_public = &mut b_public[block.planes(1)];
         vectorized(
             #[inline(always)]

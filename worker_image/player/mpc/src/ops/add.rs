@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
-use super::form::{Earlier, Form, Shape};
+use super::form::{broadcasts, Earlier, Form, Shape};
 use super::op::{facts, Op};
+use crate::simd::kernels::broadcast::Broadcast;
 use crate::values::{Product, Running};
 use crate::weights::Weight;
 
@@ -20,8 +21,8 @@ impl Op for Add {
     fn check(&self, earlier: &Earlier<'_>) -> Result<(Shape, Form), String> {
         let [z, w] = self.r#in;
         let (bias, z) = (earlier.bias(w)?, earlier.product(z)?);
-        if bias != &z[z.len() - 1..] {
-            return Err(format!("a bias of shape {bias:?} does not fit the last axis of {z:?}"));
+        if !broadcasts(bias, z) {
+            return Err(format!("a bias of shape {bias:?} is not broadcast to {z:?}"));
         }
         Ok((z.to_vec(), Form::Product))
     }
@@ -30,11 +31,10 @@ impl Op for Add {
 impl Add {
     pub(crate) fn run(&self, running: &mut Running<'_>) -> Product {
         let [z, w] = self.r#in;
+        let broadcast = Broadcast::new(running.shape(z), running.shape(w));
         let Product(mut z) = running.take_product(z);
         if let Weight::Bias(bias) = running.weight(w) {
-            for row in z.chunks_exact_mut(bias.len()) {
-                row.iter_mut().zip(bias).for_each(|(z, b)| *z = z.wrapping_add(*b));
-            }
+            broadcast.add(bias, &mut z);
         }
         Product(z)
     }

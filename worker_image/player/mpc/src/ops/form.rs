@@ -1,5 +1,7 @@
 //! What values are, and what an instruction asks of its operands (docs/program.md).
 
+use serde::{Deserialize, Deserializer};
+
 /// A tensor's shape in one row of the batch.
 pub(crate) type Shape = Vec<usize>;
 
@@ -38,6 +40,12 @@ impl<'a> Earlier<'a> {
 
     pub(crate) fn masked(&self, value: usize) -> Result<&'a [usize], String> {
         self.expect(value, "a masked value", |form| matches!(form, Form::Masked { .. }))
+    }
+
+    /// The form of what is made from masked values alone: truncated where all of them are.
+    pub(crate) fn joined(&self, values: &[usize]) -> Form {
+        let truncated = Form::Masked { truncated: true };
+        Form::Masked { truncated: values.iter().all(|value| self.form(*value) == truncated) }
     }
 
     pub(crate) fn truncated(&self, value: usize) -> Result<&'a [usize], String> {
@@ -87,4 +95,33 @@ pub(crate) fn check_shift(shift: u32) -> Result<(), String> {
     } else {
         Err(format!("shift {shift} is not in 1 … {MAX_SHIFT}"))
     }
+}
+
+/// Whether numpy broadcasts a weight to this shape and no further: they are aligned at the right,
+/// and each axis of the weight is equal or 1.
+pub(crate) fn broadcasts(weight: &[usize], shape: &[usize]) -> bool {
+    let mut axes = weight.iter().rev().zip(shape.iter().rev());
+    weight.len() <= shape.len() && axes.all(|(own, whole)| own == whole || *own == 1)
+}
+
+/// How many windows there are along each side of an image, valid padding; nothing if none fits.
+pub(crate) fn windows(
+    image: [usize; 2],
+    window: [usize; 2],
+    dilation: [usize; 2],
+    stride: [usize; 2],
+) -> Option<[usize; 2]> {
+    let side = |i: usize| {
+        let span = window[i].checked_sub(1)?.checked_mul(dilation[i])?.checked_add(1)?;
+        (dilation[i] > 0 && stride[i] > 0).then_some(())?;
+        Some(image[i].checked_sub(span)? / stride[i] + 1)
+    };
+    Some([side(0)?, side(1)?])
+}
+
+/// Reads a key that may be left out, and may not be null.
+pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    key: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(key).map(Some)
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::form::{Earlier, Form, Shape};
+use super::form::{present, Earlier, Form, Shape};
 use super::op::{facts, Op};
 use crate::channel::ChannelError;
 use crate::message::{Layout, Step};
@@ -20,8 +20,13 @@ use crate::values::Masked;
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClientInput {
     shape: Shape,
-    /// Every honest client's fixed-point value v has |v| ≤ bound.
+    /// Every honest client's fixed-point value v has |v| ≤ bound,
     pub(crate) bound: u64,
+    /// and, where the two are there, low ≤ v ≤ high.
+    #[serde(default, deserialize_with = "present")]
+    low: Option<i64>,
+    #[serde(default, deserialize_with = "present")]
+    high: Option<i64>,
 }
 
 impl Op for ClientInput {
@@ -31,11 +36,34 @@ impl Op for ClientInput {
         if self.bound == 0 || self.bound >= 1 << 31 {
             return Err(format!("bound {} is not in 1 … 2^31 - 1", self.bound));
         }
+        if self.low.is_some() != self.high.is_some() {
+            return Err("low and high go together, and one of them is missing".into());
+        }
+        let (low, high) = (self.low(), self.high());
+        if low >= high {
+            return Err(format!("low {low} is not below high {high}"));
+        }
+        if low.unsigned_abs().max(high.unsigned_abs()) != self.bound {
+            let bound = self.bound;
+            return Err(format!(
+                "bound {bound} is not the larger of |low {low}| and |high {high}|"
+            ));
+        }
         Ok((self.shape.clone(), Form::Masked { truncated: false }))
     }
 
     fn messages(&self, _: ProtocolName) -> Vec<Layout> {
         vec![Layout::of_words(Purpose::Mask)]
+    }
+}
+
+impl ClientInput {
+    pub(crate) fn low(&self) -> i64 {
+        self.low.unwrap_or(-(self.bound as i64))
+    }
+
+    pub(crate) fn high(&self) -> i64 {
+        self.high.unwrap_or(self.bound as i64)
     }
 }
 

@@ -2,14 +2,14 @@
 
 use serde::Deserialize;
 
-use super::form::{elements, Earlier, Form, Shape, MAX_ELEMENTS};
+use super::form::{elements, windows, Earlier, Form, Shape, MAX_ELEMENTS};
 use super::op::{facts, Op};
 use super::relu::{relu_messages, Rectifies};
 use crate::channel::ChannelError;
 use crate::message::{Layout, MAX_LEVELS};
 use crate::party::base::Party;
 use crate::protocol::ProtocolName;
-use crate::simd::kernels::Pooling;
+use crate::simd::kernels::pooling::Pooling;
 use crate::values::{local, Masked, Running};
 use crate::workspace::Workspace;
 
@@ -99,12 +99,8 @@ fn pooled(
     let refuse =
         || format!("window {window:?}, dilation {dilation:?}, stride {stride:?} do not fit {x:?}");
     let [h, w, c] = x else { return Err(refuse()) };
-    let side = |size: usize, i: usize| {
-        let span = window[i].checked_sub(1)?.checked_mul(dilation[i])?.checked_add(1)?;
-        (dilation[i] > 0 && stride[i] > 0).then_some(())?;
-        Some(size.checked_sub(span)? / stride[i] + 1)
-    };
-    Ok(vec![side(*h, 0).ok_or_else(refuse)?, side(*w, 1).ok_or_else(refuse)?, *c])
+    let [height, width] = windows([*h, *w], window, dilation, stride).ok_or_else(refuse)?;
+    Ok(vec![height, width, *c])
 }
 
 fn pooling(image: &[usize], result: &[usize], dilation: [usize; 2], stride: [usize; 2]) -> Pooling {
@@ -139,7 +135,7 @@ pub(crate) fn maximum(
         let winners = left.split_off(left.len() / 2);
         let difference = differences(&winners, &left, party.workspace());
 
-        let positive = party.relu(difference)?;
+        let positive = party.relu(difference, 0)?;
         add_each(&mut left, &positive);
         winners.into_iter().chain([positive]).for_each(|x| x.recycle(party.workspace()));
         left.extend(odd);

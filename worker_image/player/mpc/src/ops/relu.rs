@@ -1,8 +1,9 @@
-//! relu, truncate_relu: max(x, 0), of a masked value or of a product that is truncated on the way.
+//! relu, truncate_relu: max(x, 0), of a masked value or of a product that is truncated on the way;
+//! relu also with a threshold in place of 0, below which the result is 0.
 
 use serde::Deserialize;
 
-use super::form::{check_shift, Earlier, Form, Shape};
+use super::form::{check_shift, present, Earlier, Form, Shape};
 use super::op::{facts, Op};
 use crate::channel::ChannelError;
 use crate::compare::{self, Comparison};
@@ -22,13 +23,22 @@ use crate::values::{Masked, Product, Running};
 pub(crate) struct Relu {
     shape: Shape,
     r#in: [usize; 1],
+    #[serde(default, deserialize_with = "present")]
+    threshold: Option<i64>,
 }
+
+/// Thresholds are smaller than the comparison window is wide.
+const MAX_THRESHOLD: u64 = 1 << 31;
 
 impl Op for Relu {
     facts!("relu");
 
     fn check(&self, earlier: &Earlier<'_>) -> Result<(Shape, Form), String> {
         let [x] = self.r#in;
+        let fits = |threshold: i64| (1..MAX_THRESHOLD).contains(&threshold.unsigned_abs());
+        if let Some(threshold) = self.threshold.filter(|threshold| !fits(*threshold)) {
+            return Err(format!("threshold {threshold} is zero, or not below 2^31 in size"));
+        }
         Ok((earlier.masked(x)?.to_vec(), earlier.form(x)))
     }
 
@@ -43,7 +53,7 @@ impl Relu {
         party: &mut dyn Rectifies,
         running: &mut Running<'_>,
     ) -> Result<Masked, ChannelError> {
-        party.relu(running.take_masked(self.r#in[0]))
+        party.relu(running.take_masked(self.r#in[0]), self.threshold.unwrap_or(0))
     }
 }
 
@@ -94,15 +104,16 @@ pub(crate) fn relu_messages(protocol: ProtocolName) -> Vec<Layout> {
 
 /// A party's part in a relu.
 pub(crate) trait Rectifies: Party {
-    fn relu(&mut self, x: Masked) -> Result<Masked, ChannelError>;
+    /// x where x ≥ threshold, else 0.
+    fn relu(&mut self, x: Masked, threshold: i64) -> Result<Masked, ChannelError>;
     fn truncate_relu(&mut self, z: Product, shift: u32) -> Result<Masked, ChannelError>;
 }
 
 impl<R: Ring, S: Source, C: Comparison> Rectifies for Data<'_, R, S, C> {
-    fn relu(&mut self, x: Masked) -> Result<Masked, ChannelError> {
+    fn relu(&mut self, x: Masked, threshold: i64) -> Result<Masked, ChannelError> {
         let layout = Layout::new(C::parts::<R>(None));
         let dealt = self.dealt(Step::Deal, layout, x.m.len())?;
-        C::select(self, Difference::of_masked(x, dealt))
+        C::select(self, Difference::of_masked(x, dealt).compared_with(threshold as u64))
     }
 
     fn truncate_relu(&mut self, z: Product, shift: u32) -> Result<Masked, ChannelError> {
@@ -112,7 +123,8 @@ impl<R: Ring, S: Source, C: Comparison> Rectifies for Data<'_, R, S, C> {
 }
 
 impl<R: Ring, S: Source, C: Comparison> Rectifies for Helper<'_, R, S, C> {
-    fn relu(&mut self, x: Masked) -> Result<Masked, ChannelError> {
+    /// She deals by the masks alone: a threshold is nothing to her.
+    fn relu(&mut self, x: Masked, _: i64) -> Result<Masked, ChannelError> {
         let n = x.l.len();
         let layout = Layout::new(C::parts::<R>(None));
         let mut message = self.workspace.take(layout.words(n));

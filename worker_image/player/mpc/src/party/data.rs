@@ -44,6 +44,8 @@ impl Dealt {
 /// t = P − R + f·ρ_m: P is public to the data players, R and ρ_m are shared.
 pub(crate) struct Difference {
     pub p: Vec<u64>,
+    /// What t is compared with.
+    threshold: u64,
     /// The share of R, if it was not dealt.
     r: Option<Vec<u64>>,
     msb: Option<Msb>,
@@ -61,7 +63,23 @@ struct Msb {
 impl Difference {
     /// A masked value x = m − λ, with what carol dealt for it.
     pub(crate) fn of_masked(x: Masked, dealt: Dealt) -> Difference {
-        Difference { p: x.m, r: Some(x.l), msb: None, dealt }
+        Difference { p: x.m, threshold: 0, r: Some(x.l), msb: None, dealt }
+    }
+
+    /// The same to be compared with another number than 0.
+    pub(crate) fn compared_with(self, threshold: u64) -> Difference {
+        Difference { threshold, ..self }
+    }
+
+    /// What a comparison takes for P: t − threshold = (P − threshold) − R + f·ρ_m. Past the block
+    /// are zeros.
+    pub(crate) fn compared<R: Ring>(&self, block: Block) -> [u64; BLOCK] {
+        let mut out = [0; BLOCK];
+        out[..block.len].copy_from_slice(&self.p[block.range()]);
+        if self.threshold != 0 {
+            out[..block.len].iter_mut().for_each(|p| *p = R::sub(*p, self.threshold));
+        }
+        out
     }
 
     pub(crate) fn shift(&self) -> Option<u32> {
@@ -214,7 +232,7 @@ impl<'a, R: Ring, S: Source, C> Data<'a, R, S, C> {
 
         let layout = Layout::new(truncation::parts(shift).into_iter().chain(more));
         let dealt = self.dealt(Step::Deal, layout, n)?;
-        Ok(Difference { p: z, r: None, msb: Some(Msb { c, shift }), dealt })
+        Ok(Difference { p: z, threshold: 0, r: None, msb: Some(Msb { c, shift }), dealt })
     }
 
     /// Adds this player's share of r.

@@ -4,13 +4,13 @@ use serde::Deserialize;
 
 use crate::ops::add::Add;
 use crate::ops::input::ClientInput;
-use crate::ops::linear::{Conv2d, Matmul, Scale};
+use crate::ops::linear::{Conv2d, Matmul, Multiply, Scale};
 use crate::ops::op::Op;
 use crate::ops::output::{Output, TruncateOutput};
 use crate::ops::pooling::{MaxPool, SumPool};
-use crate::ops::rearrange::{Reshape, Transpose};
+use crate::ops::rearrange::{Concat, Gather, Reshape, Transpose};
 use crate::ops::relu::{Relu, TruncateRelu};
-use crate::ops::sum::Sum;
+use crate::ops::sum::{AddConstant, Subtract, Sum};
 use crate::ops::truncate::Truncate;
 use crate::ops::weight::StoredWeight;
 
@@ -42,13 +42,18 @@ instructions! {
     Weight: StoredWeight,
     Conv2d: Conv2d,
     Matmul: Matmul,
+    Multiply: Multiply,
     Scale: Scale,
     Add: Add,
     Sum: Sum,
+    Subtract: Subtract,
+    AddConstant: AddConstant,
     SumPool: SumPool,
     MaxPool: MaxPool,
     Reshape: Reshape,
     Transpose: Transpose,
+    Gather: Gather,
+    Concat: Concat,
     Truncate: Truncate,
     Relu: Relu,
     TruncateRelu: TruncateRelu,

@@ -2,5 +2,6 @@
 
 pub(crate) mod instruction;
 mod parse;
+pub mod public;
 
 pub use parse::{Program, ProgramError};

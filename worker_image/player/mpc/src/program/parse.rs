@@ -15,7 +15,9 @@
 use serde::Deserialize;
 
 use super::instruction::Instruction;
-use crate::ops::form::{elements, Earlier, Form, FRACTION_BITS, MAX_ELEMENTS};
+use super::public::Public;
+use crate::ops::form::{elements, present, Earlier, Form, FRACTION_BITS, MAX_ELEMENTS};
+use crate::ops::input::ClientInput;
 
 const MAX_INSTRUCTIONS: usize = 4096;
 
@@ -24,6 +26,7 @@ const MAX_INSTRUCTIONS: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     pub(crate) instructions: Vec<Instruction>,
+    public: Public,
 }
 
 /// Why a program is refused.
@@ -45,6 +48,8 @@ pub enum ProgramError {
     Length(usize),
     #[error("instruction {at} ({op}): {why}")]
     Instruction { at: usize, op: &'static str, why: String },
+    #[error("what the program says to clients (public): {0}")]
+    Public(String),
 }
 
 #[derive(Deserialize)]
@@ -53,12 +58,15 @@ struct Document {
     version: u32,
     fraction_bits: u32,
     instructions: Vec<Instruction>,
+    #[serde(default, deserialize_with = "present")]
+    public: Option<Public>,
 }
 
 impl Program {
     /// Reads and checks a program.
     pub fn parse(bytes: &[u8]) -> Result<Program, ProgramError> {
-        let Document { version, fraction_bits, instructions } = serde_json::from_slice(bytes)?;
+        let document = serde_json::from_slice(bytes)?;
+        let Document { version, fraction_bits, instructions, public } = document;
         if version != 1 {
             return Err(ProgramError::Version(version));
         }
@@ -78,7 +86,9 @@ impl Program {
             let op = instruction.op().name();
             forms.push(form.map_err(|why| ProgramError::Instruction { at, op, why })?);
         }
-        Ok(Program { instructions })
+        let output = shapes.last().copied().unwrap_or(&[]);
+        public.iter().try_for_each(|public| public.check(output)).map_err(ProgramError::Public)?;
+        Ok(Program { instructions, public: public.unwrap_or_default() })
     }
 
     /// Shape and operands of each instruction, in order.
@@ -91,12 +101,31 @@ impl Program {
         self.instructions[0].op().shape()
     }
 
-    /// Every honest client's fixed-point value v has |v| ≤ bound.
+    /// Every honest client's fixed-point value v has |v| ≤ bound,
     pub fn input_bound(&self) -> u64 {
+        self.input().map_or(0, |input| input.bound)
+    }
+
+    /// and v ≥ low,
+    pub fn input_low(&self) -> i64 {
+        self.input().map_or(0, ClientInput::low)
+    }
+
+    /// and v ≤ high.
+    pub fn input_high(&self) -> i64 {
+        self.input().map_or(0, ClientInput::high)
+    }
+
+    fn input(&self) -> Option<&ClientInput> {
         match &self.instructions[0] {
-            Instruction::Input(input) => input.bound,
-            _ => 0,
+            Instruction::Input(input) => Some(input),
+            _ => None,
         }
+    }
+
+    /// What it says to clients.
+    pub fn public(&self) -> &Public {
+        &self.public
     }
 
     /// Of one row.

@@ -97,8 +97,10 @@ pub(crate) trait Lanes: Copy {
     const ZERO: [u64; 8] = [0; 8];
 
     fn load(values: &[u64; 8]) -> Self;
-    /// self + v·w
-    fn add_product(self, v: u64, w: Self) -> Self;
+    /// Eight times the same.
+    fn splat(value: u64) -> Self;
+    /// self + v·w, each with each.
+    fn add_product(self, v: Self, w: Self) -> Self;
     fn store(self) -> [u64; 8];
 }
 
@@ -109,8 +111,13 @@ impl Lanes for [u64; 8] {
     }
 
     #[inline(always)]
-    fn add_product(mut self, v: u64, w: Self) -> Self {
-        for (sum, w) in self.iter_mut().zip(&w) {
+    fn splat(value: u64) -> Self {
+        [value; 8]
+    }
+
+    #[inline(always)]
+    fn add_product(mut self, v: Self, w: Self) -> Self {
+        for ((sum, v), w) in self.iter_mut().zip(&v).zip(&w) {
             *sum = sum.wrapping_add(v.wrapping_mul(*w));
         }
         self
@@ -139,11 +146,15 @@ pub(crate) mod x86 {
         }
 
         #[inline(always)]
-        fn add_product(self, v: u64, w: Self) -> Self {
+        fn splat(value: u64) -> Self {
             // SAFETY: used inside `Level::run` of Avx512 alone.
-            Avx512(unsafe {
-                _mm512_add_epi64(self.0, _mm512_mullo_epi64(_mm512_set1_epi64(v as i64), w.0))
-            })
+            Avx512(unsafe { _mm512_set1_epi64(value as i64) })
+        }
+
+        #[inline(always)]
+        fn add_product(self, v: Self, w: Self) -> Self {
+            // SAFETY: used inside `Level::run` of Avx512 alone.
+            Avx512(unsafe { _mm512_add_epi64(self.0, _mm512_mullo_epi64(v.0, w.0)) })
         }
 
         #[inline(always)]
@@ -169,21 +180,25 @@ pub(crate) mod x86 {
             )
         }
 
+        #[inline(always)]
+        fn splat(value: u64) -> Self {
+            // SAFETY: used inside `Level::run` of Avx2 alone.
+            Avx2([unsafe { _mm256_set1_epi64x(value as i64) }; 2])
+        }
+
         /// A 64-bit product modulo 2^64 is low·low + 2^32·(low·high + high·low).
         #[inline(always)]
-        fn add_product(self, v: u64, w: Self) -> Self {
+        fn add_product(self, v: Self, w: Self) -> Self {
             // SAFETY: used inside `Level::run` of Avx2 alone.
             unsafe {
-                let v_low = _mm256_set1_epi64x(v as i64);
-                let v_high = _mm256_srli_epi64(v_low, 32);
                 let mut sums = self.0;
-                for (sum, w) in sums.iter_mut().zip(w.0) {
+                for ((sum, v), w) in sums.iter_mut().zip(v.0).zip(w.0) {
                     let cross = _mm256_add_epi64(
-                        _mm256_mul_epu32(v_low, _mm256_srli_epi64(w, 32)),
-                        _mm256_mul_epu32(v_high, w),
+                        _mm256_mul_epu32(v, _mm256_srli_epi64(w, 32)),
+                        _mm256_mul_epu32(_mm256_srli_epi64(v, 32), w),
                     );
                     let product =
-                        _mm256_add_epi64(_mm256_mul_epu32(v_low, w), _mm256_slli_epi64(cross, 32));
+                        _mm256_add_epi64(_mm256_mul_epu32(v, w), _mm256_slli_epi64(cross, 32));
                     *sum = _mm256_add_epi64(*sum, product);
                 }
                 Avx2(sums)

@@ -18,7 +18,7 @@ use crate::message::Step;
 use crate::ops::pooling::maximum;
 use crate::party::truncation;
 use crate::random::ring::Ring;
-use crate::simd::kernels::Pooling;
+use crate::simd::kernels::pooling::Pooling;
 use crate::values::{Masked, Product};
 
 macro_rules! ring {
@@ -54,6 +54,8 @@ enum Op {
     Input,
     Truncate(u32),
     Relu,
+    /// relu with a threshold.
+    ReluFrom(i64),
     TruncateRelu(u32),
     Output,
     TruncateOutput(u32),
@@ -72,7 +74,7 @@ impl Op {
     }
 
     fn compares(self) -> bool {
-        matches!(self, Op::Relu | Op::TruncateRelu(_) | Op::MaxPool)
+        matches!(self, Op::Relu | Op::ReluFrom(_) | Op::TruncateRelu(_) | Op::MaxPool)
     }
 
     fn has_output(self) -> bool {
@@ -83,7 +85,7 @@ impl Op {
     fn operands(self) -> usize {
         match self {
             Op::MaxPool => 2,
-            Op::Relu | Op::Output => 1,
+            Op::Relu | Op::ReluFrom(_) | Op::Output => 1,
             _ => 0,
         }
     }
@@ -94,6 +96,7 @@ impl Op {
             (1i64 << (R::BITS - 1), R::OFFSET as i64, 1i64 << (R::WINDOW - 1));
         let within = |z: &i64| match self {
             Op::Relu => (-half..half).contains(z),
+            Op::ReluFrom(threshold) => (-half..half).contains(&(z - threshold)),
             Op::TruncateRelu(0) => (-offset..offset).contains(z) && (-half..half).contains(z),
             Op::TruncateRelu(s) => {
                 (-offset..offset).contains(z) && -half <= z >> s && (z >> s) + 1 < half
@@ -120,6 +123,13 @@ impl Op {
         match self {
             Op::Input | Op::Output => x,
             Op::Relu => x.max(0),
+            Op::ReluFrom(threshold) => {
+                if x < threshold {
+                    0
+                } else {
+                    x
+                }
+            }
             Op::MaxPool => x.max(y),
             Op::Truncate(s) | Op::TruncateOutput(s) => truncated(s),
             Op::TruncateRelu(s) => truncated(s).max(0),
@@ -317,7 +327,8 @@ impl<R: Ring + Sync, C: Comparison + Sync> Exact<R, C> {
                     party.input(input, n)
                 }
                 Op::Truncate(shift) => party.truncate(Product(share(role)), shift),
-                Op::Relu => party.relu(of(role, masked(0))),
+                Op::Relu => party.relu(of(role, masked(0)), 0),
+                Op::ReluFrom(threshold) => party.relu(of(role, masked(0)), threshold),
                 Op::TruncateRelu(shift) => party.truncate_relu(Product(share(role)), shift),
                 Op::Output => Ok(output(party.output(of(role, masked(0))))),
                 Op::TruncateOutput(shift) => {
@@ -527,6 +538,20 @@ fn nobody_learns_anything_from_a_comparison_by_securenn() {
 }
 
 #[test]
+fn nobody_learns_anything_from_a_comparison_with_a_threshold() {
+    for threshold in [-1, 1] {
+        for observer in [ALICE, BOB, CAROL] {
+            Exact::<Two, SecureNn>::of(Op::ReluFrom(threshold), observer).entirely().check();
+            Exact::<Three, SecureNn>::of(Op::ReluFrom(threshold), observer).check();
+        }
+        for observer in [ALICE, BOB] {
+            Exact::<Three, Astra>::of(Op::ReluFrom(2 * threshold), observer).check();
+        }
+    }
+    Exact::<Four, Astra>::of(Op::ReluFrom(3), ALICE).check();
+}
+
+#[test]
 fn nobody_learns_anything_from_a_truncation_with_a_comparison_by_securenn() {
     use Purpose::*;
     for observer in [ALICE, CAROL] {
@@ -601,8 +626,10 @@ fn no_draw_of_randomness_can_be_left_out() {
     every_draw_is_needed::<Three, SecureNn>(Op::Output, &[]);
     every_draw_is_needed::<Three, SecureNn>(Op::TruncateOutput(1), &[]);
     every_draw_is_needed::<Two, SecureNn>(Op::Relu, &[]);
+    every_draw_is_needed::<Two, SecureNn>(Op::ReluFrom(1), &[]);
     every_draw_is_needed::<ThreeWindowTwo, SecureNn>(Op::TruncateRelu(0), &[]);
     every_draw_is_needed::<Three, Astra>(Op::Relu, &[]);
+    every_draw_is_needed::<Three, Astra>(Op::ReluFrom(-1), &[]);
     every_draw_is_needed::<Four, Astra>(
         Op::Relu,
         &[Purpose::Rho, Purpose::Sigma, Purpose::SigmaR, Purpose::Mask],
