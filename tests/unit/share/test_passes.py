@@ -194,7 +194,7 @@ def test_a_permutation_before_a_matrix_moves_into_its_rows(perm: tuple[int, ...]
 
 
 def test_a_relu_moves_behind_the_max_pooling_after_it() -> None:
-    program = same(Chain(9, 8, 2).conv(3).relu().max_pool().output(), passes.sink_relus)
+    program = same(Chain(9, 8, 2).conv(3).relu().max_pool().output(), passes.place_relus)
     assert ops(program) == ["input", "conv2d", "add", "truncate", "max_pool", "relu", "output"]
     assert [
         line.shape for line in program.instructions if line.op.name in ("max_pool", "relu")
@@ -205,7 +205,7 @@ def test_of_relus_around_max_poolings_one_stays() -> None:
     chain = (
         Chain(9, 9, 1).relu().relu().max_pool((2, 3)).relu().max_pool((3, 1), (1, 2)).relu().relu()
     )
-    assert ops(same(chain.output(), passes.sink_relus)) == [
+    assert ops(same(chain.output(), passes.place_relus)) == [
         "input",
         "max_pool",
         "max_pool",
@@ -220,7 +220,7 @@ def test_a_relu_that_something_else_reads_stays_before_its_max_pooling() -> None
     chain.max_pool((1, 1))
     # nothing records this today
     chain.at = chain.graph.append(ir.Add(), (chain.at, shared))
-    assert [node.op.name for node in passes.sink_relus(chain.graph).nodes] == [
+    assert [node.op.name for node in passes.place_relus(chain.graph).nodes] == [
         "input",
         "relu",
         "max_pool",
@@ -231,7 +231,7 @@ def test_a_relu_that_something_else_reads_stays_before_its_max_pooling() -> None
 def test_a_max_pooling_stays_before_its_relu_and_after_its_convolution() -> None:
     program = same(
         Chain(9, 8, 2).conv(3).max_pool((3, 2), (1, 3)).relu().conv(2, 2).output(),
-        passes.sink_relus,
+        passes.place_relus,
         passes.merge_pooling,
     )
     assert ops(program) == [
@@ -249,7 +249,7 @@ def test_a_max_pooling_stays_before_its_relu_and_after_its_convolution() -> None
 
 def test_what_changes_nothing_is_dropped() -> None:
     chain = Chain(6).dense(6).flatten().relu().relu().flatten()
-    assert ops(same(chain.output(), passes.sink_relus, passes.drop_reshapes)) == [
+    assert ops(same(chain.output(), passes.place_relus, passes.join_moves)) == [
         "input",
         "matmul",
         "add",

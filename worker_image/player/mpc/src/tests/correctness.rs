@@ -93,6 +93,26 @@ fn a_million_comparisons_over_the_whole_window_are_right() {
 }
 
 #[test]
+fn comparisons_with_a_threshold_are_right_over_the_whole_window() {
+    for (protocol, threshold) in
+        ProtocolName::ALL.into_iter().flat_map(|p| [1, -65536, (1 << 31) - 1].map(|t| (p, t)))
+    {
+        let program = elementwise(&format!(
+            r#"{{"in":[0],"op":"relu","shape":[1000],"threshold":{threshold}}},
+            {{"factor":2,"in":[1],"op":"scale","shape":[1000]}},
+            {{"in":[2],"op":"truncate_output","shape":[1000],"shift":1}}"#
+        ));
+        let mut x: Vec<i64> = values(31, 99_000).iter().map(|x| x + threshold).collect();
+        x.extend((-500..500).map(|x| x + threshold));
+        let y = reconstruct(&share(protocol, &program, &[]), x.len() / 1000, &ring(&x), 1);
+        for (x, y) in x.iter().zip(y) {
+            let want = if *x >= threshold { *x } else { 0 };
+            assert_eq!(y as i64, want, "relu of {x} from {threshold}");
+        }
+    }
+}
+
+#[test]
 fn truncation_and_comparison_in_one_are_right_over_the_whole_window() {
     for protocol in ProtocolName::ALL {
         for shift in [16u32, 18] {

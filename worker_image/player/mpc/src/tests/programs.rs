@@ -24,7 +24,7 @@ fn programs(folder: &str) -> Vec<(PathBuf, Value)> {
     programs
 }
 
-fn accepted() -> Vec<Value> {
+pub(super) fn accepted() -> Vec<Value> {
     programs("accepted").into_iter().map(|(_, program)| program).collect()
 }
 

@@ -27,12 +27,13 @@ pub(super) const SMALL: Network = Network {
     {"in":[0,1],"op":"conv2d","shape":[4,4,4],"stride":[1,1]},
     {"in":[2],"op":"truncate_relu","shape":[4,4,4],"shift":16},
     {"in":[3],"op":"max_pool","shape":[2,2,4],"stride":[2,2],"window":[2,2]},
-    {"in":[4],"op":"reshape","shape":[16]},
+    {"in":[4],"op":"relu","shape":[2,2,4],"threshold":6554},
+    {"in":[5],"op":"reshape","shape":[16]},
     {"op":"weight","scale":16,"shape":[16,4]},
-    {"in":[5,6],"op":"matmul","shape":[4]},
-    {"in":[7],"op":"truncate_output","shape":[4],"shift":16}],"version":1}"#,
+    {"in":[6,7],"op":"matmul","shape":[4]},
+    {"in":[8],"op":"truncate_output","shape":[4],"shift":16}],"version":1}"#,
     elements: 128,
-    weights: &[(1, &[1, 1, 8, 4]), (6, &[16, 4])],
+    weights: &[(1, &[1, 1, 8, 4]), (7, &[16, 4])],
 };
 
 /// Instructions that compare, and their randomness, at tensors of several blocks. Of any two of the
@@ -45,7 +46,7 @@ pub(super) const WIDE: Network = Network {
     {"in":[1],"op":"truncate_relu","shape":[20,65,1],"shift":16},
     {"factor":65536,"in":[2],"op":"scale","shape":[20,65,1]},
     {"in":[3],"op":"truncate_relu","shape":[20,65,1],"shift":16},
-    {"in":[4],"op":"relu","shape":[20,65,1]},
+    {"in":[4],"op":"relu","shape":[20,65,1],"threshold":6554},
     {"in":[5],"op":"max_pool","shape":[19,64,1],"stride":[1,1],"window":[2,2]},
     {"factor":65536,"in":[6],"op":"scale","shape":[19,64,1]},
     {"in":[7],"op":"truncate_output","shape":[19,64,1],"shift":16}],"version":1}"#,

@@ -11,7 +11,7 @@ use crate::random::ring::Z64;
 use crate::size::longest_message;
 
 /// Programs in which each instruction that sends anything has the longest message once.
-const PROGRAMS: [(&str, [&str; 3]); 6] = [
+const PROGRAMS: [(&str, [&str; 3]); 7] = [
     (
         "[7]",
         [
@@ -42,6 +42,14 @@ const PROGRAMS: [(&str, [&str; 3]); 6] = [
             r#"{"factor":2,"in":[0],"op":"scale","shape":[7]}"#,
             r#"{"in":[1],"op":"truncate_relu","shape":[7],"shift":31}"#,
             r#"{"in":[2],"op":"output","shape":[7]}"#,
+        ],
+    ),
+    (
+        "[7]",
+        [
+            r#"{"in":[0],"op":"relu","shape":[7],"threshold":-5}"#,
+            r#"{"factor":2,"in":[1],"op":"scale","shape":[7]}"#,
+            r#"{"in":[2],"op":"truncate_output","shape":[7],"shift":1}"#,
         ],
     ),
     (

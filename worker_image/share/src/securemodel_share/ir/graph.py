@@ -31,11 +31,18 @@ class Graph:
 
     nodes: list[Node] = field(default_factory=list)
     weights: dict[int, np.ndarray] = field(default_factory=dict)
+    _readers: list[list[int]] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for at, node in enumerate(self.nodes):
+            self._note_readers(at, node)
 
     def append(self, op: Op, inputs: tuple[int, ...] = (), layer: str = "") -> int:
         """One more node; its index."""
         shape = op.shape(*(self.nodes[i].shape for i in inputs))
-        self.nodes.append(Node(op=op, shape=shape, inputs=inputs, layer=layer))
+        node = Node(op=op, shape=shape, inputs=inputs, layer=layer)
+        self.nodes.append(node)
+        self._note_readers(len(self.nodes) - 1, node)
         return len(self.nodes) - 1
 
     def append_weight(self, value: np.ndarray, layer: str) -> int:
@@ -46,9 +53,20 @@ class Graph:
 
     def readers(self, at: int) -> list[int]:
         """Indices of the nodes that read this one."""
-        return [i for i, node in enumerate(self.nodes) if at in node.inputs]
+        return self._readers[at]
 
     def only_reader(self, at: int) -> int | None:
         """The one node that reads this one, if it is one."""
         readers = self.readers(at)
         return readers[0] if len(readers) == 1 else None
+
+    def own(self, at: int) -> Node | None:
+        """The node that this one reads first, if nothing else reads it."""
+        inputs = self.nodes[at].inputs
+        is_own = bool(inputs) and self.only_reader(inputs[0]) == at
+        return self.nodes[inputs[0]] if is_own else None
+
+    def _note_readers(self, at: int, node: Node) -> None:
+        self._readers.append([])
+        for source in set(node.inputs):
+            self._readers[source].append(at)

@@ -39,6 +39,8 @@ def _flattened_into(graph: Graph, at: int) -> int | None:
     flat = graph.only_reader(at)
     if flat is None or not isinstance(graph.nodes[flat].op, Reshape):
         return None
+    if len(graph.nodes[flat].shape) > 1:
+        return None
     product = graph.only_reader(flat)
     is_matrix = product is not None and isinstance(graph.nodes[product].op, MatMul)
     return product if is_matrix else None

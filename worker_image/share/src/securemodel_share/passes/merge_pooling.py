@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+
+import numpy as np
 
 from securemodel_share.ir.builder import Rewriter
 from securemodel_share.ir.graph import Graph, Node
-from securemodel_share.ir.ops import Add, AveragePool, Conv2D, SumPool
+from securemodel_share.ir.ops import Add, AveragePool, Conv2D, Shape, SumPool
 
+from .affine import is_along_channels, spread
 from .products import division
 
 
@@ -35,16 +39,25 @@ def merge_pooling(graph: Graph) -> Graph:
         stride = (node.op.stride[0] * pooling.stride[0], node.op.stride[1] * pooling.stride[1])
         summed = out.put(sums, node, out.moved[x])
         kernel = out.append_weight(graph.weights[w] * factor, node.layer)
-        last = out.put(Conv2D(stride=stride, shift=shift), node, summed, kernel)
+        last = out.put(replace(node.op, stride=stride, shift=shift), node, summed, kernel)
         if bias is not None:
             added = graph.nodes[bias]
-            b = out.append_weight(graph.weights[added.inputs[1]], node.layer)
-            last = out.moved[bias] = out.put(added.op, added, last, b)
+            value = _pooled(pooling, added.shape, graph.weights[added.inputs[1]])
+            last = out.moved[bias] = out.put(
+                added.op, added, last, out.append_weight(value, node.layer)
+            )
         if pool is not None:
             out.moved[pool] = last
         return last
 
     return Rewriter(graph, rewrite).run()
+
+
+def _pooled(pooling: AveragePool, shape: Shape, bias: np.ndarray) -> np.ndarray:
+    """Of a bias, which may depend on the pixel."""
+    if is_along_channels(bias, len(shape)):
+        return bias
+    return np.asarray(pooling.evaluate(spread(bias, shape)[np.newaxis])[0])
 
 
 def _bias_and_reader(graph: Graph, at: int) -> tuple[int | None, int | None]:

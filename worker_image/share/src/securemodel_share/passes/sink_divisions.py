@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from securemodel_share.ir.builder import Rewriter
 from securemodel_share.ir.graph import Graph, Node
-from securemodel_share.ir.ops import Divide, Product, Reshape, Transpose
+from securemodel_share.ir.ops import Divide, Gather, Product, Reshape, Transpose
 
 from .products import division
 
@@ -41,8 +41,8 @@ def sink_divisions(graph: Graph) -> Graph:
 
 
 def _product(graph: Graph, at: int) -> int | None:
-    """What reads this node alone, behind reshapes and transpositions."""
+    """What reads this node alone, behind what moves values."""
     reader = graph.only_reader(at)
-    while reader is not None and isinstance(graph.nodes[reader].op, (Reshape, Transpose)):
+    while reader is not None and isinstance(graph.nodes[reader].op, (Gather, Reshape, Transpose)):
         reader = graph.only_reader(reader)
     return reader

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -12,10 +12,15 @@ from .base import FRACTION_BITS, Code, Interval, Op, Pair, Shape, Within
 from .exact import exactly
 from .windows import taps, windowed
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 # float64 has all halves of integers below
 EXACT = 2.0**52
 # beyond: more than it rounds in a sum of 2^22 terms, of the largest partial sum
 ROUNDING = 2.0**-30
+# values of all windows that a convolution lays out, 32 MiB
+AT_ONCE = 2**22
 
 
 @dataclass(frozen=True)
@@ -80,24 +85,35 @@ class Conv2D(Product):
         return math.prod(w[:3])
 
     def multiply(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-        """Pixel by pixel of the kernel: one matrix product each, without a copy of every window."""
-        seen = taps(x, w.shape, self.stride, self.dilation)
-        kernels = w.reshape(-1, *w.shape[2:])
-        total = self._mixed(next(seen), kernels[0])
-        for tap, kernel in zip(seen, kernels[1:], strict=True):
-            total += self._mixed(tap, kernel)
-        return total
+        if w.shape[2] == 1 and self.groups > 1:
+            return self._by_channel(x, w)
+        values = x[:1].size * math.prod(w.shape[:2])
+        rows = max(1, AT_ONCE // values)
+        parts = [self._by_matrix(x[i : i + rows], w) for i in range(0, len(x), rows)]
+        return np.concatenate(parts)
 
-    def _mixed(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-        """Channels (..., C) by w (C / groups, O)."""
-        each, outputs = w.shape
-        grouped = x.reshape(-1, self.groups, each)
-        weights = w.reshape(each, self.groups, -1)
-        if each == 1:
-            mixed = grouped * weights[0]
-        else:
-            mixed = (grouped.swapaxes(0, 1) @ weights.swapaxes(0, 1)).swapaxes(0, 1)
-        return np.asarray(mixed.reshape(*x.shape[:-1], outputs))
+    def _taps(self, x: np.ndarray, w: np.ndarray) -> Iterator[np.ndarray]:
+        return taps(x, w.shape, self.stride, self.dilation)
+
+    def _by_channel(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """Depthwise: pixel by pixel of the kernel, nothing is summed over channels."""
+        kernels = w.reshape(-1, self.groups, w.shape[3] // self.groups)
+        total: Any = sum(
+            tap[..., np.newaxis] * kernel
+            for tap, kernel in zip(self._taps(x, w), kernels, strict=True)
+        )
+        return np.asarray(total.reshape(*total.shape[:3], w.shape[3]))
+
+    def _by_matrix(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """Every window as a row of a matrix, a matrix each group."""
+        seen = np.stack(list(self._taps(x, w)), axis=-2)
+        size = w.shape[2], w.shape[3] // self.groups
+        rows = np.moveaxis(seen.reshape(-1, seen.shape[3], self.groups, size[0]), 2, 0)
+        kernels = np.moveaxis(w.reshape(-1, size[0], self.groups, size[1]), 2, 0)
+        terms = self.terms(w.shape)
+        matrices = rows.reshape(self.groups, -1, terms), kernels.reshape(self.groups, terms, -1)
+        mixed = np.moveaxis(matrices[0] @ matrices[1], 0, 1)
+        return np.asarray(mixed.reshape(*seen.shape[:3], w.shape[3]))
 
 
 @dataclass(frozen=True)
