@@ -14,12 +14,12 @@ from lines import Lines
 
 import networks
 import reference
-from securemodel_share.compile import compile_model
+from securemodel_share.compile import Wanted, compile_model
 from securemodel_share.readers import read_model
 
 
 def test_the_cost_of_the_example_network_is_what_its_compiled_program_does() -> None:
-    program = compile_model(read_model(networks.make("seed").file), 1.0)
+    program = compile_model(read_model(networks.make("seed").file), Wanted()).program
     assert nets.count([instruction.keys for instruction in program.instructions]) == nets.Cost(
         macs=106_282, relus=2_554
     )

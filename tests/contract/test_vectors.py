@@ -14,7 +14,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load
 
-from securemodel_share.compile import compile_model
+from securemodel_share.compile import Wanted, compile_model
 from securemodel_share.program import Program
 from securemodel_share.readers import read_model
 from securemodel_share.shares import make_shares
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.parametrize("case", CASES)
 
 
 def program(case: str) -> Program:
-    return compile_model(read_model((VECTORS / case / "model.h5").read_bytes()), 1.0)
+    return compile_model(read_model((VECTORS / case / "model.h5").read_bytes()), Wanted()).program
 
 
 def renew(case: str, made: Program) -> None:

@@ -2,7 +2,7 @@
 
 >>> import securemodel
 >>> with securemodel.connect("digits", namespace="default") as model:
-...     logits = model.predict(images)  # (B, 28, 28, 1) floats in, (B, 10) floats out
+...     prediction = model.predict(images)  # (B, 28, 28, 1) floats in, (B, 10) floats out
 """
 
 from .connect import connect

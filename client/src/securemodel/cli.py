@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
+from . import functions
 from .connect import connect, endpoint
 from .errors import InputError, SecureModelError
 from .model import DATA_ROLES, TIMEOUT_S, Model
+from .sharing import FRACTION_BITS
 
 SHOWN_ROWS = 20
 SHOWN_VALUES = 12
@@ -41,7 +43,10 @@ Endpoints = Annotated[
 Ca = Annotated[
     Path | None, typer.Option("--ca", help="With --endpoint: the SecureModel's CA certificate")
 ]
-Timeout = Annotated[float, typer.Option(help="Seconds for each batch, tries included")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(help="Seconds for each batch, tries included; as the model's batches need"),
+]
 
 
 @app.command()
@@ -56,20 +61,25 @@ def predict(
     context: Context = None,
     endpoints: Endpoints = None,
     ca: Ca = None,
-    timeout: Timeout = TIMEOUT_S,
+    timeout: Timeout = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Logits: without the model's last softmax and the like")
+    ] = False,
 ) -> None:
     """Predict privately: no player sees the input, the output or the weights."""
     rows = _load(input_path)
 
     with _connect(name, namespace, context, endpoints, ca) as model:
-        model.metadata(timeout)
+        metadata = model.metadata(TIMEOUT_S if timeout is None else timeout)
         begin = time.perf_counter()
-        result = model.predict(rows, timeout, _progress if sys.stderr.isatty() else None)
+        progress = _progress if sys.stderr.isatty() else None
+        result = model.predict(rows, timeout, progress, raw=raw)
         seconds = time.perf_counter() - begin
+        names = _names(model, result)
 
     if output:
         np.save(output, result)
-    _show(result, kept=output is not None)
+    _show(result, names, _kind(metadata, raw=raw), kept=output is not None)
     typer.echo(
         f"{len(result)} rows in {seconds * 1000:.1f} ms"
         + (f", written to {output}" if output else "")
@@ -83,13 +93,51 @@ def status(
     context: Context = None,
     endpoints: Endpoints = None,
     ca: Ca = None,
-    timeout: Timeout = TIMEOUT_S,
+    timeout: Timeout = None,
 ) -> None:
     """Show what the players say of the model."""
     with _connect(name, namespace, context, endpoints, ca) as model:
-        for key, value in model.metadata(timeout).items():
-            shown = f"{value / 2**16:g}" if key == "input_bound" else value
-            typer.echo(f"{key + ':':<15} {shown}")
+        for key, value in _told(model.metadata(TIMEOUT_S if timeout is None else timeout)).items():
+            typer.echo(f"{key + ':':<15} {value}")
+
+
+def _told(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The metadata as users read it."""
+    bounds = ("input_bound", "input_low", "input_high")
+    low, high = (metadata[key] / 2**FRACTION_BITS for key in bounds[1:])
+    return {
+        **{key: value for key, value in metadata.items() if key not in bounds},
+        "input_range": f"{low:g} to {high:g}",
+        "functions": ", ".join(map(_spelled, metadata["functions"])) or "none",
+        "labels": ", ".join(map(_printable, metadata["labels"])) or "none",
+    }
+
+
+def _spelled(function: dict[str, Any]) -> str:
+    """softmax(axis=-1)."""
+    settings = ", ".join(f"{key}={value}" for key, value in function.items() if key != "function")
+    return f"{function['function']}({settings})" if settings else str(function["function"])
+
+
+def _printable(label: str) -> str:
+    """A label without what would steer the terminal."""
+    return "".join(char if char.isprintable() else "?" for char in label)
+
+
+@app.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    add_help_option=False,  # the plugin's own
+)
+def check(context: typer.Context) -> None:
+    """Say whether a Keras file can be served, what it costs, and what becomes public."""
+    plugin = entry_points(group="securemodel.commands", name="check")
+    if not plugin:
+        raise InputError(
+            "securemodel check runs the share step's own code, which is not installed here: "
+            "install the package securemodel-share beside this one (pip install "
+            "securemodel-share, or from the repository pip install worker_image/share)"
+        )
+    raise typer.Exit(plugin["check"].load()(context.args, functions.apply))
 
 
 def _version(show: bool) -> None:
@@ -144,14 +192,36 @@ def _load(path: Path) -> np.ndarray:
     return only
 
 
-def _show(result: np.ndarray, *, kept: bool) -> None:
-    """The first rows. `kept`: whether the whole result is in a file."""
+def _kind(metadata: dict[str, Any], *, raw: bool) -> str:
+    """What the values of a prediction are."""
+    if not metadata["functions"]:
+        return "values"
+    return "logits" if raw else str(metadata["functions"][-1]["function"])
+
+
+def _names(model: Model, result: np.ndarray) -> list[str] | None:
+    """The label of each row, if the model has labels and one output vector a row."""
+    one_each = result.ndim == 2  # noqa: PLR2004
+    labelled = model.labels and one_each
+    return [_printable(name) for name in model.classes(result)] if labelled else None
+
+
+def _show(result: np.ndarray, names: list[str] | None, kind: str, *, kept: bool) -> None:
+    """The first rows, with the largest value of each and its place or label.
+
+    `names`: a label for each row; `kind`: what the values are; `kept`: whether the whole result
+    is in a file.
+    """
     flat = result.reshape(len(result), -1)
-    typer.echo(f"{'row':>5}  {'argmax':>6}  values")
-    for i, values in enumerate(flat[:SHOWN_ROWS]):
+    first = flat[:SHOWN_ROWS]
+    found = names[: len(first)] if names else [str(i) for i in first.argmax(1)]
+    title = "class" if names else "argmax"
+    width = max(6, *map(len, found))
+    typer.echo(f"{'row':>5}  {title:>{width}}  {'largest':>8}  {kind}")
+    for i, (name, values) in enumerate(zip(found, first, strict=True)):
         shown = " ".join(f"{v:8.4f}" for v in values[:SHOWN_VALUES])
         cut = " ..." if len(values) > SHOWN_VALUES else ""
-        typer.echo(f"{i:>5}  {int(values.argmax()):>6}  {shown}{cut}")
+        typer.echo(f"{i:>5}  {name:>{width}}  {values.max():8.4f}  {shown}{cut}")
 
     if len(flat) > SHOWN_ROWS:
         more = f"  ... {len(flat) - SHOWN_ROWS} more rows"

@@ -16,13 +16,24 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .errors import PlayerError, SecureModelError, UnreachableError, UntrustedAnswerError
+from . import functions
+from .errors import (
+    InputError,
+    PlayerError,
+    SecureModelError,
+    UnreachableError,
+    UntrustedAnswerError,
+)
+from .metadata import ANSWER_S, FOLLOWS_MAX_ROWS, read
 from .player import Answer, Endpoint, Player
 from .sharing import FRACTION_BITS, Ring, decode, encode, reconstruct, split
 
 DATA_ROLES = ("alice", "bob")
 TIMEOUT_S = 30.0
-SHORTEST_TRY_S, LONGEST_TRY_S = 1.0, 20.0
+SHORTEST_TRY_S = 1.0
+# of a try, beside the time within which a player answers: for the connection, the body, the answer
+TRANSFER_S = 10.0
+TRIES = 2  # that the model's own timeout has room for
 FIRST_BACKOFF_S = 0.1
 LAST_BACKOFF_S = 2.0
 # what a player answers to more rows than it takes in one request (docs/wire.md)
@@ -92,8 +103,10 @@ class Model:
     def metadata(self, timeout: float = TIMEOUT_S) -> dict[str, Any]:
         """What both players say about the model.
 
-        Keys: `row_shape`, `output_shape`, `input_bound` (ring units), `digest`, `max_rows`,
-        `protocol`, `fraction_bits`.
+        Keys: `row_shape`, `output_shape`, `input_bound`, `input_low`, `input_high` (ring units),
+        `functions` (the last ones, which `predict` applies; docs/program.md), `labels` (names of
+        the output's last axis, if its owner gave any), `digest`, `max_rows`, `answer_seconds`
+        (within which a player answers), `protocol`, `fraction_bits`.
 
         Raises:
             PlayerError: the players still disagree at the timeout.
@@ -103,15 +116,49 @@ class Model:
             self._metadata = self._retried(self._ask_metadata, time.monotonic() + timeout)
         return self._metadata
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the output's last axis, in order; none if the model's owner gave none."""
+        labels: tuple[str, ...] = self.metadata()["labels"]
+        return labels
+
+    def classes(self, prediction: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
+        """The label of the largest value along the last axis.
+
+        Args:
+            prediction: (B, ...output), as `predict` gives it.
+
+        Returns:
+            (B, ...output without its last axis) strings.
+
+        Raises:
+            InputError: the model has no labels, or not as many as the last axis has values.
+        """
+        names = np.array(self.labels)
+        if prediction.shape[-1] != len(names):
+            raise InputError(
+                f"the model has {len(names)} labels, the prediction's last axis has "
+                f"{prediction.shape[-1]} values; spec.model.labels names each of the output's"
+            )
+        found: npt.NDArray[np.str_] = names[prediction.argmax(-1)]
+        return found
+
     def predict(
-        self, array: npt.ArrayLike, timeout: float = TIMEOUT_S, progress: Progress | None = None
+        self,
+        array: npt.ArrayLike,
+        timeout: float | None = None,
+        progress: Progress | None = None,
+        *,
+        raw: bool = False,
     ) -> npt.NDArray[np.float64]:
         """Private predictions.
 
         Args:
             array: numbers, (B, ...row); more rows than a batch are sent in several.
-            timeout: seconds for each batch, retries included.
+            timeout: seconds for each batch, retries included; by default what this model's
+                batches may take, twice.
             progress: called with the number of rows done and of all rows.
+            raw: without the model's last functions (softmax and the like): its logits.
 
         Returns:
             (B, ...output), float64.
@@ -120,27 +167,46 @@ class Model:
             InputError: refused before anything was sent.
             PlayerError: a player refused for good, or still refuses at the timeout.
             UnreachableError: a player does not answer.
-            UntrustedAnswerError: the players' answers do not belong together.
+            UntrustedAnswerError: the players' answers do not belong together, or the model's last
+                function is one that this client does not know.
         """
-        metadata = self.metadata(timeout)
-        secret = encode(array, metadata["row_shape"], metadata["input_bound"])
+        metadata = self.metadata(TIMEOUT_S if timeout is None else timeout)
+        applied = [] if raw else metadata["functions"]
+        functions.check(applied, metadata["output_shape"])
+        secret = encode(array, metadata["row_shape"], metadata["input_low"], metadata["input_high"])
+        return functions.apply(applied, self._predict_secret(secret, timeout, progress))
 
+    def _predict_secret(
+        self, secret: Ring, timeout: float | None, progress: Progress | None
+    ) -> npt.NDArray[np.float64]:
+        """The players' output for all rows, (B, ...output)."""
         results: list[npt.NDArray[np.float64]] = []
         done = 0
         while done < len(secret):
-            rows = secret[done : done + self.metadata(timeout)["max_rows"]]
+            metadata = self.metadata()
+            rows = secret[done : done + metadata["max_rows"]]
+            seconds = self._patience() if timeout is None else timeout
             try:
                 results.append(
-                    self._retried(functools.partial(self._ask, rows), time.monotonic() + timeout)
+                    self._retried(functools.partial(self._ask, rows), time.monotonic() + seconds)
                 )
             except PlayerError as error:
-                if error.code not in TOO_MANY_ROWS or not self._takes_fewer_rows(timeout):
+                if error.code not in TOO_MANY_ROWS or not self._takes_fewer_rows(seconds):
                     raise
                 continue
             done += len(rows)
             if progress:
                 progress(done, len(secret))
         return np.concatenate(results)
+
+    def _longest_try(self) -> float:
+        """Seconds that a try takes at most, also before the players have said how long."""
+        answers: float = (self._metadata or {}).get("answer_seconds", ANSWER_S)
+        return answers + TRANSFER_S
+
+    def _patience(self) -> float:
+        """Seconds for a batch and its retries, if the caller does not say."""
+        return TRIES * self._longest_try()
 
     def _takes_fewer_rows(self, timeout: float) -> bool:
         """Whether the players take fewer rows a batch than before, and nothing else has changed.
@@ -151,34 +217,15 @@ class Model:
             self.metadata(timeout),
             self._retried(self._ask_metadata, time.monotonic() + timeout),
         )
-        if (
-            now["max_rows"] >= before["max_rows"]
-            or now | {"max_rows": before["max_rows"]} != before
-        ):
+        same = all(now[key] == before[key] for key in before if key not in FOLLOWS_MAX_ROWS)
+        if now["max_rows"] >= before["max_rows"] or not same:
             return False
         self._metadata = now
         return True
 
     def _ask_metadata(self) -> dict[str, Any]:
         answers = self._both(lambda player: player.metadata(self.model))
-        try:
-            views = [
-                {
-                    "row_shape": tuple(a["inputs"][0]["shape"][1:]),
-                    "output_shape": tuple(a["outputs"][0]["shape"][1:]),
-                    **{
-                        k: a["parameters"][k]
-                        for k in ("input_bound", "digest", "max_rows", "protocol", "fraction_bits")
-                    },
-                }
-                for a in answers
-            ]
-        except (KeyError, IndexError, TypeError) as error:
-            raise UntrustedAnswerError(
-                f"a player's metadata cannot be read ({type(error).__name__}); "
-                "is it of another release?"
-            ) from error
-
+        views = [read(answer) for answer in answers]
         if views[0] != views[1]:
             differing = ", ".join(key for key in views[0] if views[0][key] != views[1][key])
             raise PlayerError(
@@ -266,7 +313,9 @@ class Model:
         backoff = FIRST_BACKOFF_S
         while True:
             for player in self._players.values():
-                player.timeout = min(LONGEST_TRY_S, max(SHORTEST_TRY_S, end - time.monotonic()))
+                player.timeout = min(
+                    self._longest_try(), max(SHORTEST_TRY_S, end - time.monotonic())
+                )
             try:
                 return attempt()
             except (PlayerError, UnreachableError) as error:

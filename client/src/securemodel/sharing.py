@@ -13,14 +13,14 @@ FRACTION_BITS = 16
 Ring = npt.NDArray[np.uint64]
 
 
-def encode(array: npt.ArrayLike, row_shape: tuple[int, ...], bound: int) -> Ring:
+def encode(array: npt.ArrayLike, row_shape: tuple[int, ...], low: int, high: int) -> Ring:
     """Floats (B, ...row) as ring elements round(v * 2^16) of the same shape.
 
     Args:
-        bound: the largest absolute ring value that the model takes.
+        low, high: the smallest and the largest ring value that the model takes.
 
     Raises:
-        InputError: wrong shape or type, NaN, infinite, or a value beyond the bound; names the
+        InputError: wrong shape or type, NaN, infinite, or a value out of range; names the
             first element that is wrong.
     """
     x = np.asarray(array)
@@ -40,13 +40,13 @@ def encode(array: npt.ArrayLike, row_shape: tuple[int, ...], bound: int) -> Ring
         )
 
     scaled = np.rint(x * 2.0**FRACTION_BITS)
-    beyond = np.abs(scaled) > bound
+    beyond = (scaled < low) | (scaled > high)
     if beyond.any():
-        limit = bound / 2**FRACTION_BITS
+        least, most = low / 2**FRACTION_BITS, high / 2**FRACTION_BITS
         raise InputError(
             f"the input is {x[beyond][0]:g} at {_first(beyond)}, "
-            f"the model takes values from {-limit:g} to {limit:g}; scale the input as in training, "
-            "or create the SecureModel with a larger spec.model.inputBound"
+            f"the model takes values from {least:g} to {most:g}; scale the input as in training, "
+            "or create the SecureModel with a wider spec.model.inputRange (or inputBound)"
         )
     return scaled.astype(np.int64).view(np.uint64)
 

@@ -70,6 +70,7 @@ class Reason(StrEnum):
     UNSUPPORTED_LAYER = "UnsupportedLayer", MODEL, FINAL, "a layer is not supported"
     WEIGHTS_OUT_OF_RANGE = "WeightsOutOfRange", MODEL, FINAL, "a weight is too large, or no number"
     RANGE_OVERFLOW = "RangeOverflow", MODEL, FINAL, "a value of a layer could leave the range"
+    PRECISION_LOST = "PrecisionLost", MODEL, FINAL, "the fixed point changes outputs too much"
     PLAYERS_UNREACHABLE = "PlayersUnreachable", MODEL, TROUBLE, "a player did not take its shares"
     SHARES_REFUSED = "SharesRefused", MODEL, TROUBLE, "a player refused its shares"
     INTERNAL_ERROR = "InternalError", MODEL, TROUBLE, "the share step has a fault"

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from securemodel import InputError
 from securemodel.sharing import decode, encode, reconstruct, split
 
-BOUND = 4 << 16
+LOW, HIGH = -4 << 16, 4 << 16
 
 
 @given(st.lists(st.floats(-4, 4), min_size=1, max_size=20))
 def test_what_is_shared_is_reconstructed_to_half_a_unit(values: list[float]) -> None:
-    secret = encode(np.array(values)[:, None], (1,), BOUND)
+    secret = encode(np.array(values)[:, None], (1,), LOW, HIGH)
     first, second = split(secret)
     assert np.abs(decode(reconstruct(first, second))[:, 0] - values).max() <= 2.0**-17
 
@@ -42,10 +42,28 @@ def test_one_share_says_nothing_about_the_secret() -> None:
 )
 def test_an_input_that_the_model_cannot_take_is_named(array: np.ndarray, says: str) -> None:
     with pytest.raises(InputError) as error:
-        encode(array, (2,), BOUND)
+        encode(array, (2,), LOW, HIGH)
     assert says in str(error.value)
 
 
 def test_integers_and_half_precision_are_numbers() -> None:
-    assert decode(encode(np.array([[1, -4]], np.int8), (2,), BOUND)).tolist() == [[1.0, -4.0]]
-    assert decode(encode(np.array([[0.5, 2]], np.float16), (2,), BOUND)).tolist() == [[0.5, 2.0]]
+    assert decode(encode(np.array([[1, -4]], np.int8), (2,), LOW, HIGH)).tolist() == [[1.0, -4.0]]
+    assert decode(encode(np.array([[0.5, 2]], np.float16), (2,), LOW, HIGH)).tolist() == [
+        [0.5, 2.0]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (-0.1, "the input is -0.1 at [1, 0], the model takes values from 0 to 255;"),
+        (255.1, "the input is 255.1 at [1, 0], the model takes values from 0 to 255;"),
+    ],
+)
+def test_a_range_need_not_be_symmetric(value: float, says: str) -> None:
+    pixels = np.array([[0, 255], [value, 128]])
+    with pytest.raises(InputError) as error:
+        encode(pixels, (2,), 0, 255 << 16)
+    assert says in str(error.value)
+    pixels[1, 0] = 7
+    assert (decode(encode(pixels, (2,), 0, 255 << 16)) == pixels).all()

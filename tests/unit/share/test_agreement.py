@@ -16,7 +16,7 @@ import tf_keras
 
 import networks
 import reference
-from securemodel_share.compile import compile_model
+from securemodel_share.compile import Wanted, compile_model
 from securemodel_share.errors import ShareError
 from securemodel_share.execute import execute, execute_fixed
 from securemodel_share.readers import read_model
@@ -48,14 +48,14 @@ def test_the_program_in_the_clear_agrees_with_keras(name: str) -> None:
     network = networks.make(name)
     expected = keras_model(name)(network.inputs.astype(np.float32)).numpy()
     assert expected.std() > 0.01
-    found = execute(compile_model(read_model(network.file), 1.0), network.inputs)
+    found = execute(compile_model(read_model(network.file), Wanted()).program, network.inputs)
     assert np.abs(found - expected).max() <= 1e-5 * max(1.0, np.abs(expected).max())
 
 
 @pytest.mark.parametrize("name", networks.NAMES)
 def test_fixed_point_costs_little(name: str) -> None:
     network = networks.make(name)
-    program = compile_model(read_model(network.file), 1.0)
+    program = compile_model(read_model(network.file), Wanted()).program
     error = np.abs(
         execute_fixed(program, network.inputs, np.random.default_rng(0))
         - execute(program, network.inputs)
@@ -65,7 +65,7 @@ def test_fixed_point_costs_little(name: str) -> None:
 
 def test_the_example_in_fixed_point_is_close_on_all_held_out_digits() -> None:
     images, labels = reference.digits()
-    program = compile_model(reference.model(), 1.0)
+    program = compile_model(reference.model(), Wanted()).program
     expected = tf_keras.models.load_model(reference.DIGITS / "digits.h5", compile=False)(
         images.astype(np.float32)
     ).numpy()
@@ -116,7 +116,7 @@ def test_any_window_and_strides_of_a_max_pooling_agree_with_keras(
         ]
     )
     x = random.uniform(-1, 1, (6, *shape)).astype(np.float32)
-    program = compile_model(model, 1.0)
+    program = compile_model(model, Wanted()).program
     assert np.abs(execute(program, x) - built(x).numpy()).max() <= 1e-5
     assert np.abs(execute_fixed(program, x, random) - built(x).numpy()).max() <= 2e-4
 
@@ -155,7 +155,10 @@ def test_a_functional_model_that_keras_saved_agrees(
     saved: tuple[bytes, np.ndarray, np.ndarray],
 ) -> None:
     file, x, expected = saved
-    assert np.abs(execute(compile_model(read_model(file), 1.0), x) - expected).max() <= 1e-5
+    assert (
+        np.abs(execute(compile_model(read_model(file), Wanted()).program, x) - expected).max()
+        <= 1e-5
+    )
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +184,9 @@ def test_the_lowering_agrees_with_tf_encrypteds_secure_nn(
     name: str, secure_nn: dict[str, np.ndarray]
 ) -> None:
     network = networks.make(name)
-    ours = execute(compile_model(read_model(network.file), 1.0), network.inputs[:ORACLE_ROWS])
+    ours = execute(
+        compile_model(read_model(network.file), Wanted()).program, network.inputs[:ORACLE_ROWS]
+    )
     assert np.abs(secure_nn[name] - ours).max() <= 2e-2
 
 
@@ -219,7 +224,7 @@ def test_a_leaky_relu_agrees_with_keras(says: dict[str, float]) -> None:
 
     x = random.uniform(-1, 1, (6, 8, 7, 2)).astype(np.float32)
     expected = built(x).numpy()
-    program = compile_model(model, 1.0)
+    program = compile_model(model, Wanted()).program
     assert np.abs(execute(program, x) - expected).max() <= 1e-5
     assert np.abs(execute_fixed(program, x, random) - expected).max() <= 2e-4
 
@@ -229,7 +234,7 @@ def test_another_slope_of_a_leaky_relu_is_refused_by_name(slope: object) -> None
     layers = [networks.dense(4), ("LeakyReLU", {"alpha": slope}), networks.dense(3)]
     file = networks.keras_file((6,), layers, np.zeros)
     with pytest.raises(ShareError, match=r"'leakyrelu_1' \(LeakyReLU\) has alpha .*from 0 to 1"):
-        compile_model(read_model(file), 1.0)
+        compile_model(read_model(file), Wanted())
 
 
 k = tf_keras.layers
@@ -280,7 +285,7 @@ def test_batch_normalisation_agrees_with_keras(case: str, tmp_path: Path) -> Non
         model.save(tmp_path / "model.h5", include_optimizer=False)
     x = random.uniform(-1, 1, (5, 8, 7, 2)).astype(np.float32)
 
-    program = compile_model(read_model((tmp_path / "model.h5").read_bytes()), 1.0)
+    program = compile_model(read_model((tmp_path / "model.h5").read_bytes()), Wanted()).program
     assert np.abs(execute(program, x) - model(x).numpy()).max() <= 1e-5
     assert np.abs(execute_fixed(program, x, random) - model(x).numpy()).max() <= 5e-4
     products = sum(line.op.name in ("conv2d", "matmul") for line in program.instructions)

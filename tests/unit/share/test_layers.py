@@ -20,7 +20,7 @@ import pytest
 import tf_keras
 
 import networks
-from securemodel_share.compile import compile_model
+from securemodel_share.compile import Wanted, compile_model
 from securemodel_share.errors import ShareError
 from securemodel_share.layers import LAYERS as TYPES
 from securemodel_share.layers import LayerType
@@ -451,7 +451,7 @@ IGNORED: dict[str, list[Change]] = {
 @pytest.mark.parametrize("case", IGNORED)
 def test_what_changes_no_prediction_is_passed_over(case: str) -> None:
     plain, changed = (
-        compile_model(read_model(data), 1.0) for data in (made(), made(*IGNORED[case]))
+        compile_model(read_model(data), Wanted()).program for data in (made(), made(*IGNORED[case]))
     )
     assert changed.encode() == plain.encode()
     assert all((changed.weights[at] == value).all() for at, value in plain.weights.items())
@@ -471,7 +471,7 @@ def test_a_normalisation_that_does_not_fit_is_refused(
     changes: list[Change], words: str, refused: Callable[..., None]
 ) -> None:
     model = read_model(made(*changes))
-    refused(lambda: compile_model(model, 1.0), INVALID, BN, words)
+    refused(lambda: compile_model(model, Wanted()).program, INVALID, BN, words)
 
 
 def test_theanos_other_weights_are_like_any() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import networks
 import reference
-from securemodel_share.compile import compile_model, record
+from securemodel_share.compile import Wanted, compile_model, record
 from securemodel_share.ir.ops import reciprocal
 from securemodel_share.passes import optimize
 from securemodel_share.program import Program, fix
@@ -25,7 +25,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def program(data: bytes, bound: float = 1.0) -> Program:
-    return compile_model(read_model(data), bound)
+    return compile_model(read_model(data), Wanted(low=-bound, high=bound)).program
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from securemodel_share.errors import refusal
 from securemodel_share.execute import execute_fixed_values
 from securemodel_share.ir import ops
 from securemodel_share.program import Program
-from securemodel_share.ranges import bounds, check_ranges
+from securemodel_share.ranges import bounds, findings, proof
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,9 @@ def dense(
 
 
 def check(program: Program) -> None:
-    check_ranges(program, program.fixed_weights())
+    """Raises what the proof finds."""
+    if found := findings(proof(program), f"up to {program.input_bound:g}"):
+        raise refusal(found)
 
 
 def test_a_relu_may_see_anything_below_its_window() -> None:
@@ -57,7 +60,9 @@ def test_a_relu_beyond_its_window_names_the_layer(
         "RangeOverflow",
         "'dense_7'",
         "the input of a ReLU",
+        "could be up to 2 times larger",
         "for inputs up to 1",
+        "it is not proved",
         "lower spec.model.inputBound",
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import networks
-from securemodel_share.compile import compile_model, record
+from securemodel_share.compile import Wanted, compile_model, record
 from securemodel_share.execute import execute, execute_fixed
 from securemodel_share.model import Layer
 from securemodel_share.passes import optimize
@@ -268,7 +268,7 @@ def test_a_layer_that_does_not_fit_is_named(case: str, refused: Callable[..., No
     layers, changes, says = MISFITS[case]
     built = model(layers)
     built.layers[-1].config.update(changes)
-    refused(lambda: compile_model(built, 1.0), "InvalidModel", *says)
+    refused(lambda: compile_model(built, Wanted()).program, "InvalidModel", *says)
 
 
 def test_pooling_of_a_vector_is_refused_by_name(refused: Callable[..., None]) -> None:
@@ -277,7 +277,7 @@ def test_pooling_of_a_vector_is_refused_by_name(refused: Callable[..., None]) ->
     pooling = Layer(kind="AveragePooling2D", name="pool", config=POOLING[1], inputs=(last,))
     pooled = replace(built, layers=(*built.layers, pooling), outputs=("pool",))
     refused(
-        lambda: compile_model(pooled, 1.0),
+        lambda: compile_model(pooled, Wanted()).program,
         "InvalidModel",
         "'pool'",
         "it takes images",

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.numpy import load
 
 import networks
-from securemodel_share.compile import compile_model
+from securemodel_share.compile import Wanted, compile_model
 from securemodel_share.readers import read_model
 from securemodel_share.shares import make_shares
 
@@ -23,7 +23,7 @@ HELD = {"alice": {"m", "la"}, "bob": {"m", "lb"}, "carol": {"la", "lb"}}
 
 @pytest.fixture(scope="module")
 def program() -> Program:
-    return compile_model(read_model(networks.make("no bias").file), 1.0)
+    return compile_model(read_model(networks.make("no bias").file), Wanted()).program
 
 
 def metadata(file: bytes, tmp_path) -> dict[str, str]:

@@ -1,20 +1,86 @@
-"""Model to program: record the lowering through TF Encrypted, optimise, fix the point, prove the
-ranges. Importing this takes seconds.
+"""Model to program: record the lowering through TF Encrypted, optimise, fix the point, and see that
+values stay in range and results precise. `compile_model` loads TensorFlow, which takes seconds.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from .lowering import check, lower
+import numpy as np
+
+from . import precision, ranges, rows
+from .ascent import ascend
+from .errors import Reason, ShareError, refusal
+from .ir.ops import FRACTION_BITS
+from .lowering import check, lower, public_functions
 from .passes import optimize
 from .program import Program, fix
-from .ranges import check_ranges
-from .tfe.recorder import Recorder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .errors import Finding
     from .ir.graph import Graph
     from .model import Model
+    from .precision import Precision
+    from .ranges import Ranges
+    from .rows import Rows
+
+# the first is the default
+RANGES = (ranges.CALIBRATED, ranges.PROVED)
+# of inputs; as players take them (docs/program.md): less than 2^31 in fixed point
+LARGEST = 32767.0
+SMALLEST = 2.0**-FRACTION_BITS
+MOST_LABELS, LONGEST_LABEL = 10_000, 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the owner says beside the file.
+
+    low, high: of the input. labels: names of the classes. calibration: rows (B, ...row) within
+    the bound. ranges: "Calibrated", or "Proved" to refuse what is not proved. tolerance: the
+    largest error that is accepted, absolute or of the largest output; None: 1e-3.
+    """
+
+    low: float = -1.0
+    high: float = 1.0
+    labels: tuple[str, ...] = ()
+    calibration: np.ndarray | None = None
+    ranges: str = RANGES[0]
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ShareError, naming what is not usable."""
+        if not (self.low < self.high and SMALLEST <= max(-self.low, self.high) <= LARGEST):
+            message = (
+                f"the input's range, {self.low:g} to {self.high:g}, is not one of numbers up to "
+                f"{LARGEST:g}; correct spec.model.inputBound or inputRange"
+            )
+            raise ShareError(Reason.RANGE_OVERFLOW, message)
+        if self.tolerance is not None and not 0 < self.tolerance < math.inf:
+            message = f"the tolerance {self.tolerance:g} is not a number above 0; correct it"
+            raise ShareError(Reason.PRECISION_LOST, f"{message} (spec.model.tolerance)")
+        if len(self.labels) > MOST_LABELS or max(map(len, self.labels), default=0) > LONGEST_LABEL:
+            message = (
+                f"there are more than {MOST_LABELS:,} labels, or one of more than {LONGEST_LABEL} "
+                "characters; correct spec.model.labels"
+            )
+            raise ShareError(Reason.INVALID_MODEL, message)
+        if self.ranges not in RANGES:
+            message = f"{self.ranges!r} is not known; spec.model.ranges is {' or '.join(RANGES)}"
+            raise ShareError(Reason.RANGE_OVERFLOW, message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiled:
+    """A program, and how well it holds."""
+
+    program: Program
+    ranges: Ranges
+    precision: Precision
 
 
 def record(model: Model) -> Graph:
@@ -24,6 +90,8 @@ def record(model: Model) -> Graph:
         ShareError: UnsupportedLayer, InvalidModel or WeightsOutOfRange, naming the layer.
     """
     check(model)
+    from .tfe.recorder import Recorder  # noqa: PLC0415 - takes seconds; bad models are refused before
+
     recorder = Recorder()
 
     def enter(layer: str) -> None:
@@ -34,14 +102,56 @@ def record(model: Model) -> Graph:
     return recorder.graph
 
 
-def compile_model(model: Model, input_bound: float) -> Program:
-    """The program of a model, and its weights beside it; inputs are at most `input_bound` in
-    absolute value.
+def compile_model(model: Model, wanted: Wanted) -> Compiled:
+    """The program of a model with its weights beside it, and how well it holds.
 
     Raises:
-        ShareError: UnsupportedLayer, InvalidModel, WeightsOutOfRange or RangeOverflow, naming
-            the layer.
+        ShareError: UnsupportedLayer, InvalidModel, WeightsOutOfRange, RangeOverflow or
+            PrecisionLost, with all that was found.
     """
-    program = fix(optimize(record(model)), -input_bound, input_bound)
-    check_ranges(program, program.fixed_weights())
-    return program
+    check(model)
+    tried = _rows(model, wanted)
+    program = fix(optimize(record(model)), wanted.low, wanted.high)
+    program.public = _public(model, wanted, program)
+    span = f"from {wanted.low:g} to {wanted.high:g}"
+    held = _ranges(program, wanted, tried)
+    measured = precision.measure(program, tried.ordinary)
+    found = [*ranges.findings(held, span), *_lost(program, measured, wanted)]
+    if found:
+        raise refusal(found)
+    return Compiled(program=program, ranges=held, precision=measured)
+
+
+def _public(model: Model, wanted: Wanted, program: Program) -> dict[str, Any]:
+    """What the program tells clients. Raises ShareError if the labels do not fit."""
+    classes = program.instructions[-1].shape[-1]
+    if wanted.labels and len(wanted.labels) != classes:
+        message = (
+            f"there are {len(wanted.labels)} labels for {classes} outputs; give as many as the "
+            "output's last axis has (spec.model.labels)"
+        )
+        raise ShareError(Reason.INVALID_MODEL, message)
+    said = {"functions": public_functions(model), "labels": list(wanted.labels)}
+    return {key: value for key, value in said.items() if value}
+
+
+def _rows(model: Model, wanted: Wanted) -> Rows:
+    """What the program is tried on. Raises ShareError if the owner's rows do not fit."""
+    of = (model.input_shape, wanted.low, wanted.high)
+    return rows.drawn(*of) if wanted.calibration is None else rows.given(wanted.calibration, *of)
+
+
+def _ranges(program: Program, wanted: Wanted, tried: Rows) -> Ranges:
+    """The proof, if it is one or nothing else is wanted."""
+    proof = ranges.proof(program)
+    if not proof.short or wanted.ranges == ranges.PROVED:
+        return proof
+    found = [ranges.met(program, tried.all)]
+    if tried.source == rows.DRAWN:
+        found.append(ranges.met(program, ascend(program, tried.all, found[0])))
+    return ranges.calibration(tried.source, *found)
+
+
+def _lost(program: Program, measured: Precision, wanted: Wanted) -> Iterator[Finding]:
+    if found := precision.finding(measured, wanted.tolerance, program.instructions[-1].layer):
+        yield found

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     UNSUPPORTED_LAYER = "UnsupportedLayer"
     WEIGHTS_OUT_OF_RANGE = "WeightsOutOfRange"
     RANGE_OVERFLOW = "RangeOverflow"
+    PRECISION_LOST = "PrecisionLost"
     PLAYERS_UNREACHABLE = "PlayersUnreachable"
     SHARES_REFUSED = "SharesRefused"
     INTERNAL_ERROR = "InternalError"
@@ -34,17 +35,17 @@ class Finding:
     reason: Reason
     layer: str = ""
     problem: str
-    advice: str
+    advice: str = ""
 
     @property
     def message(self) -> str:
         """The problem, and what to do about it."""
-        return f"{self.problem}; {self.advice}"
+        return f"{self.problem}; {self.advice}" if self.advice else self.problem
 
 
 class ShareError(Exception):
     """A failure that its reader can act on. The message never holds weights or secrets.
-    `findings`: all that is known to be wrong with a model, the first of which is the message.
+    `findings`: all that is known to be wrong, the first of which is the message.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class ShareError(Exception):
         self.reason = reason
         self.message = message
         self.retryable = retryable
-        self.findings = tuple(findings)
+        self.findings = tuple(findings) or (Finding(reason=reason, problem=message),)
 
 
 def refusal(findings: Sequence[Finding]) -> ShareError:

@@ -65,7 +65,8 @@ def run(given: Options, steps: Steps) -> dict[str, object]:
     with steps.step("load", "loading TF Encrypted"):
         from . import compile as compiler  # noqa: PLC0415
     with steps.step("compile", f"compiling {len(model.layers)} layers"):
-        program = compiler.compile_model(model, given.input_bound)
+        bound = given.input_bound
+        program = compiler.compile_model(model, compiler.Wanted(low=-bound, high=bound)).program
 
     parameters = sum(int(w.size) for w in program.weights.values())
     with steps.step("share", f"sharing {parameters} parameters"):

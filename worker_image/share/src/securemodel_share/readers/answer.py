@@ -49,6 +49,7 @@ def of_model(model: Model) -> Iterator[bytes]:
         "inputs": model.inputs,
         "outputs": model.outputs,
         "backend": model.backend,
+        "keras": model.keras,
         "arrays": [[np.dtype(w.dtype).newbyteorder("<").str, w.shape] for w in plain],
         "layers": [_layer(layer, numbers) for layer in model.layers],
     }
@@ -100,6 +101,7 @@ def _read(answer: bytes) -> Model:
         inputs=tuple(map(str, header["inputs"])),
         outputs=tuple(map(str, header["outputs"])),
         backend=str(header["backend"]),
+        keras=str(header["keras"]),
     )
 
 

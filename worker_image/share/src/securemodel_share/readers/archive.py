@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -54,10 +55,17 @@ def read(data: bytes, given: dict[str, Any] | None) -> Model:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             config = architecture.parse(_file(archive, CONFIG, architecture.MAX_TEXT))
             weights = _file(archive, WEIGHTS, limits.arrays(len(data)))
+            config["keras_version"] = _version(_file(archive, METADATA, architecture.MAX_TEXT))
     except DAMAGE:
         raise invalid("the .keras file is damaged") from None
     with hdf5.opened(weights) as file:
         return h5.weights(file, config, hdf5.Arrays(len(data)))
+
+
+def _version(metadata: bytes) -> str:
+    """The version of Keras that wrote the file."""
+    said = json.loads(metadata)
+    return str(said.get("keras_version") or "") if isinstance(said, dict) else ""
 
 
 def _check(found: list[str]) -> None:

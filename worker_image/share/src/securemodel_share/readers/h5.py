@@ -7,6 +7,7 @@ weights are arrays, which are read only if they lie in the file itself.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from . import architecture, graph, hdf5, named, numbered
@@ -40,9 +41,9 @@ def read(data: bytes, given: dict[str, Any] | None) -> Model:
         if said is not None:
             if given is not None:
                 raise two_architectures()
-            _check_version(file)
+            version = _version(file)
             config = architecture.parse(hdf5.text(said))
-            return _whole(file, config, hdf5.Arrays(len(data)))
+            return replace(_whole(file, config, hdf5.Arrays(len(data))), keras=version)
         if not file.keys():
             raise invalid("the save did not finish: the file is HDF5 with nothing in it", FINISH)
         if given is None:
@@ -58,10 +59,12 @@ def two_architectures() -> Exception:
     )
 
 
-def _check_version(file: h5py.File) -> None:
+def _version(file: h5py.File) -> str:
+    """The version of Keras that wrote the file."""
     version = hdf5.text(hdf5.attribute(file, "keras_version") or "")
     if version.startswith("1."):
         raise architecture.keras_1(version)
+    return version
 
 
 def _whole(file: h5py.File, config: dict[str, Any], arrays: hdf5.Arrays) -> Model:
@@ -74,12 +77,16 @@ def _whole(file: h5py.File, config: dict[str, Any], arrays: hdf5.Arrays) -> Mode
 def weights(file: h5py.File, config: dict[str, Any], arrays: hdf5.Arrays) -> Model:
     """The model of an architecture, with the weights of a file in either form."""
     network = architecture.read(config)
-    said = str(config.get("backend") or "tensorflow")
+    backend = str(config.get("backend") or "tensorflow")
     if numbered.is_this(file):
-        return graph.flatten(network, numbered.read(file, network, arrays), said)
-    groups = hdf5.group(file, GROUP) if GROUP in file else file
-    found = named.read(groups, network, arrays, renamed=True)
-    return graph.flatten(network, found, _backend([file, groups], said))
+        found = numbered.read(file, network, arrays)
+    else:
+        groups = hdf5.group(file, GROUP) if GROUP in file else file
+        found = named.read(groups, network, arrays, renamed=True)
+        backend = _backend([file, groups], backend)
+    return replace(
+        graph.flatten(network, found, backend), keras=str(config.get("keras_version") or "")
+    )
 
 
 def _backend(places: list[h5py.Group], otherwise: str = "tensorflow") -> str:
