@@ -31,7 +31,7 @@ from baseline import TfEncrypted
 from lines import Lines
 from players import Served
 
-from securemodel_share.__main__ import PROTOCOLS
+from securemodel_share.shares import PROTOCOLS
 from trio import ROOT
 
 RESULTS = ROOT / "bench.jsonl"

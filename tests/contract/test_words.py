@@ -8,7 +8,7 @@ import yaml
 
 from securemodel_operator import reasons
 from securemodel_operator.spec.protocols import PROTOCOLS
-from securemodel_share import __main__ as share
+from securemodel_share import shares
 from securemodel_share.errors import Reason
 from words import ROOT, contents
 
@@ -49,7 +49,7 @@ def test_the_protocols_are_those_of_the_contract_and_so_is_the_default() -> None
     contract = contents("protocols.json")
     assert contract["protocols"][0] == contract["default"]
     assert list(PROTOCOLS) == contract["protocols"]
-    assert list(share.PROTOCOLS) == contract["protocols"]
+    assert list(shares.PROTOCOLS) == contract["protocols"]
 
 
 def test_the_crd_offers_the_protocols_of_the_contract() -> None:

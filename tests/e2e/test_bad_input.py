@@ -98,8 +98,15 @@ MODELS = {
         "RangeOverflow",
         "'wide'",
     ),
-    "no Keras file": (b"PK not a model", "InvalidModel", "HDF5"),
+    "web page": (b"<!DOCTYPE html><html>Sign in</html>", "InvalidModel", "a web page"),
 }
+
+
+def test_what_the_fixed_point_loses_is_refused_with_what_to_accept(namespace: str) -> None:
+    obj, data = stored(networks.lost())
+    obj["spec"]["model"]["inputBound"] = "30000"
+    cluster.apply([obj, data], namespace)
+    refused(namespace, "PrecisionLost", "spec.model.tolerance")
 
 
 @pytest.mark.parametrize("case", MODELS)
@@ -109,6 +116,7 @@ def test_a_model_that_cannot_be_served_is_refused_with_the_layer(namespace: str,
     refused(namespace, reason, says, "not tried again")
 
 
+FILE = {"uri": "configmap://a/b", "sha256": "0" * 64}
 OBJECTS = {
     "two players": ({"players": [{"name": "a"}, {"name": "b"}]}, "at least 3"),
     "equal names": ({"players": [{"name": "a"}, {"name": "a"}, {"name": "c"}]}, "distinct names"),
@@ -134,6 +142,26 @@ OBJECTS = {
         {"model": {"uri": "configmap://a/b", "sha256": "0" * 64, "inputBound": "-1"}},
         "inputBound",
     ),
+    "bound and range": (
+        {"model": FILE | {"inputBound": "1", "inputRange": {"low": "0", "high": "1"}}},
+        "give one of them",
+    ),
+    "range upside down": (
+        {"model": FILE | {"inputRange": {"low": "1", "high": "-1"}}},
+        "low below high",
+    ),
+    "range of words": ({"model": FILE | {"inputRange": {"low": "0", "high": "x"}}}, "decimal"),
+    "architecture without a hash": (
+        {"model": FILE | {"architecture": {"uri": "configmap://a/b"}}},
+        "spec.model.architecture.sha256",
+    ),
+    "calibration by ftp": (
+        {"model": FILE | {"calibration": {"uri": "ftp://a/b", "sha256": "0" * 64}}},
+        "spec.model.calibration.uri",
+    ),
+    "no label": ({"model": FILE | {"labels": []}}, "spec.model.labels"),
+    "unknown ranges": ({"model": FILE | {"ranges": "Hoped"}}, "supported values"),
+    "tolerance": ({"model": FILE | {"tolerance": "0"}}, "above 0"),
     "no model": ({"model": None}, "spec.model"),
 }
 

@@ -145,7 +145,7 @@ def test_no_player_has_a_service_account_token_or_privileges(served: str) -> Non
         assert spec["automountServiceAccountToken"] is False
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        for container in spec["containers"]:
+        for container in (*spec.get("initContainers", []), *spec["containers"]):
             context = container["securityContext"]
             assert context["readOnlyRootFilesystem"] is True
             assert context["allowPrivilegeEscalation"] is False
@@ -164,7 +164,7 @@ def test_no_secret_or_weight_shows_in_logs_events_or_status(served: str) -> None
     assert len(secrets) == 5
 
     texts = [
-        cluster.kubectl("logs", "-n", served, pod["metadata"]["name"])
+        cluster.kubectl("logs", "-n", served, pod["metadata"]["name"], "--all-containers")
         for pod in cluster.items("pods", served)
     ]
     texts.append(cluster.kubectl("get", "events", "-n", served, "-o", "yaml"))

@@ -210,3 +210,17 @@ def keras_file(
             for path, array in zip(paths, arrays.values(), strict=True):
                 group.create_dataset(path, data=array.astype(np.float32))
     return out.getvalue()
+
+
+def rotations(layers: int = 24) -> bytes:
+    """The .h5 bytes of a network that turns its input again and again: what is met stays as large
+    as the input, what intervals prove grows with every layer.
+    """
+    pair = np.array([[1, 1], [1, -1]])
+    turn = np.kron(np.kron(pair, pair), pair) / np.sqrt(8)
+    return keras_file((8,), [dense(8, use_bias=False) for _ in range(layers)], lambda _: turn)
+
+
+def lost() -> bytes:
+    """The .h5 bytes of a network whose weights are too small for the fixed point."""
+    return keras_file((4,), [dense(2, name="tiny")], lambda shape: np.full(shape, 3e-7))

@@ -130,7 +130,8 @@ class Trio:
         """Runs the share step for a stored model."""
         sha256 = sha256 or hashlib.sha256(model.read_bytes()).hexdigest()
         command = [
-            sys.executable, "-m", "securemodel_share", "--model", str(model), "--sha256", sha256,
+            sys.executable, "-m", "securemodel_share", "run",
+            "--model", str(model), "--sha256", sha256,
             "--cluster", str(self.cluster("share")), "--tls", str(self.folder / "tls/share"),
             "--termination-message", str(self.folder / "termination"),
             "--protocol", protocol, *extra,

@@ -19,6 +19,8 @@ COMPONENT_LABEL = "app.kubernetes.io/component"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGER = "securemodel-operator"
 
+# whose log kubectl shows
+CONTAINER_ANNOTATION = "kubectl.kubernetes.io/default-container"
 ATTEMPT_ANNOTATION = f"{GROUP}/attempt"
 CERTIFICATE_ANNOTATION = f"{GROUP}/certificate"
 
@@ -26,6 +28,8 @@ ROLES = ("alice", "bob", "carol")
 DATA_ROLES = ("alice", "bob")
 # who delivers the shares: no player may be called so
 SHARE = "share"
+# who opens the model file before, in the same pod
+COMPILE = "compile"
 TLS_PORT = 8443
 HEALTH_PORT = 8080
 

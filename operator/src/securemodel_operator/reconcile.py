@@ -87,6 +87,7 @@ class Reconciler:
             reports=reports,
             missing=lacking,
             known_digest=(body.get("status") or {}).get("digest"),
+            known_ranges=(body.get("status") or {}).get("ranges"),
         )
 
     async def _objects(self, sm: SecureModel, keys: Iterable[Key]) -> dict[Key, Object]:

@@ -29,13 +29,15 @@ class Reference:
 
 def references(sm: SecureModel) -> list[Reference]:
     """In the order in which a missing one is told."""
-    model, found = sm.model, []
-    if model.artifact.config_map:
-        where = "spec.model.uri"
-        found.append(_config_map(model.artifact.config_map, where, Reason.ARTIFACT_NOT_FOUND))
+    model = sm.model
+    found = [
+        _config_map(where, f"{file.field}.uri", Reason.ARTIFACT_NOT_FOUND)
+        for file in model.files
+        if (where := file.artifact.config_map)
+    ]
     if model.ca_bundle:
-        where = "spec.model.caBundle"
-        found.append(_config_map(model.ca_bundle, where, Reason.REFERENCE_NOT_FOUND))
+        field = "spec.model.caBundle"
+        found.append(_config_map(model.ca_bundle, field, Reason.REFERENCE_NOT_FOUND))
     if model.credentials_secret:
         found.append(_credentials(model.credentials_secret))
     return found

@@ -19,6 +19,7 @@ class Seen:
     reports: what each player that answers says of itself, by name.
     missing: what the spec refers to and is not there.
     known_digest: the one in the status, set once all three players had shares.
+    known_ranges: those in the status.
     refused: what the API server said to an object of ours in this pass.
     """
 
@@ -28,6 +29,7 @@ class Seen:
     reports: dict[str, Object] = field(default_factory=dict)
     missing: State | None = None
     known_digest: str | None = None
+    known_ranges: Object | None = None
     refused: str | None = None
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from .conditions import assess, refused
 from .names import TLS_PORT
 from .objects import Object, stamp
+from .ranges import ranges
 from .seen import Seen, digest
 from .spec.model import Player, SecureModel
 from .state import State, States
@@ -22,8 +23,15 @@ def status_of(sm: SecureModel, seen: Seen, ca: str, body: Object, now: datetime)
         "endpoints": [_endpoint(sm, player) for player in sm.players if player.serves_clients],
         "players": [_player(player, seen) for player in sm.players],
         "digest": digest(sm, seen),
+        "ranges": _merged(ranges(seen), body),
         **_conditions(body, assess(sm, seen), now),
     }
+
+
+def _merged(found: Object | None, body: Object) -> Object | None:
+    """What is written is merged into what is there: a field that is gone is None once."""
+    before = (body.get("status") or {}).get("ranges") or {}
+    return None if found is None else dict.fromkeys(before) | found
 
 
 def status_of_refused(why: State, body: Object, now: datetime) -> Object:

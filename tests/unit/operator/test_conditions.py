@@ -11,8 +11,8 @@ from securemodel_operator.events import changes
 from securemodel_operator.reasons import Condition, Reason, final, reported, under_way
 from securemodel_operator.seen import Seen
 from securemodel_operator.settings import SettingsError, load
-from securemodel_operator.spec.model import Batching
-from securemodel_operator.spec.parse import BATCHING_BOUNDS, InvalidSpecError, parse
+from securemodel_operator.spec.model import Batching, InputRange
+from securemodel_operator.spec.parse import BATCHING_BOUNDS, RANGES, InvalidSpecError, parse
 from securemodel_operator.spec.protocols import PROTOCOLS
 from securemodel_operator.spec.sources import SOURCES
 from securemodel_operator.state import States, fails, holds
@@ -110,11 +110,13 @@ def test_a_share_jobs_reason_without_a_row_here_is_shown_as_it_was_said() -> Non
     )
 
 
+MODEL = {"uri": "configmap://m/k", "sha256": "0" * 64}
+
+
 def body(**spec: object) -> dict:
-    model = {"uri": "configmap://m/k", "sha256": "0" * 64}
     return {
         "metadata": {"name": "digits", "namespace": "ns", "uid": "u", "generation": 1},
-        "spec": {"model": model, **spec},
+        "spec": {"model": MODEL, **spec},
     }
 
 
@@ -125,11 +127,24 @@ def test_defaults_are_those_of_the_crd() -> None:
         ("bob", "bob"),
         ("carol", "carol"),
     ]
-    assert (sm.protocol, sm.model.input_bound, sm.batching) == (
-        "SecureNN",
+    assert (sm.protocol, sm.batching) == ("SecureNN", Batching(max_rows=256, max_delay_ms=0))
+    model = sm.model
+    assert (model.inputs, model.ranges, model.tolerance, model.labels) == (
         "1.0",
-        Batching(max_rows=256, max_delay_ms=0),
+        "Calibrated",
+        None,
+        (),
     )
+
+
+def test_an_input_bound_that_an_older_crd_stored_by_default_stays() -> None:
+    stored = {"uri": "configmap://m/k", "sha256": "0" * 64, "inputBound": "1.0"}
+    assert parse(body(model=stored)) == parse(body())
+
+
+def test_an_input_range_stands_without_a_bound() -> None:
+    ranged = body()["spec"]["model"] | {"inputRange": {"low": "0", "high": "255"}}
+    assert parse(body(model=ranged)).model.inputs == InputRange(low="0", high="255")
 
 
 def test_what_is_checked_again_is_what_the_crd_says() -> None:
@@ -140,8 +155,12 @@ def test_what_is_checked_again_is_what_the_crd_says() -> None:
     protocol = spec["protocol"]
     assert (tuple(protocol["enum"]), protocol["default"]) == (PROTOCOLS, PROTOCOLS[0])
 
-    rule = spec["model"]["properties"]["uri"]["x-kubernetes-validations"][0]["rule"]
-    assert re.findall(r"\^([a-z0-9]+)://", rule) == [row.scheme for row in SOURCES]
+    model = spec["model"]["properties"]
+    for file in (model, model["architecture"]["properties"], model["calibration"]["properties"]):
+        rule = file["uri"]["x-kubernetes-validations"][0]["rule"]
+        assert re.findall(r"\^([a-z0-9]+)://", rule) == [row.scheme for row in SOURCES]
+    assert (tuple(model["ranges"]["enum"]), model["ranges"]["default"]) == (RANGES, RANGES[0])
+    assert "default" not in model["inputBound"], "it would stand beside an inputRange"
 
     serving = spec["serving"]
     batching = serving["properties"]["batching"]
@@ -172,6 +191,17 @@ def test_batching_is_given_in_part_or_whole() -> None:
     [
         ({"model": {"uri": "s3://b/k", "sha256": "0" * 64}}, "spec.model.uri"),
         ({"model": {"uri": "configmap://m/k", "sha256": "xyz"}}, "sha256sum"),
+        ({"model": MODEL | {"architecture": {"uri": "ftp://a/b"}}}, "spec.model.architecture.uri"),
+        (
+            {"model": MODEL | {"calibration": {"uri": "https://a/b", "sha256": ""}}},
+            "spec.model.calibration.sha256",
+        ),
+        (
+            {"model": MODEL | {"inputBound": "1", "inputRange": {"low": "0", "high": "1"}}},
+            "inputBound or spec.model.inputRange, not both",
+        ),
+        ({"model": MODEL | {"inputRange": {"low": "0"}}}, "must have low and high"),
+        ({"model": MODEL | {"ranges": "Hoped"}}, "'Hoped' is not known; Calibrated and Proved are"),
         ({"players": [{"name": "a"}, {"name": "a"}, {"name": "b"}]}, "distinct"),
         ({"players": [{"name": "a"}, {"name": "B"}, {"name": "c"}]}, "DNS label"),
         ({"players": [{"name": "a" * 50}, {"name": "b"}, {"name": "c"}]}, "52"),

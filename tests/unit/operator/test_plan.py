@@ -57,6 +57,7 @@ def read(case: str) -> tuple[Any, Seen]:
         reports=there.get("players", {}),
         missing=fails(Reason(missing[0]), missing[1]) if missing else None,
         known_digest=there.get("known_digest"),
+        known_ranges=there.get("known_ranges"),
     )
 
 
@@ -152,14 +153,84 @@ def test_changed_batching_changes_the_players_and_nothing_else() -> None:
         ]
 
 
+def containers(job: Object) -> tuple[Object, Object]:
+    """The one that opens the model file, and the one that delivers."""
+    pod = job["spec"]["template"]["spec"]
+    (compiles,), (delivers,) = pod["initContainers"], pod["containers"]
+    return compiles, delivers
+
+
+def argument(container: Object, name: str) -> str:
+    args: list[str] = container["args"]
+    return args[args.index(name) + 1]
+
+
+def share_job_of(**model: Any) -> Object:
+    metadata = {"name": "digits", "namespace": "ns", "uid": "u", "generation": 1}
+    spec = {"uri": "configmap://weights/m.h5", "sha256": "0" * 64, **model}
+    sm = parse({"metadata": metadata, "spec": {"model": spec}})
+    return plan(sm, Seen(), CERTIFICATES, SETTINGS, NOW).create[0]
+
+
+def test_what_opens_the_model_file_holds_no_keys_and_what_holds_them_has_no_file() -> None:
+    job = share_job_of(
+        architecture={"uri": "configmap://weights/m.json", "sha256": "1" * 64},
+        calibration={"uri": "https://host/rows.npy", "sha256": "2" * 64},
+    )
+    compiles, delivers = containers(job)
+    mounted = [
+        {mount["name"]: mount.get("readOnly", False) for mount in one["volumeMounts"]}
+        for one in (compiles, delivers)
+    ]
+    assert mounted == [
+        {"tmp": False, "model": True, "architecture": True, "compiled": False},
+        {"cluster": True, "tls": True, "compiled": True},
+    ]
+    assert (compiles["args"][0], delivers["args"][0]) == ("compile", "deliver")
+    assert argument(compiles, "--compiled") == argument(delivers, "--compiled") == "/compiled"
+    volumes = {volume["name"]: volume for volume in job["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["compiled"]["emptyDir"] == {"medium": "Memory"}, "weights are on no disk"
+    assert len(volumes) == len(job["spec"]["template"]["spec"]["volumes"]) == 6
+    for one in (compiles, delivers):
+        assert one["securityContext"]["readOnlyRootFilesystem"] is True
+        assert one["resources"]["limits"] == {"memory": "2Gi"}
+
+
+def test_the_share_job_is_told_what_the_owner_says_of_the_model() -> None:
+    labels = [f"class {i}" for i in range(150)]
+    job = share_job_of(
+        inputRange={"low": "-1.5", "high": "255"}, labels=labels, ranges="Proved", tolerance="0.01"
+    )
+    args = containers(job)[0]["args"]
+    assert {"--input-low=-1.5", "--input-high=255"} <= set(args)
+    assert not [arg for arg in args if arg.startswith("--input-bound")]
+    assert argument(containers(job)[0], "--ranges") == "Proved"
+    assert argument(containers(job)[0], "--tolerance") == "0.01"
+    parts = [json.loads(arg.partition("=")[2]) for arg in args if arg.startswith("--labels=")]
+    assert [label for part in parts for label in part] == labels
+    assert [len(part) for part in parts] == [100, 50]
+
+    plain = containers(share_job_of())[0]
+    assert argument(plain, "--input-bound") == "1.0"
+    assert argument(plain, "--ranges") == "Calibrated"
+    assert not [arg for arg in plain["args"] if arg.startswith(("--labels", "--tolerance"))]
+
+
+def test_the_longest_labels_fit_into_arguments_and_none_is_a_variable() -> None:
+    """Linux takes 128 KiB an argument; the kubelet replaces $(NAME), and $$ by $."""
+    widest = ["\U0001f98a" * 256] * 150
+    args = containers(share_job_of(labels=widest))[0]["args"]
+    assert max(len(arg.encode()) for arg in args) < 1 << 17
+    args = containers(share_job_of(labels=["$(HOME)", "$$"]))[0]["args"]
+    assert '--labels=["$$(HOME)", "$$$$"]' in args
+
+
 @pytest.mark.parametrize("protocol", ["SecureNN", "ASTRA"])
 def test_the_share_job_and_the_clients_are_told_the_protocol(protocol: str) -> None:
     sm, seen = read("fresh")
     todo = plan(replace(sm, protocol=protocol), seen, CERTIFICATES, SETTINGS, NOW)
-    args = next(obj for obj in todo.create if obj["kind"] == "Job")["spec"]["template"]["spec"][
-        "containers"
-    ][0]["args"]
-    assert args[args.index("--protocol") + 1] == protocol
+    _, delivers = containers(todo.create[0])
+    assert argument(delivers, "--protocol") == protocol
     client = next(obj for obj in todo.apply if obj["metadata"]["name"] == "digits-client")
     assert json.loads(client["data"]["client.json"])["protocol"] == protocol
 
@@ -170,3 +241,18 @@ def test_every_object_has_its_owner_and_the_models_label() -> None:
     for obj in (*todo.apply, *todo.create):
         assert obj["metadata"]["ownerReferences"] == [sm.owner]
         assert obj["metadata"]["labels"]["securemodel.dev/model"] == sm.name
+
+
+def test_a_field_that_the_ranges_no_longer_have_is_taken_out_once() -> None:
+    """The status is merged into what is there."""
+    sm, _ = read("serving")
+    before = {"kind": "Calibrated", "source": "drawn", "margin": 20, "layer": "a"}
+    seen = Seen(known_ranges={"kind": "Proved", "layer": "b"})
+
+    def written(known: Object) -> Object:
+        body = {"metadata": {"generation": 1}, "status": {"ranges": known}}
+        return status_of(sm, seen, "CA", body, NOW)["ranges"]
+
+    gone = {"source": None, "margin": None}
+    assert written(before) == {"kind": "Proved", "layer": "b", **gone}
+    assert written({"kind": "Proved", "layer": "b"}) == {"kind": "Proved", "layer": "b"}

@@ -39,6 +39,22 @@ def test_a_missing_key_is_told_with_the_keys_that_there_are() -> None:
     assert told(IN_CONFIG_MAP, {"binaryData": {"m.h5": ""}}) == []
 
 
+def test_each_file_that_lies_in_a_config_map_is_looked_for() -> None:
+    sm = model(
+        uri="configmap://weights/m.h5",
+        architecture={"uri": "configmap://weights/m.json", "sha256": "1" * 64},
+        calibration={"uri": "configmap://rows/x.npy", "sha256": "2" * 64},
+    )
+    says = [
+        "ConfigMap 'weights' has no key 'm.json' (spec.model.architecture.uri); it has m.h5",
+        "ConfigMap 'rows' has no key 'x.npy' (spec.model.calibration.uri); it has m.h5",
+    ]
+    assert told(sm, {"binaryData": {"m.h5": ""}}) == [
+        (Reason.ARTIFACT_NOT_FOUND, says[0]),
+        (Reason.ARTIFACT_NOT_FOUND, says[1]),
+    ]
+
+
 def test_bundle_and_credentials_are_looked_for_in_this_order() -> None:
     bundle, credentials = told(FETCHED, None)
     assert bundle[1].startswith("there is no ConfigMap 'roots' in namespace 'ns' (spec.model.caB")

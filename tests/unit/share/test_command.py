@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 import pytest
 from safetensors import safe_open
@@ -22,7 +24,7 @@ from securemodel_share import __main__ as command
 from tls_server import Answer, TlsServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.usefixtures("no_environment")
 
@@ -47,6 +49,7 @@ def share(tmp_path: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
         digest = digest or sha256(Path(model))
         status = command.main(
             [
+                "run",
                 "--model",
                 str(model),
                 "--sha256",
@@ -60,6 +63,20 @@ def share(tmp_path: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
         return status, json.loads(message.read_text())
 
     return run
+
+
+@pytest.fixture
+def players(tls: Path, tmp_path: Path) -> Iterator[tuple[dict[str, TlsServer], tuple[str, ...]]]:
+    """Three servers that take shares, and the options that lead there."""
+    with ExitStack() as stack:
+        servers = {
+            role: stack.enter_context(TlsServer(tls / role, {"/v1/shares": Answer(200, b"{}")}))
+            for role in ("alice", "bob", "carol")
+        }
+        cluster = tmp_path / "cluster.json"
+        addresses = {role: f"localhost:{server.port}" for role, server in servers.items()}
+        cluster.write_text(json.dumps(addresses))
+        yield servers, ("--cluster", str(cluster), "--tls", str(tls / "share"))
 
 
 def module(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -76,6 +93,7 @@ def test_share_files_are_written_by_the_command(tmp_path: Path) -> None:
     """In a process of its own, as a user runs it: nothing but progress is printed."""
     message = tmp_path / "termination"
     done = module(
+        "run",
         "--model",
         str(DIGITS),
         "--sha256",
@@ -91,7 +109,7 @@ def test_share_files_are_written_by_the_command(tmp_path: Path) -> None:
     result = json.loads(message.read_text())
     assert result["digest"] == json.loads(GOLDEN.read_text())["digest"]
     assert result["parameters"] == 22158
-    assert set(result["seconds"]) == {"fetch", "read", "load", "compile", "share"}
+    assert set(result["seconds"]) == {"fetch", "read", "compile", "share"}
     assert (
         hashlib.sha256((tmp_path / "out/program.json").read_bytes()).hexdigest() == result["digest"]
     )
@@ -108,34 +126,27 @@ def test_help_and_a_wrong_hash_need_no_tensorflow() -> None:
         "import sys; from securemodel_share.__main__ import main; {}; sys.exit('tensorflow' "
         "in sys.modules)"
     )
-    wrong = f"main(['--model', {str(DIGITS)!r}, '--sha256', '0' * 64, '--out', '/nowhere'])"
+    wrong = f"main(['run', '--model', {str(DIGITS)!r}, '--sha256', '0' * 64, '--out', '/nowhere'])"
     assert (
         subprocess.run(
             [sys.executable, "-c", script.format(wrong)], check=False, capture_output=True
         ).returncode
         == 0
     )
+    listed = module("--help").stdout
+    assert all(name in listed for name in ("compile", "deliver", "run"))
     begin = time.monotonic()
-    shown = module("--help")
+    shown = module("compile", "--help")
     assert shown.returncode == 0
     assert "--input-bound" in shown.stdout
     assert time.monotonic() - begin < 5
 
 
-def test_players_get_their_shares(share: Callable[..., Any], tls: Path, tmp_path: Path) -> None:
-    with ExitStack() as stack:
-        servers = {
-            role: stack.enter_context(TlsServer(tls / role, {"/v1/shares": Answer(200, b"{}")}))
-            for role in ("alice", "bob", "carol")
-        }
-        (tmp_path / "cluster.json").write_text(
-            json.dumps({role: f"localhost:{server.port}" for role, server in servers.items()})
-        )
-        status, result = share(
-            DIGITS, "--cluster", str(tmp_path / "cluster.json"), "--tls", str(tls / "share")
-        )
+def test_players_get_their_shares(share: Callable[..., Any], players: Any) -> None:
+    servers, to = players
+    status, result = share(DIGITS, *to)
     assert status == 0
-    assert set(result["seconds"]) == {"fetch", "read", "load", "compile", "share", "deliver"}
+    assert set(result["seconds"]) == {"fetch", "read", "compile", "share", "deliver"}
     m, la, lb = (
         load(servers[role].requests[0].body)[name]
         for role, name in (("alice", "2.m"), ("carol", "2.la"), ("bob", "2.lb"))
@@ -158,7 +169,7 @@ def test_each_failure_has_its_reason_and_status(share: Callable[..., Any], tmp_p
     cases = [
         (share(tmp_path / "none.h5", *out, digest="0" * 64), "ArtifactNotFound", "none.h5"),
         (share(DIGITS, *out, digest="0" * 64), "HashMismatch", sha256(DIGITS)),
-        (share(Path(__file__), *out), "InvalidModel", "not an HDF5 file"),
+        (share(Path(__file__), *out), "InvalidModel", "neither an .h5 file"),
         (share(lambda_layer, *out), "UnsupportedLayer", "'lambda_0' (Lambda)"),
         (share(stored(tmp_path, np.nan), *out), "WeightsOutOfRange", "'dense_0'"),
         (share(stored(tmp_path, 1e12), *out), "WeightsOutOfRange", "'dense_0'"),
@@ -167,8 +178,8 @@ def test_each_failure_has_its_reason_and_status(share: Callable[..., Any], tmp_p
             "RangeOverflow",
             "'dense_0'",
         ),
-        (share(DIGITS, *out, "--input-bound", "nan"), "RangeOverflow", "'nan'"),
-        (share(DIGITS, *out, "--input-bound", "40000"), "RangeOverflow", "'40000'"),
+        (share(DIGITS, *out, "--input-bound", "nan"), "RangeOverflow", "nan to nan"),
+        (share(DIGITS, *out, "--input-bound", "40000"), "RangeOverflow", "-40000 to 40000"),
         (
             share(DIGITS, *out, "--protocol", "GMW"),
             "InternalError",
@@ -251,7 +262,7 @@ def test_weights_and_secrets_are_never_shown(
     def fail(weights: Any, *_: Any) -> None:
         raise ValueError(f"unforeseen {weights} {PLANTED}")
 
-    monkeypatch.setattr("securemodel_share.shares.make_shares", fail)
+    monkeypatch.setattr("securemodel_share.handover.make_shares", fail)
     shown.append(share(stored(tmp_path, PLANTED), *options))
     assert [status for status, _ in shown] == [0, 2, 2, 2]
     assert shown[-1][1]["reason"] == "InternalError"
@@ -259,3 +270,179 @@ def test_weights_and_secrets_are_never_shown(
     text = capsys.readouterr().err + json.dumps([result for _, result in shown])
     for planted in ("72830", "7.28", "hunter2"):
         assert planted not in text
+
+
+@pytest.fixture
+def compiled(tmp_path: Path) -> Path:
+    """The example, compiled by the command."""
+    folder = tmp_path / "compiled"
+    message = tmp_path / "compile"
+    options = ("--model", str(DIGITS), "--sha256", sha256(DIGITS), "--compiled", str(folder))
+    assert command.main(["compile", *options, "--termination-message", str(message)]) == 0
+    result = json.loads(message.read_text())
+    assert result["digest"] == json.loads(GOLDEN.read_text())["digest"]
+    assert result["parameters"] == 22158
+    assert set(result["seconds"]) == {"fetch", "read", "compile"}
+    return folder
+
+
+def test_what_holds_the_keys_loads_nothing_that_reads_models(
+    compiled: Path, players: Any, tmp_path: Path
+) -> None:
+    servers, to = players
+    message = tmp_path / "deliver"
+    arguments = ["deliver", "--compiled", str(compiled), *to, "--termination-message", str(message)]
+    script = (
+        "import sys; from securemodel_share.__main__ import main; "
+        f"assert main({arguments!r}) == 0; "
+        "parts = ('readers', 'layers', 'lowering', 'compile', 'passes', 'tfe', 'pipeline'); "
+        "found = [p for p in parts if 'securemodel_share.' + p in sys.modules]; "
+        "print(found + [m for m in ('h5py', 'tensorflow', 'tf_keras') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+    result = json.loads(message.read_text())
+    assert result["digest"] == json.loads(GOLDEN.read_text())["digest"]
+    assert (result["parameters"], set(result["seconds"])) == (22158, {"share", "deliver"})
+    program = (compiled / "program.json").read_bytes()
+    for role, server in servers.items():
+        metadata = json.loads(_header(server.requests[0].body))["__metadata__"]
+        assert (metadata["role"], metadata["program"]) == (role, program.decode())
+
+
+def _header(file: bytes) -> bytes:
+    """Of a safetensors file."""
+    return file[8 : 8 + int.from_bytes(file[:8], "little")]
+
+
+def test_the_input_has_a_bound_or_a_range(share: Callable[..., Any], tmp_path: Path) -> None:
+    out = ("--out", str(tmp_path / "out"))
+    cases = [
+        (("--input-low", "0"), "RangeOverflow", "0 to nan"),
+        (("--input-low", "5", "--input-high", "5"), "RangeOverflow", "5 to 5"),
+        (("--input-low", "0", "--input-high", "40000"), "RangeOverflow", "up to 32767"),
+        (("--input-low", "nan", "--input-high", "1"), "RangeOverflow", "inputRange"),
+        (("--ranges", "Hoped"), "RangeOverflow", "'Hoped' is not known"),
+        (("--tolerance", "0"), "PrecisionLost", "spec.model.tolerance"),
+        (
+            ("--input-low", "0", "--input-high", "1", "--input-bound", "1"),
+            "InternalError",
+            "not both",
+        ),
+    ]
+    for options, reason, says in cases:
+        status, result = share(DIGITS, *out, *options)
+        assert (status, result["reason"]) == (2, reason)
+        assert says in result["message"]
+
+
+def test_what_the_operator_would_never_pass_is_refused_by_name(
+    share: Callable[..., Any], tmp_path: Path
+) -> None:
+    cases = [
+        (("--labels", "cat"), "--labels is not a JSON list"),
+        (("--labels", "7"), "--labels is not a JSON list"),
+        (("--labels", "[1]"), "--labels is not a JSON list"),
+        (("--architecture", "model.json"), "--architecture and --architecture-sha256 together"),
+        (("--calibration-sha256", "00"), "--calibration and --calibration-sha256 together"),
+    ]
+    for options, says in cases:
+        status, result = share(DIGITS, "--out", str(tmp_path / "out"), *options)
+        assert (status, result["reason"]) == (2, "InternalError")
+        assert says in result["message"], result["message"]
+
+
+def test_a_model_that_needs_too_much_memory_is_told_so_and_not_tried_again(
+    share: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("securemodel_share.handover.make_shares", fail)
+    status, result = share(DIGITS, "--out", str(tmp_path / "out"))
+    assert (status, result["retryable"]) == (2, False)
+    assert "raise share.resources.limits.memory" in result["message"]
+
+
+def test_the_result_says_how_the_ranges_are_known(
+    share: Callable[..., Any], tmp_path: Path
+) -> None:
+    out, rows = ("--out", str(tmp_path / "out")), tmp_path / "rows.npy"
+    status, result = share(DIGITS, *out)
+    assert (status, result["ranges"]["kind"], result["ranges"]["source"]) == (0, "Proved", None)
+    assert result["ranges"]["margin"] > 1
+    assert result["ranges"]["layer"] in {layer.name for layer in reference.model().layers}
+    assert 0 < result["precision"]["error"] <= 1e-3
+
+    path = tmp_path / "deep.h5"
+    path.write_bytes(networks.rotations())
+    np.save(rows, np.random.default_rng(1).uniform(-1, 1, (16, 8)))
+    given = ("--calibration", str(rows), "--calibration-sha256", sha256(rows))
+    status, result = share(path, *out, *given)
+    assert (status, result["ranges"]["kind"], result["ranges"]["source"]) == (
+        0,
+        "Calibrated",
+        "rows",
+    ), result
+    assert result["ranges"]["margin"] > 16
+    assert share(path, *out)[1]["ranges"]["source"] == "drawn"
+    status, result = share(path, *out, "--ranges", "Proved")
+    assert (status, result["reason"]) == (2, "RangeOverflow")
+    status, result = share(path, *out, *given[:3], "0" * 64)
+    assert (status, result["reason"]) == (2, "HashMismatch")
+    assert "spec.model.calibration.sha256" in result["message"]
+
+
+def test_what_the_fixed_point_loses_is_refused_unless_it_is_accepted_by_name(
+    share: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.h5"
+    path.write_bytes(networks.lost())
+    options = ("--out", str(tmp_path / "out"), "--input-bound", "30000")
+    status, result = share(path, *options)
+    assert (status, result["reason"]) == (2, "PrecisionLost")
+    advised = re.search(r'spec.model.tolerance: "([0-9.]+)"', result["message"])
+    assert advised is not None, result["message"]
+    status, result = share(path, *options, "--tolerance", advised[1])
+    assert status == 0, result
+    assert 1e-3 < result["precision"]["relative"] <= float(advised[1])
+
+
+def test_the_names_of_the_classes_are_in_the_program(
+    share: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Given in one list or in several, as the operator does."""
+    out = ("--out", str(tmp_path / "out"))
+    names = [f"digit {i} \U0001f98a" for i in range(10)]
+    for lists in ([names], [names[:7], names[7:]]):
+        options = [word for part in lists for word in ("--labels", json.dumps(part))]
+        assert share(DIGITS, *out, *options)[0] == 0
+        program = json.loads((tmp_path / "out/program.json").read_text())
+        assert program["public"] == {"labels": names}
+    status, result = share(DIGITS, *out, "--labels", '["one"]')
+    assert (status, result["reason"]) == (2, "InvalidModel")
+    assert "1 labels for 10 outputs" in result["message"]
+
+
+def test_a_file_of_weights_needs_its_architecture(
+    share: Callable[..., Any], tmp_path: Path
+) -> None:
+    weights, architecture = tmp_path / "weights.h5", tmp_path / "model.json"
+    with h5py.File(DIGITS) as whole, h5py.File(weights, "w") as alone:
+        architecture.write_text(whole.attrs["model_config"])
+        for name in whole["model_weights"]:
+            whole.copy(f"model_weights/{name}", alone)
+        for name, value in whole["model_weights"].attrs.items():
+            alone.attrs[name] = value
+    out = ("--out", str(tmp_path / "out"))
+    given = ("--architecture", str(architecture), "--architecture-sha256", sha256(architecture))
+    status, result = share(weights, *out, *given)
+    assert (status, result.get("digest")) == (0, json.loads(GOLDEN.read_text())["digest"]), result
+    status, result = share(weights, *out)
+    assert (status, result["reason"]) == (2, "InvalidModel")
+    assert "architecture" in result["message"]
+    status, result = share(weights, *out, *given[:3], "0" * 64)
+    assert (status, result["reason"]) == (2, "HashMismatch")
+    assert "spec.model.architecture.sha256" in result["message"]

@@ -33,7 +33,7 @@ def metadata(file: bytes, tmp_path) -> dict[str, str]:
 
 
 def test_shares_add_up_to_the_weights(program: Program) -> None:
-    _, files = make_shares(program)
+    _, files = make_shares(program.encode(), program.fixed_weights())
     alice, bob, carol = (load(files[role]) for role in ("alice", "bob", "carol"))
     for at, weight in program.fixed_weights().items():
         m, la, lb = alice[f"{at}.m"], alice[f"{at}.la"], bob[f"{at}.lb"]
@@ -46,7 +46,7 @@ def test_shares_add_up_to_the_weights(program: Program) -> None:
 
 
 def test_each_role_holds_its_two_parts_and_nothing_else(program: Program) -> None:
-    _, files = make_shares(program)
+    _, files = make_shares(program.encode(), program.fixed_weights())
     for role, parts in HELD.items():
         assert set(load(files[role])) == {
             f"{at}.{part}" for at in program.weights for part in parts
@@ -54,7 +54,9 @@ def test_each_role_holds_its_two_parts_and_nothing_else(program: Program) -> Non
 
 
 def test_masks_are_fresh_and_look_uniform(program: Program) -> None:
-    first, second = (load(make_shares(program)[1]["carol"]) for _ in range(2))
+    first, second = (
+        load(make_shares(program.encode(), program.fixed_weights())[1]["carol"]) for _ in range(2)
+    )
     masks = np.concatenate([t.ravel() for t in first.values()])
     again = np.concatenate([t.ravel() for t in second.values()])
     assert len(set(masks) | set(again)) == 2 * len(masks)
@@ -64,7 +66,7 @@ def test_masks_are_fresh_and_look_uniform(program: Program) -> None:
 
 @pytest.mark.parametrize("protocol", ["SecureNN", "ASTRA"])
 def test_metadata_ties_the_files_together(protocol: str, program: Program, tmp_path) -> None:
-    generation, files = make_shares(program, protocol)
+    generation, files = make_shares(program.encode(), program.fixed_weights(), protocol)
     assert len(generation) == 32
     for role, file in files.items():
         found = metadata(file, tmp_path)
@@ -82,12 +84,15 @@ def test_metadata_ties_the_files_together(protocol: str, program: Program, tmp_p
 
 
 def test_generations_differ(program: Program) -> None:
-    assert make_shares(program)[0] != make_shares(program)[0]
+    assert (
+        make_shares(program.encode(), program.fixed_weights())[0]
+        != make_shares(program.encode(), program.fixed_weights())[0]
+    )
 
 
 def test_no_weight_is_in_a_file(program: Program) -> None:
     """Neither as a float nor in fixed point."""
-    _, files = make_shares(program)
+    _, files = make_shares(program.encode(), program.fixed_weights())
     for at, fixed in program.fixed_weights().items():
         largest = np.argsort(np.abs(fixed.ravel()))[-10:]
         for value in [

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ports import held_port
 from securemodel_share.errors import ShareError
-from securemodel_share.sources import Source, fetch, https
+from securemodel_share.sources import Source, check_sha256, fetch, https
 from securemodel_share.sources.addresses import check_address
 from securemodel_share.sources.credentials import read_authorization
 from tls_server import Answer, TlsServer
@@ -242,3 +243,13 @@ def test_one_bad_address_among_good_ones_is_enough(
         "FetchFailed",
         "rebinding.example is at 169.254.169.254",
     )
+
+
+def test_a_message_names_the_field_that_has_the_uri(
+    server: TlsServer, source: Source, tmp_path: Path, refused: Callable[..., None]
+) -> None:
+    field = "spec.model.architecture"
+    given = replace(source, field=field)
+    refused(lambda: fetch(server.url("/none"), given), "ArtifactNotFound", f"correct {field}.uri")
+    refused(lambda: fetch(str(tmp_path / "none"), given), "ArtifactNotFound", f"{field}.uri")
+    refused(lambda: check_sha256(b"", "0" * 64, field), "HashMismatch", f"{field}.sha256 is 000")

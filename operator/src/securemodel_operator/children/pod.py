@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from securemodel_operator.objects import Object
 from securemodel_operator.settings import Settings
@@ -62,7 +63,7 @@ def container(
         "name": name,
         "image": image,
         "imagePullPolicy": settings.pull_policy,
-        "args": args,
+        "args": [arg.replace("$", "$$") for arg in args],  # "$(NAME)" would be a variable
         "resources": resources,
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -73,8 +74,8 @@ def container(
     }
 
 
-def pod(container: Object, mounts: list[Mount], settings: Settings, **more: str) -> Object:
-    """A pod's spec; `more`: further fields of it."""
+def pod(container: Object, mounts: list[Mount], settings: Settings, **more: Any) -> Object:
+    """A pod's spec; `mounts`: of all its containers, one each; `more`: further fields of it."""
     base: Object = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,

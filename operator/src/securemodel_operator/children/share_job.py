@@ -1,5 +1,7 @@
 """The share Job: one attempt of the share step.
 
+Its pod has two containers: `compile` opens the model file and holds no keys, then `share`, which
+holds the share certificate, delivers what the first one left and never sees the file.
 It is made once and never changed, so each attempt has a name of its own, short enough for the
 longest model name. That is why it is not in the list of children.
 """
@@ -11,8 +13,7 @@ import json
 
 from securemodel_operator import names
 from securemodel_operator.objects import Object
-from securemodel_operator.spec.model import SecureModel
-from securemodel_operator.spec.sources import MODEL_DIR
+from securemodel_operator.spec.model import MODEL, File, InputRange, ModelSource, SecureModel
 
 from .child import Child, Materials
 from .pod import CONFIGURATION_ARGS, Mount, configuration, container, pod, secret_volume
@@ -20,6 +21,10 @@ from .pod import CONFIGURATION_ARGS, Mount, configuration, container, pod, secre
 DEADLINE_S = 600
 CA_DIR = "/etc/securemodel/ca"
 CREDENTIALS_DIR = "/etc/securemodel/credentials"
+COMPILED_DIR = "/compiled"
+BOTH_ARGS = ("--compiled", COMPILED_DIR, "--termination-message", "/dev/termination-log")
+# of 256 characters, four bytes each
+LABELS = 100
 
 
 def share_job(sm: SecureModel, attempt: int, materials: Materials) -> Object:
@@ -37,22 +42,33 @@ def share_job(sm: SecureModel, attempt: int, materials: Materials) -> Object:
 
 def _spec(sm: SecureModel, materials: Materials) -> Object:
     settings = materials.settings
-    args, mounts = _base(sm)
-    for more_args, mount in (_artifact(sm), _ca_bundle(sm), _credentials(sm)):
-        args += more_args
-        mounts += mount
+    asked = [_base(sm), *(_file(file) for file in sm.model.files), _ca_bundle(sm), _credentials(sm)]
+    mounts = [mount for _, more in asked for mount in more]
+    keys = configuration(sm, names.SHARE)
 
-    process = container(
-        name=names.SHARE,
+    compiles = container(
+        name=names.COMPILE,
         image=settings.share_image,
-        args=args,
+        args=["compile", *(arg for more, _ in asked for arg in more)],
         resources=settings.share_resources,
-        mounts=mounts,
+        mounts=[*mounts, _compiled(read_only=False)],
         settings=settings,
     )
+    delivers = container(
+        name=names.SHARE,
+        image=settings.share_image,
+        args=["deliver", "--protocol", sm.protocol, *CONFIGURATION_ARGS, *BOTH_ARGS],
+        resources=settings.share_resources,
+        mounts=[*keys, _compiled(read_only=True)],
+        settings=settings,
+    )
+    volumes = [*keys, *mounts, _compiled(read_only=True)]
     template = {
-        "metadata": {"labels": sm.names.labels(names.SHARE)},
-        "spec": pod(process, mounts, settings, restartPolicy="Never"),
+        "metadata": {
+            "labels": sm.names.labels(names.SHARE),
+            "annotations": {names.CONTAINER_ANNOTATION: names.COMPILE},
+        },
+        "spec": pod(delivers, volumes, settings, restartPolicy="Never", initContainers=[compiles]),
     }
     return {"backoffLimit": 0, "activeDeadlineSeconds": DEADLINE_S, "template": template}
 
@@ -60,21 +76,39 @@ def _spec(sm: SecureModel, materials: Materials) -> Object:
 Part = tuple[list[str], list[Mount]]
 
 
+def _compiled(*, read_only: bool) -> Mount:
+    """What one container leaves for the other: weights in the clear, so it is on no disk."""
+    own: Object = {"emptyDir": {"medium": "Memory"}}
+    return Mount(name="compiled", path=COMPILED_DIR, source=own, read_only=read_only)
+
+
 def _base(sm: SecureModel) -> Part:
-    args = [
-        "--sha256", sm.model.sha256, "--protocol", sm.protocol,
-        "--input-bound", sm.model.input_bound, *CONFIGURATION_ARGS,
-        "--termination-message", "/dev/termination-log",
-    ]  # fmt: skip
+    model = sm.model
+    args = [*_inputs(model), "--ranges", model.ranges, *_labels(model.labels), *BOTH_ARGS]
+    args += ["--tolerance", model.tolerance] if model.tolerance else []
     own: Object = {"emptyDir": {}}
     tmp = Mount(name="tmp", path="/tmp", source=own, read_only=False)  # noqa: S108 - the pod's own
-    return args, [*configuration(sm, names.SHARE), tmp]
+    return args, [tmp]
 
 
-def _artifact(sm: SecureModel) -> Part:
-    artifact = sm.model.artifact
-    mount = Mount(name="model", path=MODEL_DIR, source=artifact.volume)
-    return ["--model", artifact.location], [mount] if artifact.volume else []
+def _inputs(model: ModelSource) -> list[str]:
+    if isinstance(model.inputs, InputRange):
+        return [f"--input-low={model.inputs.low}", f"--input-high={model.inputs.high}"]
+    return ["--input-bound", model.inputs]
+
+
+def _labels(labels: tuple[str, ...]) -> list[str]:
+    """Lists of some each: Linux takes no argument of more than 128 KiB."""
+    parts = [labels[at : at + LABELS] for at in range(0, len(labels), LABELS)]
+    return [f"--labels={json.dumps(part, ensure_ascii=False)}" for part in parts]
+
+
+def _file(file: File) -> Part:
+    artifact = file.artifact
+    sha256 = "--sha256" if file.name == MODEL else f"--{file.name}-sha256"
+    mount = Mount(name=file.name, path=artifact.folder, source=artifact.volume)
+    args = [f"--{file.name}", artifact.location, sha256, file.sha256]
+    return args, [mount] if artifact.volume else []
 
 
 def _ca_bundle(sm: SecureModel) -> Part:

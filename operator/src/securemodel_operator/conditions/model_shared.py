@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from securemodel_operator.attempts import attempt_of, last_job, outcome_of, retry_after_s
 from securemodel_operator.objects import Object
+from securemodel_operator.ranges import ranges, words
 from securemodel_operator.reasons import Reason
 from securemodel_operator.seen import Seen, agreed, digest, pods_of_job
 from securemodel_operator.spec.model import SecureModel
@@ -13,12 +14,13 @@ from .pods import waits_for
 
 
 def assess(sm: SecureModel, seen: Seen) -> State:
-    known = digest(sm, seen)
+    known, how = digest(sm, seen), words(ranges(seen))
     if known and agreed(sm, seen, "generation"):
-        return holds(Reason.SHARED, f"all three players hold shares of program {known[:12]}")
+        shared = f"all three players hold shares of program {known[:12]}"
+        return holds(Reason.SHARED, shared + how)
     if known and _silent_ones_may_have_theirs(sm, seen, known):
         given = f"the players were given shares of program {known[:12]}; not all answer now"
-        return holds(Reason.SHARED, given)
+        return holds(Reason.SHARED, given + how)
     if seen.missing:
         return seen.missing
 
@@ -47,7 +49,7 @@ def _of_job(job: Object, seen: Seen) -> State | None:
     if outcome.state.holds:
         return None
 
-    then = "not tried again: delete this SecureModel, correct it and create it anew"
+    then = f"not tried again: {outcome.advice}"
     if outcome.retryable:
         then = f"tried again {retry_after_s(attempt_of(job))} s after the failure"
     return fails(outcome.state.reason, f"{outcome.state.message} ({then})")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from securemodel_operator.objects import Object
 
+# the kubelet is about it
+STARTING = ("ContainerCreating", "PodInitializing")
+
 
 def waits_for(pods: list[Object]) -> str | None:
     """Why the pod of a player or a Job is not ready, in one line; None if it is."""
@@ -15,11 +18,13 @@ def waits_for(pods: list[Object]) -> str | None:
     ready = conditions.get("Ready", {}).get("status") == "True"
     if ready and "deletionTimestamp" not in pod["metadata"]:
         return None
-    for container in status.get("containerStatuses", []):
+    first = status.get("initContainerStatuses", [])
+    for container in (*first, *status.get("containerStatuses", [])):
         waiting = container.get("state", {}).get("waiting")
-        if waiting and waiting.get("reason") != "ContainerCreating":
+        if waiting and waiting.get("reason") not in STARTING:
             return f"{waiting.get('reason')}: {waiting.get('message', '')}".strip(": ")
     unscheduled = conditions.get("PodScheduled", {})
     if unscheduled.get("status") == "False":
         return f"{unscheduled.get('reason', 'Unschedulable')}: {unscheduled.get('message', '')}"
-    return "starting"
+    running = (f"{one['name']} is running" for one in first if "running" in one.get("state", {}))
+    return next(running, "starting")

@@ -9,15 +9,46 @@ from securemodel_operator.names import DATA_ROLES, GROUP, KIND, TLS_PORT, VERSIO
 
 from .sources import Artifact, ConfigMapKey
 
+# spec.model names files: itself, and these of its fields
+MODEL, ARCHITECTURE, CALIBRATION = "model", "architecture", "calibration"
+# what players are asked for without spec.model.inputBound and inputRange; the CRD has no default,
+# which would stand beside an inputRange
+INPUT_BOUND = "1.0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A file that spec.model names; `artifact` is how the share Job comes by it."""
+
+    name: str
+    sha256: str
+    artifact: Artifact
+
+    @property
+    def field(self) -> str:
+        """Of the spec: it has the file's uri and sha256."""
+        return "spec.model" if self.name == MODEL else f"spec.model.{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputRange:
+    """The smallest and the largest value that an input may have, decimal numbers."""
+
+    low: str
+    high: str
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSource:
-    """spec.model; `artifact` is how the share Job comes by what `uri` names."""
+    """spec.model. `files`: the model first, then what else is named. `inputs`: a range, or the
+    largest absolute value.
+    """
 
-    uri: str
-    sha256: str
-    artifact: Artifact
-    input_bound: str = "1.0"
+    files: tuple[File, ...]
+    inputs: InputRange | str = INPUT_BOUND
+    labels: tuple[str, ...] = ()
+    ranges: str = "Calibrated"
+    tolerance: str | None = None
     ca_bundle: ConfigMapKey | None = None
     credentials_secret: str | None = None
 

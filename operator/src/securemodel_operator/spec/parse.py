@@ -10,13 +10,25 @@ from typing import Any
 
 from securemodel_operator.names import ROLES, SHARE
 
-from .model import Batching, ModelSource, Player, SecureModel
+from .model import (
+    ARCHITECTURE,
+    CALIBRATION,
+    INPUT_BOUND,
+    MODEL,
+    Batching,
+    File,
+    InputRange,
+    ModelSource,
+    Player,
+    SecureModel,
+)
 from .protocols import PROTOCOLS
 from .sources import SOURCES, ConfigMapKey, source_of
 
 LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 MAX_NAME = 52
+RANGES = (ModelSource.ranges, "Proved")
 # spec.serving.batching: the field, its smallest and its largest value
 BATCHING_BOUNDS = {"maxRows": (1, 65536), "maxDelayMs": (0, 1000)}
 
@@ -47,23 +59,51 @@ def parse(body: Fields) -> SecureModel:
 
 
 def _model(model: Fields) -> ModelSource:
-    uri = model.get("uri", "")
-    source = source_of(uri)
-    if source is None:
-        forms = " or ".join(row.form for row in SOURCES)
-        raise InvalidSpecError(f"spec.model.uri must be {forms}")
-    if not SHA256.fullmatch(model.get("sha256", "")):
-        raise InvalidSpecError("spec.model.sha256 must be 64 hex digits: sha256sum model.h5")
-
     bundle, credentials = model.get("caBundle"), model.get("credentialsSecretRef")
+    named = [name for name in (ARCHITECTURE, CALIBRATION) if model.get(name)]
     return ModelSource(
-        uri=uri,
-        sha256=model["sha256"].lower(),
-        artifact=source.artifact(uri),
-        input_bound=model.get("inputBound", ModelSource.input_bound),
+        files=(
+            _file(MODEL, "spec.model", model),
+            *(_file(name, f"spec.model.{name}", model[name]) for name in named),
+        ),
+        inputs=_inputs(model),
+        labels=tuple(model.get("labels") or ()),
+        ranges=_ranges(model),
+        tolerance=model.get("tolerance"),
         ca_bundle=_config_map_key(bundle) if bundle else None,
         credentials_secret=credentials["name"] if credentials else None,
     )
+
+
+def _file(name: str, field: str, given: Fields) -> File:
+    uri, sha256 = given.get("uri", ""), given.get("sha256", "")
+    source = source_of(uri)
+    if source is None:
+        forms = " or ".join(row.form for row in SOURCES)
+        raise InvalidSpecError(f"{field}.uri must be {forms}")
+    if not SHA256.fullmatch(sha256):
+        raise InvalidSpecError(f"{field}.sha256 must be 64 hex digits: sha256sum model.h5")
+    return File(name=name, sha256=sha256.lower(), artifact=source.artifact(uri, f"/{name}"))
+
+
+def _inputs(model: Fields) -> InputRange | str:
+    bound, given = model.get("inputBound"), model.get("inputRange")
+    if given is None:
+        return INPUT_BOUND if bound is None else str(bound)
+    if bound is not None:
+        raise InvalidSpecError("give spec.model.inputBound or spec.model.inputRange, not both")
+    if not given.keys() >= {"low", "high"}:
+        raise InvalidSpecError("spec.model.inputRange must have low and high")
+    return InputRange(low=given["low"], high=given["high"])
+
+
+def _ranges(model: Fields) -> str:
+    ranges: str = model.get("ranges", ModelSource.ranges)
+    if ranges not in RANGES:
+        raise InvalidSpecError(
+            f"spec.model.ranges {ranges!r} is not known; {' and '.join(RANGES)} are"
+        )
+    return ranges
 
 
 def _config_map_key(reference: Fields) -> ConfigMapKey:

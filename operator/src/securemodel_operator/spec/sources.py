@@ -1,4 +1,4 @@
-"""Where a model artifact can lie: one row for each URI scheme.
+"""Where a file that the spec names can lie: one row for each URI scheme.
 
 What the share Job mounts is described here; what the share step fetches itself, by its URI, needs a
 fetcher there. The CRD has the rule that the API server checks.
@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-MODEL_DIR = "/model"
-
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigMapKey:
@@ -21,35 +19,37 @@ class ConfigMapKey:
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """How the share Job comes by the artifact.
+    """How the share Job comes by a file.
 
-    `location` is what the share step is told: a path below MODEL_DIR, or a URI. `volume` is what is
-    mounted at MODEL_DIR, as in a pod's spec. `config_map` must be there before the Job is made.
+    `location` is what the share step is told: a path below `folder`, or a URI. `volume` is what is
+    mounted at `folder`, as in a pod's spec. `config_map` must be there before the Job is made.
     """
 
     location: str
+    folder: str
     volume: dict[str, Any] | None = None
     config_map: ConfigMapKey | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A row: the scheme, the form to show to users, and the artifact of a URI."""
+    """A row: the scheme, the form to show to users, and the artifact of a URI, for a folder."""
 
     scheme: str
     form: str
-    artifact: Callable[[str], Artifact]
+    artifact: Callable[[str, str], Artifact]
 
 
-def _in_config_map(uri: str) -> Artifact:
+def _in_config_map(uri: str, folder: str) -> Artifact:
     name, _, key = uri.removeprefix("configmap://").partition("/")
     volume = {"configMap": {"name": name, "items": [{"key": key, "path": key}]}}
     where = ConfigMapKey(name=name, key=key)
-    return Artifact(location=f"{MODEL_DIR}/{key}", volume=volume, config_map=where)
+    location = f"{folder}/{key}"
+    return Artifact(location=location, folder=folder, volume=volume, config_map=where)
 
 
-def _fetched(uri: str) -> Artifact:
-    return Artifact(location=uri)
+def _fetched(uri: str, folder: str) -> Artifact:
+    return Artifact(location=uri, folder=folder)
 
 
 SOURCES = (

@@ -4,174 +4,123 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
+from typing import Any
 
-from .deliver import Identity, load_cluster
+from . import arguments
 from .errors import Reason, ShareError
-from .pipeline import Options, Steps, run
-from .sources import Source
-from .sources.credentials import read_authorization
+from .steps import Steps
 
 EXIT_RETRYABLE = 1
 EXIT_FINAL = 2
 # Kubernetes keeps 4096 bytes of a termination message; JSON may need six for a character
 MESSAGE_CHARACTERS = 600
-# the first is the default
-PROTOCOLS = ("SecureNN", "ASTRA")
-# as players take it (docs/program.md): less than 2^31 in fixed point
-MAX_INPUT_BOUND = 32767.0
-MIN_INPUT_BOUND = 2.0**-16
 
 DESCRIPTION = """\
-Turn a Keras .h5 model into secret shares and hand each of the three players its own.
+Turn a Keras model into secret shares and hand each of three players its own.
 The players learn the model's architecture, not its weights."""
 EXAMPLE = """
 example, three files for three players on this machine:
-  securemodel-share --model digits.h5 --sha256 $(sha256sum digits.h5 | cut -c1-64) --out shares
+  securemodel-share run --model digits.h5 --sha256 $(sha256sum digits.h5 | cut -c1-64) --out shares
 
 Every option can be given by the environment instead: --input-bound is SECUREMODEL_INPUT_BOUND.
-Exit status: 0 shared; 1 failed, trying again may help; 2 failed for good.
+Exit status: 0 done; 1 failed, trying again may help; 2 failed for good.
 """
+
+Result = dict[str, Any]
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
-        prog="securemodel-share",
-        description=DESCRIPTION,
-        epilog=EXAMPLE,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
-            prog, max_help_position=32, width=100
-        ),
+        prog="securemodel-share", description=DESCRIPTION, epilog=EXAMPLE, formatter_class=_form
     )
-    _artifact_options(p.add_argument_group("model"))
-    _share_options(p.add_argument_group("shares"))
+    commands = p.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    one = _command(commands, "compile", _compile, "open a model file and compile it; needs no keys")
+    arguments.artifact_options(one)
+    arguments.compiled_option(one, "write the compiled model here")
+    arguments.result_option(one)
+
+    two = _command(commands, "deliver", _deliver, "share a compiled model; opens no model file")
+    arguments.compiled_option(two, "folder that compile has written")
+    arguments.player_options(two, out=False)
+    arguments.result_option(two)
+
+    both = _command(commands, "run", _run, "both in one, on this machine")
+    arguments.artifact_options(both)
+    arguments.player_options(both, out=True)
+    arguments.result_option(both)
     return p
 
 
-def _artifact_options(artifact: argparse._ArgumentGroup) -> None:
-    _option(artifact, "model", "URI", "path or https:// address of the .h5 file", required=True)
-    _option(artifact, "sha256", "HEX", "SHA-256 that the file must have", required=True)
-    _option(
-        artifact,
-        "input-bound",
-        "NUMBER",
-        "largest absolute value that a client may send",
-        default="1.0",
-    )
-    _option(
-        artifact, "ca-bundle", "FILE", "PEM file: CAs to trust for https:// instead of the system's"
-    )
-    _option(
-        artifact,
-        "credentials-dir",
-        "DIR",
-        "mounted Secret for https://: token, or username and password",
-    )
-    artifact.add_argument(
-        "--allow-loopback", action="store_true", help="let https:// lead to this machine; for tests"
-    )
+def _form(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=32, width=100)
 
 
-def _share_options(shares: argparse._ArgumentGroup) -> None:
-    _option(shares, "cluster", "FILE", "cluster config: JSON, player name to host:port")
-    _option(shares, "tls", "DIR", "ca.crt, tls.crt and tls.key, of role share")
-    _option(
-        shares,
-        "protocol",
-        "NAME",
-        f"protocol that the players run: {' or '.join(PROTOCOLS)}",
-        default=PROTOCOLS[0],
+def _command(commands: Any, name: str, call: Any, text: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text, formatter_class=_form
     )
-    _option(
-        shares,
-        "out",
-        "DIR",
-        "write program.json and the share files here instead of delivering them",
-    )
-    _option(shares, "termination-message", "FILE", "write the result here, as JSON")
+    made.set_defaults(call=call)
+    return made
 
 
-def _option(
-    group: argparse._ArgumentGroup,
-    name: str,
-    form: str,
-    text: str,
-    *,
-    required: bool = False,
-    default: str | None = None,
-) -> None:
-    text += f" (default {default})" if default else ""
-    value = os.environ.get("SECUREMODEL_" + name.upper().replace("-", "_"), default)
-    group.add_argument(
-        f"--{name}", metavar=form, help=text, default=value, required=required and value is None
-    )
+# each half imports its own: what delivers has not even loaded what reads model files
 
 
-def options(args: argparse.Namespace) -> Options:
-    """Raises ShareError if a value is not usable."""
-    try:
-        bound = float(args.input_bound)
-    except ValueError:
-        bound = 0.0
-    if not MIN_INPUT_BOUND <= bound <= MAX_INPUT_BOUND:
-        message = (
-            f"the input bound {args.input_bound!r} is not a number from "
-            f"{MIN_INPUT_BOUND:.2g} to {MAX_INPUT_BOUND:g}; correct spec.model.inputBound"
-        )
-        raise ShareError(Reason.RANGE_OVERFLOW, message)
-    if args.protocol not in PROTOCOLS:
-        raise ShareError(
-            Reason.INTERNAL_ERROR,
-            f"protocol {args.protocol!r} is not known to this release; use {', '.join(PROTOCOLS)}",
-        )
-    if not args.out and not (args.cluster and args.tls):
-        raise ShareError(
-            Reason.INTERNAL_ERROR,
-            "there is nowhere to put the shares; give --cluster and --tls, or --out",
-        )
-    destination = (
-        Path(args.out) if args.out else (load_cluster(Path(args.cluster)), Identity(Path(args.tls)))
-    )
-    return Options(
-        model=args.model,
-        sha256=args.sha256,
-        source=_source(args),
-        input_bound=bound,
-        protocol=args.protocol,
-        destination=destination,
-    )
+def _compile(args: argparse.Namespace, steps: Steps) -> Result:
+    from .pipeline import compile_artifact  # noqa: PLC0415
+
+    made, result = compile_artifact(arguments.request(args), steps)
+    made.write(Path(args.compiled))
+    return result
 
 
-def _source(args: argparse.Namespace) -> Source:
-    """How the artifact may be reached. Raises ShareError if the credentials are not usable."""
-    folder = args.credentials_dir
-    return Source(
-        ca_bundle=Path(args.ca_bundle) if args.ca_bundle else None,
-        authorization=read_authorization(Path(folder)) if folder else None,
-        allow_loopback=args.allow_loopback,
-    )
+def _deliver(args: argparse.Namespace, steps: Steps) -> Result:
+    from .compiled import read_compiled  # noqa: PLC0415
+    from .handover import hand_over  # noqa: PLC0415
+
+    given = arguments.options(args)
+    return hand_over(read_compiled(Path(args.compiled)), given, steps)
+
+
+def _run(args: argparse.Namespace, steps: Steps) -> Result:
+    from .handover import hand_over  # noqa: PLC0415
+    from .pipeline import compile_artifact  # noqa: PLC0415
+
+    given = arguments.options(args)
+    made, result = compile_artifact(arguments.request(args), steps)
+    return result | hand_over(made, given, steps)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     steps = Steps()
     try:
-        result = run(options(args), steps)
-        steps.say(f"done: digest {result['digest']}, generation {result['generation']}")
+        result = args.call(args, steps)
+        result["seconds"] = steps.seconds
+        shown = ", ".join(
+            f"{name} {result[name]}" for name in ("digest", "generation") if name in result
+        )
+        steps.say(f"done: {shown}")
         status = 0
     except Exception as error:  # noqa: BLE001 - a reason instead of a traceback, which could show weights
         failure = error if isinstance(error, ShareError) else unexpected(error)
-        message = failure.message[:MESSAGE_CHARACTERS]
-        result = {"reason": str(failure.reason), "message": message, "retryable": failure.retryable}
-        steps.say(f"{failure.reason}: {message}")
-        for finding in failure.findings[1:]:
-            steps.say(f"{finding.reason}: {finding.message}")
-        status = EXIT_RETRYABLE if failure.retryable else EXIT_FINAL
+        result, status = _failed(failure, steps)
     if args.termination_message:
         Path(args.termination_message).write_text(json.dumps(result))
     return status
+
+
+def _failed(failure: ShareError, steps: Steps) -> tuple[Result, int]:
+    """What the termination message says of a failure, and the exit status."""
+    message = failure.message[:MESSAGE_CHARACTERS]
+    steps.say(f"{failure.reason}: {message}")
+    for finding in failure.findings[1:]:
+        steps.say(f"{finding.reason}: {finding.message}")
+    result = {"reason": str(failure.reason), "message": message, "retryable": failure.retryable}
+    return result, EXIT_RETRYABLE if failure.retryable else EXIT_FINAL
 
 
 def unexpected(error: Exception) -> ShareError:
@@ -184,9 +133,15 @@ def unexpected(error: Exception) -> ShareError:
     )
     return ShareError(
         Reason.INTERNAL_ERROR,
-        f"{type(error).__name__}{place}; please report this model",
-        retryable=isinstance(error, (OSError, MemoryError)),
+        f"{type(error).__name__}{place}; {_next_step(error)}",
+        retryable=isinstance(error, OSError),
     )
+
+
+def _next_step(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "the model needs more memory; raise share.resources.limits.memory of the chart"
+    return "please report this model"
 
 
 if __name__ == "__main__":

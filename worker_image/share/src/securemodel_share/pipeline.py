@@ -1,93 +1,93 @@
-"""The steps of the share step, in order."""
+"""From a stored model to a compiled one: the half of the share step that opens model files, and
+holds no keys.
+"""
 
 from __future__ import annotations
 
-import sys
-import time
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+import math
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
 
-from .deliver import Identity, Player, deliver
-from .lowering import check
+from .compile import Compiled, Wanted, compile_model
+from .compiled import CompiledFolder
+from .npy import read_rows
 from .readers import read_model
-from .sources import Source, check_sha256, fetch
+from .request import Artifact, Request
+from .sources import check_sha256, fetch
+from .steps import Steps
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What is to be shared, and with whom. `destination`: a folder, or the players."""
-
-    model: str
-    sha256: str
-    source: Source
-    input_bound: float
-    protocol: str
-    destination: Path | tuple[list[Player], Identity]
+Result = dict[str, Any]
 
 
-class Steps:
-    """Prints progress and keeps the seconds of each step."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def step(self, name: str, doing: str) -> Iterator[None]:
-        self.say(f"{doing} ...")
-        begin = time.monotonic()
-        yield
-        self.seconds[name] = round(time.monotonic() - begin, 3)
-
-    def say(self, text: str) -> None:
-        sys.stderr.write(f"share: {text}\n")
-        sys.stderr.flush()
-
-
-def run(given: Options, steps: Steps) -> dict[str, object]:
-    """All steps, in order; what the termination message says of success.
+def compile_artifact(given: Request, steps: Steps) -> tuple[CompiledFolder, Result]:
+    """The compiled model, and what the termination message says of it.
 
     Raises:
         ShareError: a step failed.
     """
+    wanted = _wanted(given)
     with steps.step("fetch", "fetching the artifact"):
-        data = fetch(given.model, given.source)
-        check_sha256(data, given.sha256)
+        data = _fetch(given.model, given)
+        architecture = _fetch(given.architecture, given) if given.architecture else None
+        rows = _fetch(given.calibration, given) if given.calibration else None
     with steps.step("read", "reading the model"):
-        model = read_model(data)
-        check(model)
-
-    # imports TensorFlow, which takes seconds; bad artifacts are refused before
-    with steps.step("load", "loading TF Encrypted"):
-        from . import compile as compiler  # noqa: PLC0415
+        model = read_model(data, architecture)
+        wanted = wanted if rows is None else replace(wanted, calibration=read_rows(rows))
     with steps.step("compile", f"compiling {len(model.layers)} layers"):
-        bound = given.input_bound
-        program = compiler.compile_model(model, compiler.Wanted(low=-bound, high=bound)).program
+        compiled = compile_model(model, wanted)
+        program = compiled.program
+        made = CompiledFolder(program=program.encode(), weights=program.fixed_weights())
+    return made, _result(compiled, made)
 
-    parameters = sum(int(w.size) for w in program.weights.values())
-    with steps.step("share", f"sharing {parameters} parameters"):
-        from .shares import make_shares  # noqa: PLC0415
 
-        generation, files = make_shares(program, given.protocol)
-    if isinstance(given.destination, Path):
-        _write(given.destination, program.encode(), files)
-    else:
-        with steps.step("deliver", "delivering to the players"):
-            deliver(files, *given.destination, steps.say)
+def _wanted(given: Request) -> Wanted:
+    """Raises ShareError for what the compiler would not take, before anything is fetched."""
+    return Wanted(
+        low=given.low,
+        high=given.high,
+        labels=given.labels,
+        ranges=given.ranges,
+        tolerance=given.tolerance,
+    )
+
+
+def _result(compiled: Compiled, made: CompiledFolder) -> Result:
+    ranges, precision = compiled.ranges, compiled.precision
     return {
-        "digest": program.digest,
-        "generation": generation,
-        "parameters": parameters,
-        "seconds": steps.seconds,
+        "digest": compiled.program.digest,
+        "parameters": made.parameters,
+        "ranges": {
+            "kind": ranges.kind,
+            "source": ranges.source,
+            "margin": _rounded(ranges.margin),
+            "layer": ranges.layer,
+        },
+        "precision": {
+            "error": _rounded(precision.error),
+            "relative": _rounded(precision.relative),
+        },
     }
 
 
-def _write(folder: Path, program: bytes, files: dict[str, bytes]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "program.json").write_bytes(program)
-    for role, file in files.items():
-        (folder / f"{role}.safetensors").write_bytes(file)
+def _rounded(value: float) -> float | None:
+    """To three digits; JSON has no infinity."""
+    return float(f"{value:.3g}") if math.isfinite(value) else None
+
+
+def _fetch(artifact: Artifact, given: Request) -> bytes:
+    """Its bytes, with the right SHA-256. Credentials are for the server of the model alone."""
+    source = replace(given.source, field=artifact.field)
+    if _server(artifact.uri) != _server(given.model.uri):
+        source = replace(source, authorization=None)
+    data = fetch(artifact.uri, source)
+    check_sha256(data, artifact.sha256, artifact.field)
+    return data
+
+
+def _server(uri: str) -> str:
+    """Host and port; "" for a path, and for a URI that cannot be fetched anyway."""
+    try:
+        return urlsplit(uri).netloc
+    except ValueError:
+        return ""

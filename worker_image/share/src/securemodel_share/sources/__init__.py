@@ -35,12 +35,14 @@ def fetch(uri: str, source: Source) -> bytes:
     return FETCHERS[scheme](uri, source)
 
 
-def check_sha256(data: bytes, expected: str) -> None:
-    """Raises HashMismatch unless `data` has this SHA-256 (hex, any case)."""
+def check_sha256(data: bytes, expected: str, field: str = Source.field) -> None:
+    """Raises HashMismatch unless `data` has this SHA-256 (hex, any case), which `field` of the spec
+    asks for.
+    """
     found = hashlib.sha256(data).hexdigest()
     if found != expected.lower():
         message = (
-            f"the artifact has SHA-256 {found}, spec.model.sha256 is {expected.lower()}; "
+            f"the artifact has SHA-256 {found}, {field}.sha256 is {expected.lower()}; "
             "check which file was stored, then correct one of the two"
         )
         raise ShareError(Reason.HASH_MISMATCH, message)

@@ -7,6 +7,8 @@ import socket
 
 from securemodel_share.errors import Reason, ShareError
 
+from .base import Source
+
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -29,7 +31,7 @@ def check_address(ip: Address, *, allow_loopback: bool) -> bool:
     return not (ip.is_link_local or ip.is_multicast or ip.is_unspecified)
 
 
-def checked_addresses(host: str, port: int, *, allow_loopback: bool) -> list[str]:
+def checked_addresses(host: str, port: int, source: Source) -> list[str]:
     """The addresses of `host`, all of them fit to connect to. Connections go to these very
     addresses, so that another DNS answer cannot lead elsewhere.
 
@@ -42,13 +44,13 @@ def checked_addresses(host: str, port: int, *, allow_loopback: bool) -> list[str
     except (OSError, UnicodeError):
         raise ShareError(
             Reason.FETCH_FAILED,
-            f"{host} does not resolve; check spec.model.uri, it is tried again",
+            f"{host} does not resolve; check {source.field}.uri, it is tried again",
             retryable=True,
         ) from None
     addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
     for address in addresses:
         if not check_address(
-            ipaddress.ip_address(address.split("%")[0]), allow_loopback=allow_loopback
+            ipaddress.ip_address(address.split("%")[0]), allow_loopback=source.allow_loopback
         ):
             message = (
                 f"{host} is at {address}, a link-local, loopback or multicast address, from "

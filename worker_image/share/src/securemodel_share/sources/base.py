@@ -14,12 +14,14 @@ MAX_BYTES = 1 << 30
 @dataclass(frozen=True)
 class Source:
     """How to reach an https artifact. `ca_bundle`: trusted instead of the system's CAs.
-    `authorization`: the header, sent to the first host alone.
+    `authorization`: the header, sent to the first host alone. `field`: of the spec, for messages;
+    it has the uri and the sha256.
     """
 
     ca_bundle: Path | None = None
     authorization: str | None = None
     allow_loopback: bool = False
+    field: str = "spec.model"
 
 
 Fetcher = Callable[[str, Source], bytes]

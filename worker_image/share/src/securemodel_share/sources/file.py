@@ -10,14 +10,14 @@ from .base import MAX_BYTES, Source, fetches, too_large
 
 
 @fetches("")
-def read_file(uri: str, _source: Source) -> bytes:
+def read_file(uri: str, source: Source) -> bytes:
     """The file's bytes. Raises ArtifactNotFound, or FetchFailed if it is too large."""
     path = Path(uri)
     if not path.is_file():
         raise ShareError(
             Reason.ARTIFACT_NOT_FOUND,
-            f"there is no file {uri}; check name and key in spec.model.uri, and that the ConfigMap "
-            "has that key",
+            f"there is no file {uri}; check name and key in {source.field}.uri, and that the "
+            "ConfigMap has that key",
         )
     if path.stat().st_size > MAX_BYTES:
         raise too_large(uri)

@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
@@ -31,23 +32,24 @@ REDIRECTS = (301, 302, 303, 307, 308)
 def get(uri: str, source: Source) -> bytes:
     """The artifact's bytes, through redirects. Raises ArtifactNotFound or FetchFailed."""
     context = _trust(source.ca_bundle)
-    first = _split(uri)
+    first = _split(uri, source.field)
     end = time.monotonic() + TOTAL_S
     for _ in range(MAX_REDIRECTS + 1):
-        target = _split(uri)
+        target = _split(uri, source.field)
         authorization = source.authorization if target.netloc == first.netloc else None
-        with _get(target, context, authorization, allow_loopback=source.allow_loopback) as response:
+        with _get(target, context, replace(source, authorization=authorization)) as response:
             location = response.getheader("Location")
             if response.status in REDIRECTS and location:
                 uri = urljoin(uri, location)
                 continue
             if response.status == http.client.OK:
                 return _read(response, target, end)
-            raise _refusal(response.status, f"https://{target.netloc}{target.path}")
+            shown = f"https://{target.netloc}{target.path}"
+            raise _refusal(response.status, shown, source.field)
     raise ShareError(
         Reason.FETCH_FAILED,
         f"{first.hostname} redirects more than {MAX_REDIRECTS} times; give the artifact's own "
-        "address in spec.model.uri",
+        f"address in {source.field}.uri",
     )
 
 
@@ -62,7 +64,7 @@ def _trust(ca_bundle: Path | None) -> ssl.SSLContext:
         raise ShareError(Reason.FETCH_FAILED, message) from None
 
 
-def _split(uri: str) -> SplitResult:
+def _split(uri: str, field: str) -> SplitResult:
     try:
         parts = urlsplit(uri)
         parts.port  # noqa: B018 - raises if it is no number
@@ -70,7 +72,7 @@ def _split(uri: str) -> SplitResult:
         raise ShareError(
             Reason.FETCH_FAILED,
             "the artifact's URI, or one that its server redirects to, is malformed; correct "
-            "spec.model.uri",
+            f"{field}.uri",
         ) from None
     if parts.scheme != "https" or not parts.hostname:
         message = (
@@ -87,16 +89,17 @@ def _split(uri: str) -> SplitResult:
     return parts
 
 
-def _refusal(status: int, shown: str) -> ShareError:
+def _refusal(status: int, shown: str, field: str) -> ShareError:
     if status in (http.client.NOT_FOUND, http.client.GONE):
         return ShareError(
             Reason.ARTIFACT_NOT_FOUND,
-            f"{shown} answers HTTP {status}; upload the artifact or correct spec.model.uri",
+            f"{shown} answers HTTP {status}; upload the artifact or correct {field}.uri",
         )
     if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
         return ShareError(
             Reason.FETCH_FAILED,
-            f"{shown} answers HTTP {status}; check the Secret of spec.model.credentialsSecretRef",
+            f"{shown} answers HTTP {status}; check the Secret of spec.model.credentialsSecretRef, "
+            "which is for the host of spec.model.uri alone",
         )
     if status >= http.client.INTERNAL_SERVER_ERROR or status in (
         http.client.TOO_MANY_REQUESTS,
@@ -105,7 +108,7 @@ def _refusal(status: int, shown: str) -> ShareError:
         return ShareError(
             Reason.FETCH_FAILED, f"{shown} answers HTTP {status}; it is tried again", retryable=True
         )
-    return ShareError(Reason.FETCH_FAILED, f"{shown} answers HTTP {status}; correct spec.model.uri")
+    return ShareError(Reason.FETCH_FAILED, f"{shown} answers HTTP {status}; correct {field}.uri")
 
 
 def _read(response: http.client.HTTPResponse, target: SplitResult, end: float) -> bytes:
@@ -152,19 +155,16 @@ class _Connection(http.client.HTTPSConnection):
 
 @contextmanager
 def _get(
-    target: SplitResult, context: ssl.SSLContext, authorization: str | None, *, allow_loopback: bool
+    target: SplitResult, context: ssl.SSLContext, source: Source
 ) -> Iterator[http.client.HTTPResponse]:
     host, port = str(target.hostname), target.port or 443
-    connection = _Connection(
-        host, port, checked_addresses(host, port, allow_loopback=allow_loopback), context
-    )
+    connection = _Connection(host, port, checked_addresses(host, port, source), context)
     path = quote(target.path or "/", safe="/%:@!$&'()*+,;=~") + (
         f"?{quote(target.query, safe='/%:@!$&()*+,;=~?')}" if target.query else ""
     )
     try:
-        connection.request(
-            "GET", path, headers={"Authorization": authorization} if authorization else {}
-        )
+        headers = {"Authorization": source.authorization} if source.authorization else {}
+        connection.request("GET", path, headers=headers)
         yield connection.getresponse()
     except ssl.SSLCertVerificationError as error:
         message = (

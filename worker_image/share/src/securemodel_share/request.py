@@ -1,0 +1,37 @@
+"""What an owner asks for, as values: which files, and what is said beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .sources import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A file that the spec names: where it lies and its SHA-256; `field` of the spec has both."""
+
+    uri: str
+    sha256: str
+    field: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is to be compiled, and how to come by it.
+
+    low, high: of the values that a client may send.
+    architecture: the model's, where its file holds weights alone.
+    calibration: rows to measure ranges on.
+    ranges, tolerance: as the compiler takes them (compile.py).
+    """
+
+    model: Artifact
+    source: Source
+    low: float
+    high: float
+    architecture: Artifact | None = None
+    calibration: Artifact | None = None
+    labels: tuple[str, ...] = ()
+    ranges: str = "Calibrated"
+    tolerance: float | None = None
