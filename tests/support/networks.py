@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"  # read when TensorFlow is imported
 
 import h5py
 import numpy as np
@@ -131,11 +138,13 @@ ARCHITECTURES: dict[str, tuple[tuple[int, ...], list[tuple[str, dict[str, Any]]]
         4,
     ),
 }
-NAMES = list(ARCHITECTURES)
+CHAINS = list(ARCHITECTURES)
 
 
 def make(name: str, seed: int = 1) -> Network:
     """A network of that architecture; other seeds give other weights of the same shapes."""
+    if name in GRAPHS:
+        return _graph(name, seed)
     shape, layers, deviation, batch = ARCHITECTURES[name]
     rng = np.random.default_rng(seed)
     return Network(
@@ -224,3 +233,121 @@ def rotations(layers: int = 24) -> bytes:
 def lost() -> bytes:
     """The .h5 bytes of a network whose weights are too small for the fixed point."""
     return keras_file((4,), [dense(2, name="tiny")], lambda shape: np.full(shape, 3e-7))
+
+
+# what a Keras layer makes of a tensor
+Tensor = Any
+
+
+def residual(k: Any, x: Tensor) -> Tensor:
+    """Blocks of convolutions that are added to what they read, narrower ones by a 1x1."""
+    x = k.Activation("relu")(k.BatchNormalization()(k.Conv2D(4, 3, padding="same")(x)))
+    for filters, stride in ((4, 1), (6, 2)):
+        y = k.Conv2D(filters, 3, strides=stride, padding="same", use_bias=False)(x)
+        y = k.ReLU()(k.BatchNormalization()(y))
+        y = k.BatchNormalization()(k.Conv2D(filters, 3, padding="same", use_bias=False)(y))
+        x = x if stride == 1 else k.Conv2D(filters, 1, strides=stride)(x)
+        x = k.ReLU()(k.Add()([x, y]))
+    return k.Dense(3)(k.Dropout(0.5)(k.GlobalAveragePooling2D()(x)))
+
+
+def separable(k: Any, x: Tensor) -> Tensor:
+    """Channels by themselves, then pixels; 'same' poolings; ReLU6."""
+    x = k.ReLU(6.0)(k.BatchNormalization()(k.SeparableConv2D(6, 3, padding="same")(x)))
+    x = k.MaxPooling2D(3, 2, "same")(x)
+    x = k.DepthwiseConv2D(3, strides=2, padding="same", depth_multiplier=2, activation="relu6")(x)
+    x = k.AveragePooling2D(2, 1, "same")(k.Conv2D(4, 1, groups=2)(x))
+    return k.Dense(3)(k.Flatten()(x))
+
+
+def sequence(k: Any, x: Tensor) -> Tensor:
+    """One axis: causal, dilated, transposed, pooled, longer and shorter."""
+    x = k.Conv1D(4, 3, padding="causal", dilation_rate=2, activation="relu")(x)
+    x = k.MaxPooling1D(3, 2, "same")(k.Conv1D(4, 3, strides=2, padding="same")(x))
+    x = k.Conv1DTranspose(3, 4, strides=2, padding="same", activation="relu")(x)
+    x = k.Cropping1D((1, 2))(k.UpSampling1D(2)(k.ZeroPadding1D((2, 0))(x)))
+    return k.Dense(2)(k.GlobalMaxPooling1D()(k.AveragePooling1D(2)(x)))
+
+
+def branches(k: Any, x: Tensor) -> Tensor:
+    """Several ways from the input to the output, and everything that joins them."""
+    a = k.Conv2D(3, 3, padding="same")(x)
+    b = k.Conv2D(3, 1, activation="relu")(x)
+    c = k.AveragePooling2D(2, 1, "same")(a)
+    joined = [k.Maximum()([a, b, c]), k.Minimum()([a, b]), k.Average()([a, b, c])]
+    x = k.Concatenate()([*joined, k.Subtract()([a, b])])
+    x = k.Concatenate(axis=1)([k.Cropping2D(((2, 0), (0, 1)))(x), k.Permute((2, 1, 3))(x)])
+    return k.Dense(3)(k.Flatten()(k.Conv2D(2, 3, strides=2)(x)))
+
+
+def decoder(k: Any, x: Tensor) -> Tensor:
+    """From few pixels to more of them."""
+    x = k.LeakyReLU(0.1)(k.Reshape((3, 4, -1))(k.Dense(24)(x)))
+    x = k.PReLU(shared_axes=[1, 2])(k.Conv2DTranspose(3, 3, strides=2, padding="same")(x))
+    x = k.UpSampling2D(2, interpolation="bilinear")(k.UpSampling2D((1, 2))(x))
+    return k.Conv2D(1, 3)(k.ReLU(max_value=1.0, negative_slope=0.2, threshold=0.25)(x))
+
+
+def normalised(k: Any, x: Tensor) -> Tensor:
+    """Numbers that products take over, and some that nothing can."""
+    x = k.Normalization(mean=[0.5, 0.25], variance=[0.5, 2.0])(k.Rescaling(2.0, -1.0)(x))
+    x = k.Dense(4, activation="relu")(x)
+    x = k.MaxPooling2D(2)(k.BatchNormalization(axis=1)(x))
+    x = k.BatchNormalization(scale=False)(k.Flatten()(x))
+    return k.Dense(2)(k.Flatten()(k.RepeatVector(2)(x)))
+
+
+def shared(k: Any, x: Tensor) -> Tensor:
+    """A layer that is called twice, and a model in the model."""
+    import tf_keras
+
+    inner = tf_keras.Sequential([k.Dense(5, activation="relu"), k.Dense(5)])
+    dense = k.Dense(5, activation="relu")
+    return k.Dense(2)(k.Add()([inner(dense(x)), dense(inner(x))]))
+
+
+# name: what is built on an input, the shape of a row, the standard deviation of the weights, batch
+GRAPHS: dict[str, tuple[Callable[[Any, Tensor], Tensor], tuple[int, ...], float, int]] = {
+    "residual": (residual, (9, 8, 2), 0.3, 5),
+    "separable": (separable, (11, 9, 3), 0.4, 3),
+    "sequence": (sequence, (14, 2), 0.4, 6),
+    "branches": (branches, (6, 7, 2), 0.4, 4),
+    "decoder": (decoder, (6,), 0.3, 2),
+    "normalised": (normalised, (4, 6, 2), 0.3, 7),
+    "shared": (shared, (5,), 0.4, 16),
+}
+NAMES = [*CHAINS, *GRAPHS]
+
+
+def _graph(name: str, seed: int) -> Network:
+    import tf_keras
+
+    build, shape, deviation, batch = GRAPHS[name]
+    first = tf_keras.Input(shape)
+    model = tf_keras.Model(first, build(tf_keras.layers, first))
+    draw(model, deviation, seed)
+    return Network(saved(model), np.random.default_rng(99).uniform(0, 1, (batch, *shape)))
+
+
+def draw(model: Any, deviation: float, seed: int = 1) -> None:
+    """Gives a model of Keras 2 or 3 random weights; variances are positive."""
+    rng = np.random.default_rng(seed)
+    for layer in model.layers:
+        if "adapt" in dir(layer):  # statistics, which it computes from
+            continue
+        weights = [
+            rng.uniform(0.5, 2, w.shape)
+            if "variance" in w.name
+            else rng.normal(0, deviation, w.shape)
+            for w in layer.weights
+        ]
+        layer.set_weights(weights)
+
+
+def saved(model: Any, suffix: str = "h5") -> bytes:
+    """The file that Keras makes of a model."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that .h5 is a legacy format
+        path = Path(folder) / f"model.{suffix}"
+        model.save(path, include_optimizer=False) if suffix == "h5" else model.save(path)
+        return path.read_bytes()

@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ import pytest
 import networks
 import reference
 import securemodel
-from securemodel_share.readers import read_model
 from trio import ROLES, Trio
 
 
@@ -31,7 +31,7 @@ def test_random_networks_agree_with_the_clear(name: str, tmp_path) -> None:
     network = networks.make(name)
     path = tmp_path / "model.h5"
     path.write_bytes(network.file)
-    expected = reference.evaluate(read_model(network.file), network.inputs)
+    expected = reference.predict(network.file, network.inputs)
     with Trio(tmp_path, max_rows=64) as trio:
         shared = trio.share(path)
         assert shared.returncode == 0, shared.stderr
@@ -39,6 +39,40 @@ def test_random_networks_agree_with_the_clear(name: str, tmp_path) -> None:
         with trio.client() as model:
             private = model.predict(network.inputs)
     assert np.abs(private - expected).max() <= 1e-3 * max(1.0, np.abs(expected).max())
+
+
+def pets(activation: str) -> bytes:
+    """A model of two classes that ends with this activation; otherwise always the same."""
+    rng = np.random.default_rng(5)
+    layers = [networks.dense(16, activation="relu"), networks.dense(2, activation=activation)]
+    return networks.keras_file((12,), layers, lambda shape: rng.normal(0, 0.02, shape))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "activation"), [("ASTRA", "softmax"), ("SecureNN", "sigmoid")]
+)
+def test_the_client_gives_what_the_whole_model_does(
+    protocol: str, activation: str, tmp_path: Path
+) -> None:
+    (tmp_path / "pets.h5").write_bytes(pets(activation))
+    pixels = np.random.default_rng(6).integers(0, 256, (20, 12))
+    logits, expected = (reference.predict(pets(last), pixels) for last in ("linear", activation))
+
+    said = ["--labels", '["cat", "dog"]', "--input-low", "0", "--input-high", "255"]
+    with Trio(tmp_path) as trio:
+        shared = trio.share(tmp_path / "pets.h5", *said, protocol=protocol)
+        assert shared.returncode == 0, shared.stderr
+        trio.wait_ready()
+        with trio.client() as model:
+            private, raw = model.predict(pixels), model.predict(pixels, raw=True)
+            with pytest.raises(securemodel.InputError, match=r"-1 at \[0, 0\].* from 0 to 255"):
+                model.predict(np.full((1, 12), -1))
+            assert model.classes(private).tolist() == [
+                ["cat", "dog"][winner] for winner in expected.argmax(1)
+            ]
+    assert np.abs(private - expected).max() <= 1e-3
+    assert np.abs(raw - logits).max() <= 1e-3
+    assert np.abs(logits).max() > 1, "the function changes something"
 
 
 def test_two_clients_at_once_get_their_own_rows(trio: Trio) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import subprocess
@@ -169,7 +170,7 @@ def test_each_failure_has_its_reason_and_status(share: Callable[..., Any], tmp_p
     cases = [
         (share(tmp_path / "none.h5", *out, digest="0" * 64), "ArtifactNotFound", "none.h5"),
         (share(DIGITS, *out, digest="0" * 64), "HashMismatch", sha256(DIGITS)),
-        (share(Path(__file__), *out), "InvalidModel", "neither an .h5 file"),
+        (share(Path(__file__), *out), "InvalidModel", "not an HDF5 file"),
         (share(lambda_layer, *out), "UnsupportedLayer", "'lambda_0' (Lambda)"),
         (share(stored(tmp_path, np.nan), *out), "WeightsOutOfRange", "'dense_0'"),
         (share(stored(tmp_path, 1e12), *out), "WeightsOutOfRange", "'dense_0'"),
@@ -446,3 +447,31 @@ def test_a_file_of_weights_needs_its_architecture(
     status, result = share(weights, *out, *given[:3], "0" * 64)
     assert (status, result["reason"]) == (2, "HashMismatch")
     assert "spec.model.architecture.sha256" in result["message"]
+
+
+def test_credentials_are_sent_to_the_server_of_the_model_alone(
+    share: Callable[..., Any], tls: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "token").write_text("hunter2")
+    rows = io.BytesIO()
+    np.save(rows, np.zeros((1, 28, 28, 1)))
+    rows_sha256 = hashlib.sha256(rows.getvalue()).hexdigest()
+    answers = {
+        "/m.h5": Answer(200, DIGITS.read_bytes()),
+        "/rows.npy": Answer(200, rows.getvalue()),
+    }
+    with TlsServer(tls / "alice", answers) as one, TlsServer(tls / "bob", answers) as other:
+        options = (
+            "--ca-bundle", str(tls / "alice/ca.crt"), "--credentials-dir", str(secret),
+            "--allow-loopback", "--out", str(tmp_path / "out"), "--calibration-sha256", rows_sha256,
+        )  # fmt: skip
+        for server in (one, other):
+            given = ("--calibration", server.url("/rows.npy"))
+            assert share(one.url("/m.h5"), *options, *given, digest=sha256(DIGITS))[0] == 0
+    sent = [(r.path, r.headers.get("Authorization")) for r in one.requests]
+    assert sent == [(path, "Bearer hunter2") for path in ("/m.h5", "/rows.npy", "/m.h5")]
+    assert [(r.path, r.headers.get("Authorization")) for r in other.requests] == [
+        ("/rows.npy", None)
+    ]

@@ -63,6 +63,7 @@ FOLDERS: dict[str, tuple[dict[str, Any], str]] = {
     "another type": ({"weights": WEIGHTS | {3: np.zeros(3)}}, "tensor 3 that is not int64"),
     "unsigned": ({"weights": WEIGHTS | {3: np.zeros(3, np.uint64)}}, "tensor 3 that is not int64"),
     "a large bias": ({"weights": WEIGHTS | {3: np.array([0, 0, 2**62])}}, "tensor 3 with values"),
+    "a large negative bias": ({"weights": WEIGHTS | {3: np.array([0, 0, -(2**62)])}}, "tensor 3"),
     "the smallest of all": ({"weights": WEIGHTS | {3: np.array([0, 0, -(2**63)])}}, "tensor 3"),
     "a large kernel": ({"weights": WEIGHTS | {1: np.full((2, 3), 2**47)}}, "tensor 1 with values"),
     "another version": ({"version": 2}, "version 1"),

@@ -34,8 +34,9 @@ use super::waker::poll;
 use securemodel_mpc::role::Role;
 use securemodel_mpc::ChannelError;
 
-/// How long a peer may send no byte of the awaited frame, or take no byte of ours.
-pub(super) const DEADLINE: Duration = Duration::from_secs(5);
+/// How long a peer may send no byte of the awaited frame, or take no byte of ours, if no program
+/// asks it to compute for longer (`Offer::silence`).
+pub const DEADLINE: Duration = Duration::from_secs(5);
 /// Received but not yet asked for: beyond this, reading stops and the peer has to wait.
 const INBOX_BYTES: usize = 256 << 20;
 /// Encrypted but not yet taken by the socket: beyond this, a sender waits.
@@ -70,18 +71,13 @@ struct Stream {
     taken: Instant,
 }
 
-impl Stream {
-    fn stalls(&self) -> Instant {
-        self.taken + DEADLINE
-    }
-}
-
 /// Waits until the socket may take more, or until this time.
 type Wait<'a> = &'a mut dyn FnMut(Instant) -> Result<(), ChannelError>;
 
 struct Started {
     /// The longest DATA payload that the program can need.
     data_limit: usize,
+    silence: Duration,
     owner: Arc<dyn Owner>,
 }
 
@@ -173,9 +169,12 @@ impl Link {
         }))
     }
 
-    /// Starts the link's thread. `data_limit`: the longest DATA payload that the program can need.
-    pub fn start(self: &Arc<Link>, data_limit: usize, owner: Arc<dyn Owner>) {
-        let _ = self.started.set(Started { data_limit, owner });
+    /// Starts the link's thread. `data_limit`: the longest DATA payload that the program can need;
+    /// `silence`: how long the peer may compute.
+    pub fn start(self: &Arc<Link>, data_limit: usize, silence: Duration, owner: Arc<dyn Owner>) {
+        let _ = self.started.set(Started { data_limit, silence, owner });
+        // a peer that computes takes nothing; without the option it has as long as it likes
+        let _ = socket2::SockRef::from(&self.socket).set_tcp_user_timeout(Some(silence));
         let link = self.clone();
         std::thread::spawn(move || {
             if let Err(fault) = link.read_until_engaged() {
@@ -268,7 +267,7 @@ impl Link {
     /// Writes what is encrypted until at most `rest` bytes are left.
     fn drain(&self, rest: usize, wait: Wait) -> Result<(), ChannelError> {
         while self.write()? > rest {
-            let stalls = locked(&self.stream).stalls();
+            let stalls = locked(&self.stream).taken + self.silence();
             wait(stalls)?;
         }
         Ok(())
@@ -276,6 +275,7 @@ impl Link {
 
     /// Writes what is encrypted, as far as the socket takes it; how many bytes are left.
     pub(super) fn write(&self) -> Result<usize, ChannelError> {
+        let silence = self.silence();
         let mut stream = locked(&self.stream);
         let Stream { tls, outbox, taken } = &mut *stream;
         while *outbox > 0 {
@@ -286,7 +286,7 @@ impl Link {
                         Instant::now(),
                     )
                 }
-                Err(e) if e.kind() == ErrorKind::WouldBlock && taken.elapsed() < DEADLINE => break,
+                Err(e) if e.kind() == ErrorKind::WouldBlock && taken.elapsed() < silence => break,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     return Err(ChannelError::Stalled(self.peer))
                 }
@@ -300,7 +300,12 @@ impl Link {
     /// When a peer that takes nothing more counts as stalled; `None` if it has taken everything.
     pub(super) fn behind(&self) -> Option<Instant> {
         let stream = locked(&self.stream);
-        (stream.outbox > 0).then(|| stream.stalls())
+        (stream.outbox > 0).then(|| stream.taken + self.silence())
+    }
+
+    /// How long the peer may send or take nothing.
+    pub(super) fn silence(&self) -> Duration {
+        self.started.get().map_or(DEADLINE, |started| started.silence)
     }
 
     fn encrypt(&self, plain: &[u8]) -> Result<(), ChannelError> {
@@ -360,7 +365,7 @@ impl Link {
     }
 
     fn take(self: &Arc<Link>, intake: &mut Intake, n: usize) -> Result<(), Fault> {
-        let Some(Started { data_limit, owner }) = self.started.get() else { return Ok(()) };
+        let Some(Started { data_limit, owner, .. }) = self.started.get() else { return Ok(()) };
         let decrypted = self.decrypt(intake, n, *data_limit);
 
         let mut arrived = std::mem::take(&mut intake.arrived);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 
 use super::frame::{Frame, Header};
-use super::link::{Link, DEADLINE};
+use super::link::Link;
 use super::lock::locked;
 use super::waker::{poll, Waker};
 use securemodel_mpc::role::Role;
@@ -45,17 +45,17 @@ impl<const N: usize> Links<N> {
         self.0.iter().try_for_each(|link| link.seal().and_then(|()| link.write().map(drop)))
     }
 
-    /// The next frame of a batch from this peer, within the deadline.
+    /// The next frame of a batch from this peer, which may be silent for so long and no longer.
     pub fn recv(&self, from: Role) -> Result<Frame, ChannelError> {
         let link = self.with(from)?;
-        let begin = Instant::now();
+        let (begin, silence) = (Instant::now(), link.silence());
         loop {
             let until =
-                locked(&link.intake).heard.map_or(begin, |heard| heard.max(begin)) + DEADLINE;
+                locked(&link.intake).heard.map_or(begin, |heard| heard.max(begin)) + silence;
             if let Some(frame) = self.recv_until(link, until)? {
                 return Ok(frame);
             }
-            if locked(&link.intake).heard.is_none_or(|heard| heard + DEADLINE <= until) {
+            if locked(&link.intake).heard.is_none_or(|heard| heard + silence <= until) {
                 return Err(ChannelError::Stalled(from));
             }
         }

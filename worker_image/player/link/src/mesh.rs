@@ -13,7 +13,7 @@ use super::cluster::Cluster;
 use super::dial::{dial, Dialed};
 use super::epoch::EpochId;
 use super::frame::{Frame, Header, Kind};
-use super::link::{Fault, Link, Owner};
+use super::link::{Fault, Link, Owner, DEADLINE};
 use super::links::Links;
 use super::lock::locked;
 use super::offer::Offer;
@@ -302,12 +302,14 @@ impl<M: Offer> Mesh<M> {
         self.observer.epoch_ended(&again);
         state.links[i] = Some(link.clone());
 
-        let (hello, data_limit) = match state.offer.as_deref() {
-            Some(offer) => (Hello::offering(self.role, offer), offer.max_message()),
-            None => (Hello::without_shares(self.role), 0),
+        let (hello, data_limit, silence) = match state.offer.as_deref() {
+            Some(offer) => {
+                (Hello::offering(self.role, offer), offer.max_message(), offer.silence())
+            }
+            None => (Hello::without_shares(self.role), 0, DEADLINE),
         };
         self.tell(&link, Kind::Hello, &serde_json::to_vec(&hello).unwrap_or_default());
-        link.start(data_limit, this);
+        link.start(data_limit, silence, this);
         self.advance(&mut state);
         self.changed.notify_all();
     }

@@ -296,6 +296,25 @@ fn a_peer_that_stops_reading_is_noticed() {
 }
 
 #[test]
+fn a_peer_may_compute_for_as_long_as_the_program_asks_it_to() {
+    const SIZE: usize = 64 << 20; // far more than sockets and outbox hold
+    let mut exchange = Exchange::new();
+    exchange.silence = Duration::from_secs(9);
+    let ends = exchange.link(Role::Bob, Role::Alice, SIZE);
+    let [bobs, alices] = ends.each_ref().map(|end| Links([end.link.clone()]));
+    [&bobs, &alices].into_iter().for_each(Links::engage);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_secs(6)); // takes nothing and says nothing
+            assert_eq!(alices.recv(Role::Bob).expect("received").payload.len(), SIZE);
+            alices.send(Role::Bob, &data(2), &[]).and_then(|()| alices.flush()).expect("sent");
+        });
+        bobs.send(Role::Alice, &data(1), &vec![0; SIZE]).expect("taken after six seconds");
+        assert_eq!(bobs.recv(Role::Alice).expect("received").header, data(2));
+    });
+}
+
+#[test]
 fn a_sender_need_not_wait_for_a_peer_that_computes() {
     const SIZE: usize = 8 << 20;
     let [(bobs, _), (alices, _)] = engaged(SIZE);

@@ -26,6 +26,7 @@ mod size;
 mod tests;
 mod values;
 mod weights;
+pub mod work;
 mod workspace;
 
 pub use channel::{Channel, ChannelError};

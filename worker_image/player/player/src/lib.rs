@@ -6,6 +6,7 @@ pub mod config;
 mod listed;
 pub mod metrics;
 pub mod model;
+pub mod patience;
 pub mod player;
 pub mod reason;
 pub mod serve;

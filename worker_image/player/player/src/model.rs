@@ -1,25 +1,33 @@
 //! Loaded shares, with the limits that follow from their program.
 
+use std::time::Duration;
+
 use securemodel_link::frame::{MAX_LIST, MAX_PAYLOAD};
 use securemodel_link::offer::Offer;
 use securemodel_mpc::longest_message;
 use securemodel_mpc::protocol::ProtocolName;
 use securemodel_mpc::share_file::Shares;
+use securemodel_mpc::work::held;
 
-/// Bytes of the largest share of one request: what waits has room for two (`batch::limits`).
-pub(crate) const MAX_SHARE: usize = 128 << 20;
+use crate::patience::{is_bearable, Patience};
+
+/// Bytes that the values and messages of a batch may have at once (`held`). With the buffers that are kept for reuse a player
+/// takes about three times that (docs/performance.md): half of the memory that the chart gives it.
+const MAX_HELD: usize = 170 << 20;
 
 /// What a player holds of a model, and the limits that follow from its program.
 pub struct Loaded {
     pub shares: Shares,
-    /// Most rows of one batch and of one request, so that no message is longer than a frame, and no
-    /// share larger than `MAX_SHARE`.
+    /// Most rows of one batch and of one request, so that no batch is larger than `MAX_HELD` or too
+    /// long to wait for.
     pub max_rows: usize,
     /// Elements of one row.
     pub input: usize,
     pub output: usize,
     /// The longest message of a batch.
     pub max_message: usize,
+    /// How long batches may take.
+    pub patience: Patience,
 }
 
 impl Loaded {
@@ -28,13 +36,15 @@ impl Loaded {
         let input = elements(shares.program.input_shape());
         let output = elements(shares.program.output_shape());
 
-        let bytes = |words: usize| words.saturating_mul(size_of::<u64>());
-        let message = |rows: usize| bytes(longest_message(&shares, rows));
-        let share = |rows: usize| bytes(input.saturating_mul(rows));
-        let fits = |rows: usize| message(rows) <= MAX_PAYLOAD && share(rows) <= MAX_SHARE;
+        let (program, protocol) = (&shares.program, shares.protocol);
+        let fits = |rows: usize| {
+            held(program, protocol, rows) <= MAX_HELD && is_bearable(program, protocol, rows)
+        };
         let max_rows = most(max_rows.clamp(1, MAX_LIST), fits);
-        let max_message = message(max_rows).min(MAX_PAYLOAD);
-        Loaded { shares, max_rows, input, output, max_message }
+        let longest = longest_message(&shares, max_rows).saturating_mul(size_of::<u64>());
+        let max_message = longest.min(MAX_PAYLOAD);
+        let patience = Patience::new(program, protocol, max_rows);
+        Loaded { shares, max_rows, input, output, max_message, patience }
     }
 }
 
@@ -67,6 +77,10 @@ impl Offer for Loaded {
 
     fn max_message(&self) -> usize {
         self.max_message
+    }
+
+    fn silence(&self) -> Duration {
+        self.patience.silence
     }
 }
 
@@ -101,11 +115,13 @@ mod tests {
     }
 
     #[test]
-    fn as_many_rows_are_served_as_their_share_has_room_to_wait() {
+    fn as_many_rows_are_served_as_a_batch_has_room_for() {
         let loaded = Loaded::new(shares_of_a_large_input(), 256);
-        let bytes = |rows: usize| 8 * rows * loaded.input;
-        assert!(loaded.max_rows > 1 && bytes(loaded.max_rows) <= MAX_SHARE, "{}", loaded.max_rows);
-        assert!(bytes(loaded.max_rows + 1) > MAX_SHARE);
+        // two ring elements of a value, and one of the message that brings it, for each element
+        let bytes = |rows: usize| (16 + 8) * rows * loaded.input;
+        assert!(loaded.max_rows > 1 && bytes(loaded.max_rows) <= MAX_HELD, "{}", loaded.max_rows);
+        assert!(bytes(loaded.max_rows + 1) > MAX_HELD);
+        assert_eq!(Loaded::new(shares_of_a_large_input(), 3).max_rows, 3);
     }
 
     #[test]

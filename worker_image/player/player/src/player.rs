@@ -134,9 +134,11 @@ impl Player {
             digest = loaded.digest(),
             generation = loaded.generation(),
             max_rows = loaded.max_rows,
+            batch_seconds = loaded.patience.batch.as_secs(),
             "shares loaded"
         );
         *locked(&self.broken) = None;
+        self.requests.expect(loaded.patience.batch);
         self.mesh.set_offer(loaded.clone());
         loaded
     }

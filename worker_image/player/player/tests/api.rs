@@ -202,6 +202,38 @@ fn health_and_metadata_are_for_everybody() {
         (&parameters["role"], &parameters["input_bound"], &parameters["max_rows"]),
         (&json!("bob"), &json!(6_553_600), &json!(8))
     );
+    assert_eq!(
+        (&parameters["input_low"], &parameters["input_high"], &parameters["answer_seconds"]),
+        (&json!(-6_553_600), &json!(6_553_600), &json!(10))
+    );
+    assert_eq!(
+        (&parameters["functions"], parameters.get("labels")),
+        (&json!([]), None),
+        "it says nothing more to clients"
+    );
+}
+
+#[test]
+fn clients_are_told_the_last_functions_the_labels_and_the_range_of_the_input() {
+    let trio = Trio::start();
+    let public = r#""public":{"functions":[{"axis":-1,"function":"softmax"}],
+        "labels":["cat","dog"]},"version":1}"#;
+    let program = model::PROGRAM
+        .replace(r#""version":1}"#, public)
+        .replace(r#""op":"input""#, r#""high":6553600,"low":0,"op":"input""#);
+    trio.deliver_files(model::share_files_of(&program, "ASTRA", 1));
+    for i in [0, 1] {
+        let metadata = trio.client(i).send("GET", "/v2/models/digits", &[], b"");
+        let parameters = &metadata.expect("an answer").json()["parameters"];
+        assert_eq!(parameters["functions"], json!([{"axis": -1, "function": "softmax"}]));
+        assert_eq!(parameters["labels"], json!(["cat", "dog"]));
+        assert_eq!(
+            (&parameters["input_low"], &parameters["input_high"]),
+            (&json!(0), &json!(6_553_600))
+        );
+    }
+    trio.wait_ready();
+    trio.assert_predicts(&ROWS); // the players do not apply what they say
 }
 
 #[test]

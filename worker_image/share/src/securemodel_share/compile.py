@@ -17,6 +17,7 @@ from .ir.ops import FRACTION_BITS
 from .lowering import check, lower, public_functions
 from .passes import optimize
 from .program import Program, fix
+from .rescale import rescale
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,9 +114,9 @@ def compile_model(model: Model, wanted: Wanted) -> Compiled:
     tried = _rows(model, wanted)
     program = fix(optimize(record(model)), wanted.low, wanted.high)
     program.public = _public(model, wanted, program)
-    span = f"from {wanted.low:g} to {wanted.high:g}"
-    held = _ranges(program, wanted, tried)
+    program, held = _held(program, wanted, tried)
     measured = precision.measure(program, tried.ordinary)
+    span = f"from {wanted.low:g} to {wanted.high:g}"
     found = [*ranges.findings(held, span), *_lost(program, measured, wanted)]
     if found:
         raise refusal(found)
@@ -141,15 +142,20 @@ def _rows(model: Model, wanted: Wanted) -> Rows:
     return rows.drawn(*of) if wanted.calibration is None else rows.given(wanted.calibration, *of)
 
 
-def _ranges(program: Program, wanted: Wanted, tried: Rows) -> Ranges:
-    """The proof, if it is one or nothing else is wanted."""
-    proof = ranges.proof(program)
+def _held(program: Program, wanted: Wanted, tried: Rows) -> tuple[Program, Ranges]:
+    """The program with weights that suit its values, and the proof that these stay in range; where
+    there is none, and none is demanded, what is met on rows.
+    """
+    proof, met = ranges.proof(program), ranges.met(program, tried.all)
+    scaled = rescale(program, met, proof)
+    if scaled is not program:
+        proof, met = ranges.proof(scaled), ranges.met(scaled, tried.all)
     if not proof.short or wanted.ranges == ranges.PROVED:
-        return proof
-    found = [ranges.met(program, tried.all)]
+        return scaled, proof
+    found = [met]
     if tried.source == rows.DRAWN:
-        found.append(ranges.met(program, ascend(program, tried.all, found[0])))
-    return ranges.calibration(tried.source, *found)
+        found.append(ranges.met(scaled, ascend(scaled, tried.all, met)))
+    return scaled, ranges.calibration(tried.source, *found)
 
 
 def _lost(program: Program, measured: Precision, wanted: Wanted) -> Iterator[Finding]:

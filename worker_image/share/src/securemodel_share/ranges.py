@@ -6,7 +6,7 @@ What is limited stands with each operation (`bounds` of ir/ops.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from . import rows
 from .errors import Finding, Reason
-from .execute import batches, steps
+from .execute import UNIT, batches, steps
 from .ir.ops import TRUNCATION_RANGE, Interval, Op, Output, Product, Weight
 
 if TYPE_CHECKING:
@@ -100,10 +100,13 @@ class Ranges:
 
 @dataclass(frozen=True, kw_only=True)
 class Met:
-    """What is limited, and how large it is on each row: (limits, rows)."""
+    """What is limited, and how large it is on each row: (limits, rows). `squares`: the mean square
+    of each instruction's values, real numbers.
+    """
 
     limits: tuple[Limit, ...]
     by_row: np.ndarray
+    squares: np.ndarray
 
 
 def proof(program: Program) -> Ranges:
@@ -145,17 +148,25 @@ def met(program: Program, tried: np.ndarray) -> Met:
     """How large what is limited becomes on rows `tried` (B, ...row), within the bound."""
     parts = [_met(program, x) for x in batches(program, tried)]
     by_row = np.concatenate([part.by_row for part in parts], axis=1)
-    return Met(limits=parts[0].limits, by_row=by_row)
+    squares = np.average([part.squares for part in parts], axis=0, weights=_rows_of(parts))
+    return Met(limits=parts[0].limits, by_row=by_row, squares=squares)
+
+
+def _rows_of(parts: Sequence[Met]) -> list[int]:
+    return [part.by_row.shape[1] for part in parts]
 
 
 def _met(program: Program, x: np.ndarray) -> Met:
     notes = _Notes(program)
+    squares = np.zeros(len(program.instructions))
     for step in steps(program, x):
+        squares[step.at] = np.mean(np.square(step.value / UNIT))
         line = program.instructions[step.at]
         if not isinstance(line.op, (Weight, Product)):
             operands = [(value, value) for value in step.operands]
             _bounds(line.op, notes.of(step.at), *operands)
-    return Met(limits=tuple(notes.limits), by_row=np.array(notes.by_row).reshape(-1, len(x)))
+    by_row = np.array(notes.by_row).reshape(-1, len(x))
+    return Met(limits=tuple(notes.limits), by_row=by_row, squares=squares)
 
 
 def _bounds(op: Op, within: Within, *operands: Interval) -> Interval:

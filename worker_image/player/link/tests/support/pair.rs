@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, Connection, ServerConnection};
 use securemodel_link::frame::{Frame, Header, Kind};
-use securemodel_link::link::{Fault, Link, Owner};
+use securemodel_link::link::{Fault, Link, Owner, DEADLINE};
 use securemodel_link::tls::Tls;
 use securemodel_link::traffic::Traffic;
 use securemodel_mpc::role::Role;
@@ -63,6 +63,8 @@ impl Owner for Recorder {
 pub struct Exchange {
     folder: TempDir,
     authority: Authority,
+    /// How long a peer may compute.
+    pub silence: Duration,
 }
 
 /// One end of a link and what its owner heard.
@@ -79,7 +81,8 @@ pub struct Side {
 
 impl Exchange {
     pub fn new() -> Exchange {
-        Exchange { folder: tempfile::tempdir().expect("folder"), authority: Authority::new() }
+        let (folder, authority) = (tempfile::tempdir().expect("folder"), Authority::new());
+        Exchange { folder, authority, silence: DEADLINE }
     }
 
     fn tls(&self, role: Role) -> Tls {
@@ -130,7 +133,7 @@ impl Exchange {
             )
             .expect("a link");
             let owner = Arc::new(Recorder::default());
-            link.start(limit, owner.clone());
+            link.start(limit, self.silence, owner.clone());
             End { link, owner }
         })
     }
@@ -149,7 +152,7 @@ impl Exchange {
         )
         .expect("a link");
         let owner = Arc::new(Recorder::default());
-        link.start(limit, owner.clone());
+        link.start(limit, self.silence, owner.clone());
         (End { link, owner }, other)
     }
 }

@@ -25,6 +25,11 @@ pub(crate) trait Op {
     fn message_elements(&self) -> usize {
         self.shape().iter().product()
     }
+
+    /// How many times it sends them, one time after the other.
+    fn levels(&self) -> usize {
+        1
+    }
 }
 
 /// The facts that every instruction states in the same fields.

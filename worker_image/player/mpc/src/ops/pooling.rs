@@ -75,6 +75,10 @@ impl Op for MaxPool {
         let pairs = elements(&self.window).unwrap_or(0) / 2;
         pairs * self.shape.iter().product::<usize>()
     }
+
+    fn levels(&self) -> usize {
+        elements(&self.window).unwrap_or(1).next_power_of_two().ilog2() as usize
+    }
 }
 
 impl MaxPool {

@@ -7,8 +7,10 @@ use super::*;
 use crate::compare::{with_comparison, Comparison};
 use crate::interpreter::{execute, Protocol};
 use crate::message::{Layout, STEPS};
+use crate::program::Program;
 use crate::random::ring::Z64;
 use crate::size::longest_message;
+use crate::work::{held, stretches};
 
 /// Programs in which each instruction that sends anything has the longest message once.
 const PROGRAMS: [(&str, [&str; 3]); 7] = [
@@ -128,4 +130,64 @@ fn an_instruction_states_the_layouts_of_exactly_the_messages_that_it_sends() {
             assert_eq!(sent, stated, "{}, {}, {rows} rows", op.name(), shares.protocol);
         }
     });
+}
+
+#[test]
+fn the_bytes_and_messages_of_a_batch_are_known_from_the_program() {
+    each_batch(|shares, rows, frames| {
+        let all = stretches(&shares.program, shares.protocol, rows);
+        let stated: usize = all.iter().map(|stretch| stretch.bytes).sum();
+        let sent: usize = frames.iter().map(|frame| 8 * frame.words.len()).sum();
+        // an exchange is one message that both send
+        assert!(sent <= 2 * stated && stated <= 2 * sent, "{sent} sent, {stated} stated, {rows}");
+
+        let tags: BTreeSet<_> =
+            frames.iter().map(|frame| (frame.instruction, frame.step)).collect();
+        assert_eq!(all.iter().map(|stretch| stretch.messages).sum::<usize>(), tags.len());
+    });
+}
+
+/// A convolution (6, 6, 2) → (4, 4, 5), a sum with itself, and the rest of a program.
+const IMAGE: &str = r#"{"fraction_bits":16,"instructions":[
+    {"bound":65536,"op":"input","shape":[6,6,2]},
+    {"op":"weight","scale":16,"shape":[3,3,2,5]},
+    {"in":[0,1],"op":"conv2d","shape":[4,4,5],"stride":[1,1]},
+    {"in":[2],"op":"truncate","shape":[4,4,5],"shift":16},
+    {"in":[3,3],"op":"sum","shape":[4,4,5]},
+    {"in":[4],"op":"max_pool","shape":[2,2,5],"stride":[2,2],"window":[2,2]},
+    {"in":[5],"op":"output","shape":[2,2,5]}],"version":1}"#;
+
+#[test]
+fn what_is_computed_between_messages_is_known_from_the_program() {
+    let program = Program::parse(IMAGE.as_bytes()).expect("valid");
+    for protocol in ProtocolName::ALL {
+        for rows in [1, 7] {
+            let operations: Vec<usize> =
+                stretches(&program, protocol, rows).iter().map(|s| s.operations).collect();
+            let (conv, truncate, sum, pool) = (80 * 18, 2 * 80, 3 * 80, 80 + 20);
+            let expected = [72, conv + truncate, sum + pool, 2 * 20].map(|n| n * rows);
+            assert_eq!(operations, expected, "the input, two that send, the output");
+        }
+    }
+}
+
+#[test]
+fn a_value_counts_until_its_last_use_and_a_tournament_for_all_its_contestants() {
+    let program = Program::parse(IMAGE.as_bytes()).expect("valid");
+    let without_pool = IMAGE
+        .replace(r#""max_pool","shape":[2,2,5]"#, r#""max_pool","shape":[4,4,5]"#)
+        .replace(r#""stride":[2,2],"window":[2,2]"#, r#""stride":[1,1],"window":[1,1]"#)
+        .replace(r#""op":"output","shape":[2,2,5]"#, r#""op":"output","shape":[4,4,5]"#);
+    let without_pool = Program::parse(without_pool.as_bytes()).expect("valid");
+    let values = |program: &Program| {
+        // what 1000 rows more need grows by their values and their messages
+        let bytes = |rows| held(program, ProtocolName::Astra, rows);
+        let messages = |rows| {
+            let all = stretches(program, ProtocolName::Astra, rows);
+            all.iter().map(|stretch| stretch.bytes).max().unwrap_or(0)
+        };
+        (bytes(64) - messages(64)) / 64 / 16
+    };
+    assert_eq!(values(&without_pool), 160, "a value and the next");
+    assert_eq!(values(&program), 80 + 20 + 3 * 40);
 }

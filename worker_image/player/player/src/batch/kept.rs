@@ -12,14 +12,15 @@ pub(super) struct Kept<V> {
     /// In order of arrival; some may be gone already.
     order: VecDeque<(Instant, RequestId)>,
     bytes: usize,
-    time: Duration,
+}
+
+impl<V> Default for Kept<V> {
+    fn default() -> Kept<V> {
+        Kept { values: HashMap::new(), order: VecDeque::new(), bytes: 0 }
+    }
 }
 
 impl<V> Kept<V> {
-    pub(super) fn new(time: Duration) -> Kept<V> {
-        Kept { values: HashMap::new(), order: VecDeque::new(), bytes: 0, time }
-    }
-
     /// Keeps a value of so many bytes, unless there is one already.
     pub(super) fn insert(&mut self, now: Instant, id: RequestId, value: V, bytes: usize) -> bool {
         if self.values.contains_key(&id) {
@@ -41,14 +42,12 @@ impl<V> Kept<V> {
         Some(value)
     }
 
-    /// Forgets what is too old and then, oldest first, whatever exceeds so many values or bytes.
-    pub(super) fn tidy(&mut self, now: Instant, most: usize, most_bytes: usize) {
+    /// Forgets what is older than `time` and then, oldest first, whatever exceeds so many values or
+    /// bytes.
+    pub(super) fn tidy(&mut self, now: Instant, time: Duration, most: usize, most_bytes: usize) {
         while let Some((since, oldest)) = self.order.front().copied() {
             let crowded = self.values.len() > most || self.bytes > most_bytes;
-            if !crowded
-                && now.duration_since(since) <= self.time
-                && self.values.contains_key(&oldest)
-            {
+            if !crowded && now.duration_since(since) <= time && self.values.contains_key(&oldest) {
                 break;
             }
             self.order.pop_front();
@@ -72,7 +71,7 @@ mod tests {
     const TIME: Duration = Duration::from_secs(5);
 
     fn kept(now: Instant, count: u8) -> Kept<u8> {
-        let mut kept = Kept::new(TIME);
+        let mut kept = Kept::default();
         (0..count).for_each(|n| assert!(kept.insert(now, [n; 16], n, 10)));
         kept
     }
@@ -86,9 +85,9 @@ mod tests {
         let now = Instant::now();
         let mut kept = kept(now, 2);
         kept.insert(now + TIME, [2; 16], 2, 10);
-        kept.tidy(now + TIME, 10, 1000);
+        kept.tidy(now + TIME, TIME, 10, 1000);
         assert_eq!(left(&kept), [0, 1, 2]);
-        kept.tidy(now + TIME + TIME / 2, 10, 1000);
+        kept.tidy(now + TIME + TIME / 2, TIME, 10, 1000);
         assert_eq!((left(&kept), kept.bytes()), (vec![2], 10));
     }
 
@@ -97,9 +96,9 @@ mod tests {
         let now = Instant::now();
         let mut kept = kept(now, 6);
         kept.remove(&[0; 16]);
-        kept.tidy(now, 4, 1000);
+        kept.tidy(now, TIME, 4, 1000);
         assert_eq!(left(&kept), [2, 3, 4, 5]);
-        kept.tidy(now, 4, 25);
+        kept.tidy(now, TIME, 4, 25);
         assert_eq!((left(&kept), kept.bytes()), (vec![4, 5], 20));
     }
 

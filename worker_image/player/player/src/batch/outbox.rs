@@ -1,13 +1,14 @@
 //! bob: requests that alice has yet to be told of, and what he has sent her.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use securemodel_link::announce::{Entry, RequestId};
 
 use super::kept::Kept;
-use super::limits::{MAX_BYTES, MAX_SENT, SENT};
+use super::limits::{sent, MAX_BYTES, MAX_SENT};
 use super::request::Sent;
 
+#[derive(Default)]
 pub(super) struct Outbox {
     /// Requests that alice has not been told of yet.
     untold: Vec<RequestId>,
@@ -16,10 +17,6 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) fn new() -> Outbox {
-        Outbox { untold: Vec::new(), sent: Kept::new(SENT) }
-    }
-
     pub(super) fn push(&mut self, id: RequestId) {
         self.untold.push(id);
     }
@@ -61,11 +58,12 @@ impl Outbox {
         self.sent.bytes()
     }
 
-    pub(super) fn tidy(&mut self, now: Instant) {
-        self.sent.tidy(now, MAX_SENT, MAX_BYTES);
+    /// `batch`: how long a batch may take.
+    pub(super) fn tidy(&mut self, now: Instant, batch: Duration) {
+        self.sent.tidy(now, sent(batch), MAX_SENT, MAX_BYTES);
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Outbox::new();
+        *self = Outbox::default();
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Pairing {
 impl Pairing {
     pub(super) fn new() -> Pairing {
         let (parts, queue) = (HashMap::new(), Queue::default());
-        Pairing { held: Kept::new(COUNTERPART), next_number: 0, parts, queue }
+        Pairing { held: Kept::default(), next_number: 0, parts, queue }
     }
 
     /// bob numbers his shares in the order in which he sends them.
@@ -92,7 +92,7 @@ impl Pairing {
     /// What bob may have sent since bounds what alice holds, so that she never has to forget a
     /// share that he still counts on.
     pub(super) fn tidy(&mut self, now: Instant) {
-        self.held.tidy(now, MAX_SENT, MAX_BYTES);
+        self.held.tidy(now, COUNTERPART, MAX_SENT, MAX_BYTES);
     }
 
     /// The epoch is over; numbers start over.

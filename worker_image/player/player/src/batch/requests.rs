@@ -16,7 +16,7 @@ use securemodel_link::waker::Waker;
 use securemodel_mpc::role::Role;
 use tokio::sync::oneshot;
 
-use super::limits::{MAX_BYTES, MAX_WAITING};
+use super::limits::{COUNTERPART, MAX_BYTES, MAX_WAITING};
 use super::outbox::Outbox;
 use super::pairing::Pairing;
 use super::queue::ClientId;
@@ -47,6 +47,10 @@ struct State {
     pairing: Pairing,
     outbox: Outbox,
     seen: Seen,
+    /// How long a batch of the present program may take.
+    batch: Duration,
+    /// Since when no batch runs here; `None` while one does.
+    idle: Option<Instant>,
 }
 
 impl State {
@@ -95,10 +99,17 @@ impl Requests {
             waiting: HashMap::new(),
             bytes: 0,
             pairing: Pairing::new(),
-            outbox: Outbox::new(),
+            outbox: Outbox::default(),
             seen: Seen::default(),
+            batch: COUNTERPART,
+            idle: Some(Instant::now()),
         };
         Requests { role, state: Mutex::new(state), changed: Condvar::new(), arrival }
+    }
+
+    /// Other shares are served from the next epoch on, whose batches may take so long.
+    pub fn expect(&self, batch: Duration) {
+        locked(&self.state).batch = batch;
     }
 
     /// Requests are taken for this epoch.
@@ -135,7 +146,8 @@ impl Requests {
             return Err(Refusal::new(Code::EpochEnded, why));
         }
         state.pairing.tidy(now);
-        state.outbox.tidy(now);
+        let batch = state.batch;
+        state.outbox.tidy(now, batch);
         if state.is_full(bytes) {
             let (count, megabytes) = (state.waiting.len(), state.bytes >> 20);
             let why = format!(
@@ -167,6 +179,21 @@ impl Requests {
         let mut state = locked(&self.state);
         let paired = state.pairing.is_paired(id);
         state.remove(id).map(|_| paired)
+    }
+
+    /// A batch begins to run here, or has ended.
+    pub fn running(&self, runs: bool) {
+        locked(&self.state).idle = (!runs).then(Instant::now);
+    }
+
+    /// Whether a batch may still take a request that has waited for COUNTERPART. alice knows that if
+    /// she has both shares; bob does not, but sees whether batches run that it may wait for.
+    pub fn has_hope(&self, id: &RequestId) -> bool {
+        let state = locked(&self.state);
+        match self.role {
+            Role::Alice => state.pairing.is_paired(id),
+            _ => state.idle.is_none_or(|since| since.elapsed() < COUNTERPART),
+        }
     }
 
     pub fn count_waiting(&self) -> usize {
@@ -495,6 +522,39 @@ mod tests {
         assert_eq!(add(&requests, MAX_SENT, 1).map_err(|e| e.code).err(), Some(Code::Overloaded));
         assert!(requests.take(&EPOCH, &Entry { id: id(0), rows: 1, number: 0 }).is_ok());
         assert!(add(&requests, MAX_SENT, 1).is_ok());
+    }
+
+    #[test]
+    fn a_request_may_hope_for_a_batch_where_one_can_still_come() {
+        let alice = open(Role::Alice);
+        let _answers = [1, 2].map(|n| add(&alice, n, 1).expect("queued"));
+        bob_sends(&alice, &[(1, 1)]);
+        alice.running(true);
+        assert_eq!([1, 2].map(|n| alice.has_hope(&id(n))), [true, false], "she has both shares");
+
+        let bob = open(Role::Bob);
+        bob.running(true);
+        assert!(bob.has_hope(&id(1)), "a batch runs");
+        bob.running(false);
+        assert!(bob.has_hope(&id(1)), "one has just ended");
+        locked(&bob.state).idle = Instant::now().checked_sub(COUNTERPART);
+        assert!(!bob.has_hope(&id(1)), "nothing runs that it could wait for");
+    }
+
+    #[test]
+    fn bob_keeps_what_he_sent_for_as_long_as_alice_may_announce_it() {
+        let bob = open(Role::Bob);
+        bob.expect(Duration::from_secs(60));
+        let _left = add(&bob, 1, 1).expect("queued");
+        send(&bob);
+        bob.withdraw(&id(1));
+        let (now, batch) = (Instant::now(), locked(&bob.state).batch);
+        let kept_after = |seconds| {
+            locked(&bob.state).outbox.tidy(now + Duration::from_secs(seconds), batch);
+            locked(&bob.state).outbox.bytes() > 0
+        };
+        assert!(kept_after(129), "5 s for her share, 60 for room, 60 for the batch before");
+        assert!(!kept_after(132));
     }
 
     #[test]

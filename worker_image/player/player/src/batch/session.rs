@@ -86,10 +86,12 @@ impl Session<'_> {
         let keys = self.keys.take(&shares.digest, &shares.generation, announcement);
 
         let begin = Instant::now();
+        self.engine.requests.running(true);
         let result = announced.and_then(|()| {
             securemodel_mpc::run(shares, &keys, rows, input, &mut channel, &mut self.workspace)
         });
         self.busy = Instant::now();
+        self.engine.requests.running(false);
         // the end of the epoch is logged anyway, with the peer's name
         let output =
             result.inspect_err(|e| debug!(batch = channel.batch, "the batch failed: {e}"))?;

@@ -135,14 +135,14 @@ pub fn encode(answer: &Answer, id: &RequestId, rows: usize, model: &str) -> (Vec
     (body, length)
 }
 
-/// Model metadata.
+/// Model metadata, with what the program says to clients.
 pub fn metadata(model: &str, role: Role, loaded: &Loaded) -> Value {
     let program = &loaded.shares.program;
     let tensor = |name: &str, row: &[usize]| {
         let shape: Vec<i64> = std::iter::once(-1).chain(row.iter().map(|d| *d as i64)).collect();
         json!({"name": name, "datatype": "UINT64", "shape": shape})
     };
-    json!({
+    let mut metadata = json!({
         "name": model,
         "versions": [loaded.generation()],
         "platform": "securemodel",
@@ -153,9 +153,18 @@ pub fn metadata(model: &str, role: Role, loaded: &Loaded) -> Value {
             "protocol": loaded.shares.protocol,
             "fraction_bits": 16,
             "input_bound": program.input_bound(),
+            "input_low": program.input_low(),
+            "input_high": program.input_high(),
+            "functions": program.public().functions,
             "digest": loaded.digest(),
             "generation": loaded.generation(),
             "max_rows": loaded.max_rows,
+            "answer_seconds": loaded.patience.answer().as_secs_f64().ceil() as u64,
         },
-    })
+    });
+    let labels = &program.public().labels;
+    if !labels.is_empty() {
+        metadata["parameters"]["labels"] = json!(labels);
+    }
+    metadata
 }

@@ -19,14 +19,16 @@ use crate::batch::request::{self, Answer, Inference};
 use crate::batch::COUNTERPART;
 use crate::metrics::Counters;
 use crate::model::Loaded;
+use crate::patience::Patience;
 use crate::player::Player;
 use securemodel_link::announce::RequestId;
 use securemodel_mpc::role::Role;
 
 pub const JSON_LENGTH: &str = "inference-header-content-length";
-/// Time for the whole body of a request to arrive, and then for its answer.
+/// Time for the whole body of a request to arrive.
 const BODY: Duration = Duration::from_secs(30);
-const TOTAL: Duration = Duration::from_secs(10);
+/// How often a request that waits for longer than COUNTERPART is looked at.
+const LOOK: Duration = Duration::from_millis(500);
 /// Bodies held at once, in KiB.
 const BUDGET_KIB: usize = 512 << 10;
 
@@ -64,7 +66,7 @@ impl Predictions {
         let added = player.requests.add(&epoch.id, client, inference);
         // the epoch may have ended while the body arrived
         let answer = added.map_err(|refused| epoch.ended.get().map_or(refused, Refusal::from))?;
-        let answer = self.wait(&id, answer).await?;
+        let answer = self.wait(&id, answer, loaded.patience).await?;
 
         Ok(self.reply(&answer, &id, rows))
     }
@@ -99,17 +101,27 @@ impl Predictions {
         &self,
         id: &RequestId,
         mut answer: oneshot::Receiver<request::Outcome>,
+        patience: Patience,
     ) -> Result<Answer, Refusal> {
         let player = &*self.player;
-        let end = Instant::now() + TOTAL;
+        let begin = Instant::now();
         // if the client leaves, hyper drops this future, and the request with it
         let _withdraw = Withdraw { player, id };
 
-        let answered = match timeout(COUNTERPART, &mut answer).await {
+        let mut answered = timeout(COUNTERPART, &mut answer).await;
+        while answered.is_err() && begin.elapsed() < patience.batch && player.requests.has_hope(id)
+        {
+            answered = timeout(LOOK, &mut answer).await;
+        }
+        let answered = match answered {
             Ok(answered) => answered,
             Err(_) => match player.requests.withdraw(id) {
-                Some(counterpart) => return Err(self.in_no_batch(counterpart)),
-                None => timeout_at(end, answer).await.map_err(|_| unfinished())?,
+                Some(counterpart) => {
+                    return Err(self.in_no_batch(counterpart, begin.elapsed()));
+                }
+                None => timeout_at(begin + patience.answer(), answer)
+                    .await
+                    .map_err(|_| unfinished(patience))?,
             },
         };
         answered.map_err(|_| dropped())?
@@ -127,23 +139,23 @@ impl Predictions {
     }
 
     /// No batch took the request in time. `counterpart`: whether the other share of it is here.
-    fn in_no_batch(&self, counterpart: bool) -> Refusal {
+    fn in_no_batch(&self, counterpart: bool, waited: Duration) -> Refusal {
+        let waited = format!("{} s", waited.as_secs());
         if counterpart {
             let why = format!(
-                "no batch had room for this request within {COUNTERPART:?}; try again in a second"
+                "no batch had room for this request within {waited}; try again in a second"
             );
             return Refusal::new(Code::Overloaded, why);
         }
 
         let name = |role| self.player.cluster.name(role);
         let why = match self.player.role {
-            Role::Alice => format!(
-                "{} did not get its share of this request within {COUNTERPART:?}",
-                name(Role::Bob)
-            ),
+            Role::Alice => {
+                format!("{} did not get its share of this request within {waited}", name(Role::Bob))
+            }
             // he is not told what alice has
             _ => format!(
-                "{} did not begin with this request within {COUNTERPART:?}: \
+                "{} did not begin with this request within {waited}: \
                  it did not get its share, or something holds it up",
                 name(Role::Alice)
             ),
@@ -152,9 +164,11 @@ impl Predictions {
     }
 }
 
-fn unfinished() -> Refusal {
-    let why =
-        format!("the batch did not end within {TOTAL:?}; send the request again with fresh shares");
+fn unfinished(patience: Patience) -> Refusal {
+    let why = format!(
+        "the batch did not end within {:?}; send the request again with fresh shares",
+        patience.answer()
+    );
     Refusal::new(Code::PeerStalled, why)
 }
 

@@ -206,13 +206,21 @@ impl Trio {
 
     /// Delivers fresh shares of the test model to all three, as the share step does.
     pub fn deliver(&self, generation: u8) {
-        for (i, file) in model::share_files(generation).into_iter().enumerate() {
+        let told = self.deliver_files(model::share_files(generation));
+        assert!(told.iter().all(|told| told["generation"] == hex::encode([generation; 16])));
+    }
+
+    /// Delivers each player its file; what they answer.
+    pub fn deliver_files(&self, files: [Vec<u8>; 3]) -> [Value; 3] {
+        let mut players = 0..3;
+        files.map(|file| {
+            let i = players.next().expect("three");
             let response = self.wait_for_port(i, || {
                 self.client_as(i, "share").send("PUT", "/v1/shares", &[], &file)
             });
             assert_eq!(response.status, 200, "{}", response.text());
-            assert_eq!(response.json()["generation"], hex::encode([generation; 16]));
-        }
+            response.json()
+        })
     }
 
     fn wait_for_port(&self, i: usize, deliver: impl Fn() -> Option<Response>) -> Response {

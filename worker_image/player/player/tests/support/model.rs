@@ -59,21 +59,37 @@ pub fn share_files_for(protocol: ProtocolName, generation: u8) -> [Vec<u8>; 3] {
     share_files_of(PROGRAM, protocol.as_str(), generation)
 }
 
+/// A value of a weight by the names of its parts: m, la, lb.
+type Parts = HashMap<&'static str, Vec<u64>>;
+
 /// The share files of a program with the test model's weights.
 pub fn share_files_of(program: &str, protocol: &str, generation: u8) -> [Vec<u8>; 3] {
     let fixed = |v: f64, bits: i32| (v * f64::powi(2.0, bits)).round() as i64 as u64;
     let weights: Vec<u64> = WEIGHTS.iter().flatten().map(|w| fixed(*w, 16)).collect();
     let bias: Vec<u64> = BIAS.iter().map(|b| fixed(*b, 32)).collect();
-    let tensors = [(1, vec![3, 2], weights), (3, vec![2], bias)].map(|(i, shape, w)| {
-        let (la, lb) = (random(w.len()), random(w.len()));
-        let m = w
-            .iter()
-            .zip(&la)
-            .zip(&lb)
-            .map(|((w, a), b)| w.wrapping_add(*a).wrapping_add(*b))
-            .collect();
-        (i, shape, HashMap::from([("m", m), ("la", la), ("lb", lb)]))
-    });
+    let tensors = [(1, vec![3, 2], weights), (3, vec![2], bias)];
+    files(program, protocol, generation, tensors.map(|(i, shape, w)| (i, shape, split(&w))).into())
+}
+
+/// The share files of a program whose only weight is zero, and value 1.
+pub fn share_files_of_zeros(program: &str, shape: &[usize]) -> [Vec<u8>; 3] {
+    let zeros = vec![0; shape.iter().product()];
+    files(program, "ASTRA", 1, vec![(1, shape.to_vec(), split(&zeros))])
+}
+
+fn split(w: &[u64]) -> Parts {
+    let (la, lb) = (random(w.len()), random(w.len()));
+    let masked = w.iter().zip(&la).zip(&lb).map(|((w, a), b)| w.wrapping_add(*a).wrapping_add(*b));
+    HashMap::from([("m", masked.collect()), ("la", la), ("lb", lb)])
+}
+
+/// `tensors`: value, shape and parts of each weight.
+fn files(
+    program: &str,
+    protocol: &str,
+    generation: u8,
+    tensors: Vec<(usize, Vec<usize>, Parts)>,
+) -> [Vec<u8>; 3] {
     [("alice", ["m", "la"]), ("bob", ["m", "lb"]), ("carol", ["la", "lb"])].map(|(role, parts)| {
         let metadata = [
             ("format", "securemodel-shares/1".to_owned()),

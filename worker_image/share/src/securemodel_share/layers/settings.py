@@ -220,7 +220,7 @@ def _sizes(value: Any, count: int) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, (list, tuple)) else (value,) * count
 
 
-FLOATS = ("float32", "float64", "float16", "mixed_float16", "mixed_bfloat16")
+FLOATS = ("float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 POLICIES = ("DTypePolicy", "FloatDTypePolicy", "Policy", "PolicyV1")
 
 

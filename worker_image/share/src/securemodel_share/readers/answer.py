@@ -19,27 +19,31 @@ from securemodel_share.errors import Finding, Reason, ShareError, refusal
 from securemodel_share.model import Layer, Model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     # which array of the answer, by identity
     Numbers = dict[int, int]
 
 LENGTH = 8
-TYPES = ("<f2", "<f4", "<f8", "<i1", "<i2", "<i4", "<i8", "<u1", "<u2", "<u4", "<u8")
+TYPES = ("<f2", "<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8")
 
 
 class MalformedError(Exception):
     """The bytes are no answer."""
 
 
-def of_refusal(error: ShareError) -> Iterator[bytes]:
-    """The bytes of a refusal."""
-    findings = [asdict(finding) for finding in error.findings]
-    yield from _written({"findings": findings}, [])
+def of(reading: Callable[[], Model]) -> Iterator[bytes]:
+    """The bytes of a model that is read here, or of its refusal."""
+    try:
+        model = reading()
+    except ShareError as error:
+        findings = [asdict(finding) for finding in error.findings]
+        return _written({"findings": findings}, [])
+    return _of_model(model)
 
 
-def of_model(model: Model) -> Iterator[bytes]:
-    """The bytes of a model. An array of several layers is written once."""
+def _of_model(model: Model) -> Iterator[bytes]:
+    """An array of several layers is written once."""
     arrays = list({id(w): w for layer in model.layers for w in layer.weights.values()}.values())
     plain = [w.astype(w.dtype.newbyteorder("<"), copy=False) for w in arrays]
     numbers = {id(w): i for i, w in enumerate(arrays)}
@@ -50,7 +54,7 @@ def of_model(model: Model) -> Iterator[bytes]:
         "outputs": model.outputs,
         "backend": model.backend,
         "keras": model.keras,
-        "arrays": [[np.dtype(w.dtype).newbyteorder("<").str, w.shape] for w in plain],
+        "arrays": [[w.dtype.str, w.shape] for w in plain],
         "layers": [_layer(layer, numbers) for layer in model.layers],
     }
     yield from _written(header, plain)

@@ -65,6 +65,18 @@ def parse(text: bytes | str) -> dict[str, Any]:
     return config
 
 
+def version(config: dict[str, Any]) -> str:
+    """The Keras that wrote the JSON of `model.to_json()`: only Keras 2 says it.
+
+    Raises:
+        ShareError: InvalidModel: it was Keras 1.
+    """
+    said = str(config.get("keras_version") or ("3" if "registered_name" in config else ""))
+    if said.startswith("1."):
+        raise keras_1(said)
+    return said
+
+
 def read(config: dict[str, Any]) -> Network:
     """The network that `config` describes.
 

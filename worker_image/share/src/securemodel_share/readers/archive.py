@@ -21,6 +21,7 @@ SHARDS = "model.weights.json"
 # tables of words and the like
 ASSETS = "assets/"
 MAX_ENTRIES = 1000
+MAX_METADATA = 1 << 16
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ENCRYPTED = 1
 DAMAGE = (zipfile.BadZipFile, EOFError, NotImplementedError, zipfile.LargeZipFile)
@@ -54,12 +55,13 @@ def read(data: bytes, given: dict[str, Any] | None) -> Model:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             config = architecture.parse(_file(archive, CONFIG, architecture.MAX_TEXT))
+            metadata = json.loads(_file(archive, METADATA, MAX_METADATA))
             weights = _file(archive, WEIGHTS, limits.arrays(len(data)))
             config["keras_version"] = _version(_file(archive, METADATA, architecture.MAX_TEXT))
     except DAMAGE:
         raise invalid("the .keras file is damaged") from None
     with hdf5.opened(weights) as file:
-        return h5.weights(file, config, hdf5.Arrays(len(data)))
+        return h5.weights(file, config, hdf5.Arrays(len(data)), str(metadata["keras_version"]))
 
 
 def _version(metadata: bytes) -> str:

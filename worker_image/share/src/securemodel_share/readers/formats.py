@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import architecture, archive, h5, hdf5, recognise
 from .refused import invalid
@@ -28,16 +28,8 @@ def read(data: bytes, given: bytes | None = None) -> Model:
 
 def _read(data: bytes, given: bytes | None) -> Model:
     recognise.check(data)
-    config = None if given is None else _architecture(given)
+    config = None if given is None else architecture.parse(given)
     if recognise.is_zip(data):
         recognise.check_zip(archive.names(data))
         return archive.read(data, config)
     return h5.read(data, config)
-
-
-def _architecture(given: bytes) -> dict[str, Any]:
-    config = architecture.parse(given)
-    version = str(config.get("keras_version") or "")
-    if version.startswith("1."):
-        raise architecture.keras_1(version)
-    return config

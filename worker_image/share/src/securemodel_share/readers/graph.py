@@ -32,8 +32,8 @@ INFERENCE: dict[str, tuple[Any, ...]] = {"training": (None, False), "mask": (Non
 FLOATS = (None, "float16", "bfloat16", "float32", "float64")
 
 
-def flatten(network: Network, weights: Weights, backend: str) -> Model:
-    """The model of a network; `weights` by the path of each layer.
+def flatten(network: Network, weights: Weights, *, backend: str, keras: str) -> Model:
+    """The model of a network; `weights` by the path of each layer. `backend`, `keras`: by whom.
 
     Raises:
         ShareError: InvalidModel or UnsupportedLayer, naming what was found.
@@ -48,6 +48,7 @@ def flatten(network: Network, weights: Weights, backend: str) -> Model:
         inputs=tuple(inputs),
         outputs=tuple(outputs),
         backend=backend,
+        keras=keras,
     )
 
 

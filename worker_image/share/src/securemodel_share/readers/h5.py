@@ -7,7 +7,6 @@ weights are arrays, which are read only if they lie in the file itself.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from . import architecture, graph, hdf5, named, numbered
@@ -41,14 +40,13 @@ def read(data: bytes, given: dict[str, Any] | None) -> Model:
         if said is not None:
             if given is not None:
                 raise two_architectures()
-            version = _version(file)
             config = architecture.parse(hdf5.text(said))
-            return replace(_whole(file, config, hdf5.Arrays(len(data))), keras=version)
+            return _whole(file, config, hdf5.Arrays(len(data)))
         if not file.keys():
             raise invalid("the save did not finish: the file is HDF5 with nothing in it", FINISH)
         if given is None:
             raise invalid("the file holds weights only, not the architecture", GIVE_ARCHITECTURE)
-        return weights(file, given, hdf5.Arrays(len(data)))
+        return weights(file, given, hdf5.Arrays(len(data)), architecture.version(given))
 
 
 def two_architectures() -> Exception:
@@ -59,23 +57,23 @@ def two_architectures() -> Exception:
     )
 
 
-def _version(file: h5py.File) -> str:
-    """The version of Keras that wrote the file."""
-    version = hdf5.text(hdf5.attribute(file, "keras_version") or "")
-    if version.startswith("1."):
-        raise architecture.keras_1(version)
-    return version
-
-
 def _whole(file: h5py.File, config: dict[str, Any], arrays: hdf5.Arrays) -> Model:
+    keras = hdf5.text(hdf5.attribute(file, "keras_version") or "")
+    if keras.startswith("1."):
+        raise architecture.keras_1(keras)
     network = architecture.read(config)
     groups = hdf5.group(file, GROUP)
     found = named.read(groups, network, arrays, renamed=False)
-    return graph.flatten(network, found, _backend([file, groups]))
+    return graph.flatten(network, found, backend=_backend([file, groups]), keras=keras)
 
 
-def weights(file: h5py.File, config: dict[str, Any], arrays: hdf5.Arrays) -> Model:
-    """The model of an architecture, with the weights of a file in either form."""
+def weights(file: h5py.File, config: dict[str, Any], arrays: hdf5.Arrays, keras: str) -> Model:
+    """The model of an architecture, which this version of Keras wrote, with the weights of a file
+    in either form.
+
+    Raises:
+        ShareError: InvalidModel or UnsupportedLayer, naming what was found.
+    """
     network = architecture.read(config)
     backend = str(config.get("backend") or "tensorflow")
     if numbered.is_this(file):
@@ -84,9 +82,7 @@ def weights(file: h5py.File, config: dict[str, Any], arrays: hdf5.Arrays) -> Mod
         groups = hdf5.group(file, GROUP) if GROUP in file else file
         found = named.read(groups, network, arrays, renamed=True)
         backend = _backend([file, groups], backend)
-    return replace(
-        graph.flatten(network, found, backend), keras=str(config.get("keras_version") or "")
-    )
+    return graph.flatten(network, found, backend=backend, keras=keras)
 
 
 def _backend(places: list[h5py.Group], otherwise: str = "tensorflow") -> str:

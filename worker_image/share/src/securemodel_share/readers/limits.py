@@ -26,5 +26,10 @@ def memory(size: int) -> int:
 
 
 def seconds(size: int) -> int:
-    """Of processor time, and of waiting."""
-    return 60 + size // (8 * MIB)
+    """Of processor time."""
+    return 30 + size // (8 * MIB)
+
+
+def waiting(size: int) -> int:
+    """Seconds to wait for it, on a busy machine."""
+    return 4 * seconds(size)

@@ -125,7 +125,7 @@ def check(data: bytes) -> None:
         if test(data):
             raise invalid(what, advice)
     raise invalid(
-        "the artifact is neither an .h5 file (HDF5) nor a .keras file, or its beginning is missing "
+        "the artifact is not an HDF5 file (.h5) and not a .keras file, or its beginning is missing "
         "or truncated"
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from securemodel_share.errors import Finding, Reason, ShareError, refusal
 
+from . import limits
+
 SAVE_AGAIN = (
     "save the model with model.save('model.h5', include_optimizer=False) "
     "and set spec.model.sha256 anew"
@@ -20,4 +22,12 @@ def unsupported(problem: str, layer: str = "") -> ShareError:
     """The file says what is not understood."""
     return refusal(
         [Finding(reason=Reason.UNSUPPORTED_LAYER, layer=layer, problem=problem, advice=SEE_DOCS)]
+    )
+
+
+def too_large(size: int) -> ShareError:
+    """Reading a file of `size` bytes took more memory than it may."""
+    return invalid(
+        f"reading the file took more than {limits.memory(size) >> 20} MiB of memory, which no "
+        f"model of its {size} bytes needs"
     )
