@@ -1,7 +1,7 @@
 """Measures three players as processes on this machine, beside TF Encrypted on three workers.
 
-    make bench                   # all but the largest network: about 15 minutes; writes bench.jsonl
-    make bench BENCH=--all       # the network of ResNet-18's size as well
+    make bench                   # all but the large networks: about 15 minutes; writes bench.jsonl
+    make bench BENCH=--all       # the deep networks of examples/, and one of ResNet-18's size, too
     make bench BENCH="--only delays load"
     make bench BENCH=--report    # the tables of docs/performance.md, from bench.jsonl
     make bench BENCH=--cluster   # seconds from `kubectl apply` to Ready, on KUBECONFIG's cluster
@@ -36,6 +36,7 @@ from trio import ROOT
 
 RESULTS = ROOT / "bench.jsonl"
 PARTS = ("tfe", "batches", "profile", "load", "delays", "networks")
+LONG_PARTS = ("deep",)
 ROUNDS = 5
 # batch: requests a round of ours, and of TF Encrypted
 INTERLEAVED = {1: (100, 10), 32: (20, 3)}
@@ -45,6 +46,8 @@ DELAYS_MS = {0.5: 30, 10: 12, 40: 6}
 # network: batches and their requests; the largest takes seconds a request
 NETWORKS = {"mlp": {1: 100, 32: 20}, "vgg": {1: 10, 4: 4}}
 LARGEST = {"resnet": {1: 3}}
+# requests a round of the example network, and of each deep one; rows of each of their requests
+DEEP_REQUESTS, DEEP_ROWS = {"seed": 100}, 8
 CLIENTS, LOAD_S = 64, 10.0
 BEGIN = time.monotonic()
 
@@ -206,6 +209,34 @@ class Bench:
         for protocol in PROTOCOLS:
             self.predict(f"securemodel-{protocol.lower()}", list(sizes))
 
+    def deep(self) -> None:
+        """The deep networks of examples/, in turn with the example network, and their answers."""
+        say("the deep networks are fetched, and evaluated by Keras")
+        made = [self.net("seed"), *(nets.make_deep(name, self.folder) for name in nets.DEEP)]
+        for protocol in PROTOCOLS:
+            with contextlib.ExitStack() as stack:
+                served = {
+                    net.name: stack.enter_context(self.served(net, protocol, max_rows=DEEP_ROWS))
+                    for net in made
+                }
+                rounds = nets_in_turn(served)
+                for name in nets.DEEP:
+                    self.deep_line(served[name], rounds[name], rounds["seed"])
+
+    def deep_line(
+        self, served: Served, found: list[dict[str, Any]], seed: list[dict[str, Any]]
+    ) -> None:
+        name, cost, figures = served.net.name, served.cost(), middle(found)
+        answers = served.answers()
+        times = ratio(found, seed)
+        say(
+            f"{served.system}, {name}, {cost.macs / 1e6:.1f} M MACs, {cost.relus} ReLUs: "
+            f"{times:.0f} times the example network, {summary(figures, 1)}; class of plaintext "
+            f"{answers['same']} of {answers['of']}, largest error {answers['largest_error']:.2g}"
+        )
+        found = figures | vars(cost) | {"times_seed": times, "answers": answers}
+        self.lines.add(served.system, name, 1, **found)
+
     def predict(self, system: str, names: list[str]) -> None:
         """Fits the cost model on the networks before each one, smallest first."""
         for at, name in enumerate(names[1:], start=1):
@@ -242,6 +273,18 @@ def in_turn(
     return rounds
 
 
+def nets_in_turn(served: dict[str, Served]) -> dict[str, list[dict[str, Any]]]:
+    """What each network took in each round."""
+    rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in served}
+    for number in range(ROUNDS):
+        for name, system in served.items():
+            requests = DEEP_REQUESTS.get(name, 3)
+            rounds[name].append(system.latency(1, requests, warm_up=5 if name == "seed" else 1))
+        last = ", ".join(f"{name} {found[-1]['p50_ms']:.2f} ms" for name, found in rounds.items())
+        say(f"round {number + 1} of {ROUNDS}: {last}")
+    return rounds
+
+
 def middle(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     """The medians of the rounds; what is not a number is taken from the last round."""
     numbers = {
@@ -271,14 +314,15 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--all", action="store_true", help="also the network of ResNet-18's size")
+    parser.add_argument(
+        "--all", action="store_true", help="also the deep networks, and one of ResNet-18's size"
+    )
     parser.add_argument(
         "--only",
         nargs="+",
-        choices=PARTS,
-        default=PARTS,
+        choices=PARTS + LONG_PARTS,
         metavar="PART",
-        help=f"some of: {', '.join(PARTS)}; adds to bench.jsonl",
+        help=f"some of: {', '.join(PARTS + LONG_PARTS)}; adds to bench.jsonl",
     )
     parser.add_argument(
         "--report",
@@ -305,15 +349,13 @@ def main() -> None:
         say(seconds_to_ready())
         return
 
-    lines = (
-        Lines.load(RESULTS)
-        if set(args.only) != set(PARTS) and RESULTS.exists()
-        else Lines(measure.cpu_name())
-    )
+    adds = args.only and RESULTS.exists()
+    lines = Lines.load(RESULTS) if adds else Lines(measure.cpu_name())
+    parts = args.only or PARTS + LONG_PARTS * args.all
     say(f"{lines.cpu}; protocols: {', '.join(PROTOCOLS)}")
     with tempfile.TemporaryDirectory(prefix="securemodel-bench-") as folder:
         bench = Bench(args.tool, Path(folder), lines)
-        for part in args.only:
+        for part in parts:
             if part == "networks":
                 bench.networks(largest=args.all)
             else:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 
+import deep
 import networks
 import reference
 from networks import FLATTEN, RELU, conv, dense, pool
@@ -20,6 +21,7 @@ from securemodel_share.readers import read_model
 Layers = list[tuple[str, dict[str, Any]]]
 GAIN = 1.5
 POSITIVE = 0.8
+DEEP, DEEP_INPUTS = tuple(deep.NETWORKS), 200
 
 
 def provable(rng: np.random.Generator) -> Callable[[tuple[int, ...]], np.ndarray]:
@@ -60,16 +62,26 @@ RESNET: Layers = [
 
 @dataclass(frozen=True)
 class Net:
-    """A model file, inputs within [0, 1] and the logits that Keras's arithmetic gives for them."""
+    """A model file, inputs and the logits that Keras's arithmetic gives for them.
+
+    `options`: what the share step is told of the inputs, if they are not within [-1, 1].
+    `folder`: where the samples are files.
+    """
 
     name: str
     model: Path
+    folder: Path
     inputs: np.ndarray
     expected: np.ndarray
     tolerance: float
+    options: tuple[str, ...] = ()
 
     def floats(self, what: str) -> Path:
-        return self.model.with_suffix(f".{what}.f64")
+        return self.folder / f"{self.name}.{what}.f64"
+
+    def write(self) -> None:
+        for what, array in {"inputs": self.inputs, "expected": self.expected}.items():
+            self.floats(what).write_bytes(np.ascontiguousarray(array, dtype="<f8").tobytes())
 
 
 def make(name: str, folder: Path) -> Net:
@@ -90,9 +102,20 @@ def make(name: str, folder: Path) -> Net:
     path = folder / f"{name}.h5"
     path.write_bytes(file)
     expected = reference.evaluate(read_model(file), inputs)
-    net = Net(name, path, inputs, expected, 2e-3)
-    for what, array in {"inputs": inputs, "expected": expected}.items():
-        net.floats(what).write_bytes(np.ascontiguousarray(array, dtype="<f8").tobytes())
+    net = Net(name, path, folder, inputs, expected, 2e-3)
+    net.write()
+    return net
+
+
+def make_deep(name: str, folder: Path) -> Net:
+    """The same of a network of examples/, as Keras itself computes it."""
+    network = deep.NETWORKS[name]
+    inputs = network.draw(DEEP_INPUTS)
+    expected = deep.logits(network.file(), inputs)
+    # 1e-3 of the largest output, as the share step accepts it
+    tolerance = 1e-3 * max(1.0, float(np.abs(expected).max()))
+    net = Net(name, network.file(), folder, inputs, expected, tolerance, network.options)
+    net.write()
     return net
 
 

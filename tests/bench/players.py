@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import measure
+import numpy as np
 from nets import Net, cost
 
 from ports import held_port
@@ -78,7 +79,7 @@ class Served:
                 stack.callback(relay.process.kill)
                 self.trio.addresses = relay.addresses
             stack.enter_context(self.trio)
-            shared = self.trio.share(self.net.model, "--protocol", self.protocol)
+            shared = self.trio.share(self.net.model, *self.net.options, "--protocol", self.protocol)
             if shared.returncode:
                 raise RuntimeError(
                     f"the share step refused {self.net.name}: {shared.stderr[-2000:]}"
@@ -150,6 +151,20 @@ class Served:
                 times.append((time.perf_counter() - begin) * 1e3)
                 assert abs(got - expected).max() <= self.net.tolerance
         return statistics.median(times[5:])
+
+    def answers(self) -> dict[str, Any]:
+        """Of all inputs: how many get the class that plaintext gives, and the largest error of
+        their logits.
+        """
+        net = self.net
+        with self.trio.client() as model:
+            got = model.predict(net.inputs, raw=True)
+        return {
+            "of": len(got),
+            "same": int((got.argmax(-1) == net.expected.argmax(-1)).sum()),
+            "largest_error": float(np.abs(got - net.expected).max()),
+            "largest": float(np.abs(net.expected).max()),
+        }
 
     def _tool(self, what: str, *more: str) -> dict[str, Any]:
         cluster = self.trio.addresses

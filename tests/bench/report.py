@@ -83,6 +83,14 @@ def all_goals(lines: Lines) -> list[Goal]:
     peak = max(every(lines, 64, "rss_mb"), default=None)
     found.append(Goal("player RSS peak, B=64, largest", peak, 80, "MB", digits=1))
 
+    for name, system, times in (
+        ("ASTRA", "securemodel-astra", 130),
+        ("SecureNN", "securemodel-securenn", 200),
+    ):
+        found_times = (lines.get(system, "expressions", 1) or {}).get("times_seed")
+        what = f"expressions, times the example network's, {name}"
+        found.append(Goal(what, found_times, times, "x", digits=0))
+
     off = [
         off_by(line)
         for line in lines.lines.values()
@@ -137,7 +145,10 @@ def markdown(lines: Lines) -> str:
         parts += ["### Load", load(seed)]
     if delayed := [line for line in cases if line["delay_ms"]]:
         parts += ["### Delay", delays(delayed)]
-    if other := [line for line in cases if line["delay_ms"] == 0 and line.get("macs")]:
+    if deep := [line for line in cases if "answers" in line]:
+        parts += ["### Deep networks", answers(deep)]
+    other = [line for line in cases if line.get("macs") and "answers" not in line]
+    if other := [line for line in other if line["delay_ms"] == 0]:
         parts += ["### Other networks", networks(other)]
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
@@ -223,6 +234,26 @@ def delays(lines: list[Line]) -> str:
         for line in lines
     )
     return table(["system", "one way, ms", "hops", "measured, ms", "predicted, ms", "off by"], rows)
+
+
+def answers(lines: list[Line]) -> str:
+    rows = (
+        [
+            line["net"], line["system"],
+            number(line["macs"] / 1e6, 1), number(line["relus"], 0),
+            number(line["p50_ms"], 1), number(line["times_seed"], 0),
+            number(line["bytes"] / 1e6, 1), number(line["hops"], 0),
+            number(line["cpu_ms"], 0), number(line["rss_mb"], 0),
+            f"{line['answers']['same']} of {line['answers']['of']}",
+            f"{line['answers']['largest_error']:.1e} of {line['answers']['largest']:.1f}",
+        ]
+        for line in sorted(lines, key=lambda line: line["net"])
+    )  # fmt: skip
+    titles = [
+        "net", "system", "M MACs", "ReLUs", "p50 ms", "times the example network", "MB", "hops",
+        "CPU ms", "peak MB", "class of plaintext", "largest error of logits",
+    ]  # fmt: skip
+    return table(titles, rows)
 
 
 def networks(lines: list[Line]) -> str:
