@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from securemodel_share import shares
 from securemodel_share.cost import FRAME, PROTOCOLS, RATES, cost, count, effort, stored
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -84,6 +85,10 @@ def test_rates_are_those_of_the_documentation() -> None:
     assert said == {
         name.lower(): (rates.mac_ns, rates.relu_ns, rates.hop_us) for name, rates in RATES.items()
     }
+
+
+def test_every_protocol_has_a_cost() -> None:
+    assert PROTOCOLS == shares.PROTOCOLS
 
 
 def test_work_is_counted() -> None:

@@ -13,7 +13,6 @@ from typing import Any
 # as a program's document has them (docs/program.md)
 Instructions = Sequence[Mapping[str, Any]]
 
-PROTOCOLS = ("SecureNN", "ASTRA")
 # a client's request and the answer to it
 CLIENT_HOPS = 2
 # elements of a block, and of a word of bit planes; bytes of a word
@@ -59,6 +58,7 @@ RATES = {
     "SecureNN": Rates(mac_ns=0.22, relu_ns=161, hop_us=38),
     "ASTRA": Rates(mac_ns=0.16, relu_ns=95, hop_us=36),
 }
+PROTOCOLS = tuple(RATES)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,7 @@ def compile_artifact(given: Request, steps: Steps) -> tuple[CompiledFolder, Resu
         model = read_model(data, architecture)
         wanted = wanted if rows is None else replace(wanted, calibration=read_rows(rows))
     with steps.step("compile", f"compiling {len(model.layers)} layers"):
-        compiled = compile_model(model, wanted)
+        compiled = compile_model(model, wanted, steps.say)
         program = compiled.program
         made = CompiledFolder(program=program.encode(), weights=program.fixed_weights())
     return made, _result(compiled, made)
