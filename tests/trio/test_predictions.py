@@ -13,7 +13,6 @@ import pytest
 import networks
 import reference
 import securemodel
-from securemodel_share.readers import read_model
 from trio import ROLES, Trio
 
 
@@ -31,7 +30,7 @@ def test_random_networks_agree_with_the_clear(name: str, tmp_path) -> None:
     network = networks.make(name)
     path = tmp_path / "model.h5"
     path.write_bytes(network.file)
-    expected = reference.evaluate(read_model(network.file), network.inputs)
+    expected = reference.predict(network.file, network.inputs)
     with Trio(tmp_path, max_rows=64) as trio:
         shared = trio.share(path)
         assert shared.returncode == 0, shared.stderr
