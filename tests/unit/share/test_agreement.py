@@ -119,7 +119,9 @@ def convolutions(draw: Any, version: str) -> tuple[str, dict[str, Any], tuple[in
     given["activation"] = draw(st.sampled_from(["linear", "relu", "relu6", "leaky_relu"]))
     shape = (*size, channels)
     if version == "Keras 3" and draw(st.booleans()):
-        given["data_format"], shape = "channels_first", (channels, *size)
+        # Keras 3.15 adds a bias along the last axis where that is as long as there are channels
+        given |= {"data_format": "channels_first", "use_bias": False}
+        shape = (channels, *size)
     return _named(kind, axes), given, shape
 
 
@@ -273,6 +275,14 @@ def test_a_normalisation_by_its_own_statistics_agrees_with_keras(
     layer = VERSIONS[version].layers.Normalization(axis=axis, invert=invert)
     layer.adapt(np.random.default_rng(1).uniform(-3, 5, (50, 3, 4)))
     check(chain(version, (3, 4), layer))
+
+
+@pytest.mark.parametrize("kind", ["Conv", "SeparableConv", "Transposed"])
+@pytest.mark.parametrize("axes", [1, 2])
+def test_channels_first_with_a_bias_agree_with_keras(kind: str, axes: int) -> None:
+    name = f"Conv{axes}DTranspose" if kind == "Transposed" else f"{kind}{axes}D"
+    layer = getattr(keras.layers, name)(3, 2, data_format="channels_first", activation="relu")
+    check(chain("Keras 3", (2, 6, 7)[: axes + 1], layer))
 
 
 def test_a_normalisation_of_two_axes_agrees_with_keras() -> None:
