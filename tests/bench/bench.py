@@ -249,10 +249,11 @@ class Bench:
                 say(f"{system}: {name} is not predicted; smaller networks are missing (--only)")
                 continue
 
-            model = cost_model.fit(known)
+            rates = cost_model.fit(known)
             for line in self.lines.of(system, [name]):
                 if line["p50_ms"]:
-                    line["predicted_ms"], line["fit"] = model.predict_ms(line), vars(model)
+                    predicted = cost_model.predict_ms(rates, line)
+                    line["predicted_ms"], line["fit"] = predicted, vars(rates)
                     say(
                         f"{system}, {name}, B={line['batch']}: {line['p50_ms']:.1f} ms, "
                         f"predicted {line['predicted_ms']:.1f} ms from the smaller networks"

@@ -1,41 +1,32 @@
-"""Time of a request = a * multiplications + b * ReLUs + c * hops.
-
-Fitted on small networks, to predict larger ones.
+"""Fits the time of a request, a * multiplications + b * ReLUs + c * hops, on small networks, to
+predict larger ones. The model itself is the share step's (`securemodel check` predicts by it).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
 
+from securemodel_share.cost import Rates, Work
 
-@dataclass(frozen=True)
-class Model:
-    """Nanoseconds a multiplication, nanoseconds a ReLU, microseconds a hop."""
-
-    mac_ns: float
-    relu_ns: float
-    hop_us: float
-
-    def predict_ms(self, line: dict[str, Any]) -> float:
-        return float(terms(line) @ [self.mac_ns, self.relu_ns, self.hop_us])
+UNITS = (
+    Rates(mac_ns=1, relu_ns=0, hop_us=0),
+    Rates(mac_ns=0, relu_ns=1, hop_us=0),
+    Rates(mac_ns=0, relu_ns=0, hop_us=1),
+)
 
 
-def terms(line: dict[str, Any]) -> np.ndarray:
-    """Milliseconds a unit of each coefficient adds to this line's request."""
-    return np.array(
-        [
-            line["batch"] * line["macs"] * 1e-6,
-            line["batch"] * line["relus"] * 1e-6,
-            line["hops"] * 1e-3,
-        ]
+def predict_ms(rates: Rates, line: dict[str, Any]) -> float:
+    """Of this line's request."""
+    return rates.predict_ms(
+        Work(macs=line["macs"], relus=line["relus"]), line["batch"], line["hops"]
     )
 
 
-def fit(lines: list[dict[str, Any]]) -> Model:
+def fit(lines: list[dict[str, Any]]) -> Rates:
     """Least squares of the relative errors, no coefficient below zero."""
-    rows = np.array([terms(line) / line["p50_ms"] for line in lines])
-    return Model(*nnls(rows, np.ones(len(rows)))[0])
+    terms = [[predict_ms(unit, line) / line["p50_ms"] for unit in UNITS] for line in lines]
+    mac_ns, relu_ns, hop_us = nnls(np.array(terms), np.ones(len(lines)))[0]
+    return Rates(mac_ns=mac_ns, relu_ns=relu_ns, hop_us=hop_us)

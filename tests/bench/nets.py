@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import deep
 import networks
 import reference
 from networks import FLATTEN, RELU, conv, dense, pool
+from securemodel_share.cost import Work, count
 from securemodel_share.readers import read_model
 
 Layers = list[tuple[str, dict[str, Any]]]
@@ -119,35 +119,7 @@ def make_deep(name: str, folder: Path) -> Net:
     return net
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Of one row, as the compiled program has it."""
-
-    macs: int
-    relus: int
-
-
-def cost(share_file: Path) -> Cost:
+def cost(share_file: Path) -> Work:
     """Counted in the program that the players run, after everything that the compiler does."""
     with safe_open(share_file, "numpy") as file:
         return count(json.loads(file.metadata()["program"])["instructions"])
-
-
-def count(instructions: list[dict[str, Any]]) -> Cost:
-    """Of a program's instructions (docs/program.md)."""
-    macs = relus = 0
-    for instruction in instructions:
-        size = prod(instruction["shape"])
-        operands = [instructions[i]["shape"] for i in instruction.get("in", [])]
-
-        if instruction["op"] == "conv2d":
-            macs += size * prod(operands[1][:3])
-        elif instruction["op"] == "matmul":
-            macs += size * operands[1][0]
-        elif instruction["op"] == "multiply":
-            macs += size
-        elif instruction["op"] in ("relu", "truncate_relu"):
-            relus += size
-        elif instruction["op"] == "max_pool":
-            relus += size * (prod(instruction["window"]) - 1)
-    return Cost(macs, relus)

@@ -16,9 +16,10 @@ from typing import Any, Self
 
 import measure
 import numpy as np
-from nets import Cost, Net, cost
+from nets import Net, cost
 
 from ports import held_port
+from securemodel_share.cost import Work
 from trio import ROLES, Trio
 
 TOOL_TIMEOUT_S = 300
@@ -100,7 +101,7 @@ class Served:
     def pids(self) -> dict[str, int]:
         return {role: self.trio.processes[role].pid for role in ROLES}
 
-    def cost(self) -> Cost:
+    def cost(self) -> Work:
         return cost(next((self.trio.folder / "data/alice").rglob("*.safetensors")))
 
     def latency(self, batch: int, repeats: int, warm_up: int = 5) -> dict[str, Any]:

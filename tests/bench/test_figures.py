@@ -15,14 +15,13 @@ from lines import Lines
 import networks
 import reference
 from securemodel_share.compile import Wanted, compile_model
+from securemodel_share.cost import Rates, Work, count
 from securemodel_share.readers import read_model
 
 
 def test_the_cost_of_the_example_network_is_what_its_compiled_program_does() -> None:
     program = compile_model(read_model(networks.make("seed").file), Wanted()).program
-    assert nets.count([instruction.keys for instruction in program.instructions]) == nets.Cost(
-        macs=106_282, relus=2_554
-    )
+    assert count(program.lines) == Work(macs=106_282, relus=2_554)
 
 
 def test_weights_for_deep_networks_keep_values_alive() -> None:
@@ -40,8 +39,9 @@ def test_the_fit_finds_the_coefficients_that_made_the_times() -> None:
         {"batch": b, "macs": m, "relus": r, "hops": 20}
         for b, m, r in ((1, 1e5, 2e3), (8, 1e5, 2e3), (1, 5e6, 1e3), (4, 2e7, 7e4))
     ]
-    true = cost_model.Model(mac_ns=1.5, relu_ns=400, hop_us=60)
-    fitted = cost_model.fit([line | {"p50_ms": true.predict_ms(line)} for line in lines])
+    true = Rates(mac_ns=1.5, relu_ns=400, hop_us=60)
+    timed = [line | {"p50_ms": cost_model.predict_ms(true, line)} for line in lines]
+    fitted = cost_model.fit(timed)
     assert [fitted.mac_ns, fitted.relu_ns, fitted.hop_us] == pytest.approx([1.5, 400, 60])
 
 

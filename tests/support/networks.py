@@ -17,6 +17,11 @@ os.environ["TF_USE_LEGACY_KERAS"] = "1"  # read when TensorFlow is imported
 import h5py
 import numpy as np
 
+from securemodel_share.compile import record
+from securemodel_share.passes import optimize
+from securemodel_share.program import Program, fix
+from securemodel_share.readers import read_here
+
 
 @dataclass(frozen=True)
 class Network:
@@ -327,6 +332,11 @@ def _graph(name: str, seed: int) -> Network:
     model = tf_keras.Model(first, build(tf_keras.layers, first))
     draw(model, deviation, seed)
     return Network(saved(model), np.random.default_rng(99).uniform(0, 1, (batch, *shape)))
+
+
+def program(file: bytes) -> Program:
+    """The program of a model's file, for inputs from -1 to 1; that its ranges hold is not asked."""
+    return fix(optimize(record(read_here(file))), -1.0, 1.0)
 
 
 def draw(model: Any, deviation: float, seed: int = 1) -> None:

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from securemodel_share.model import Model
-from securemodel_share.readers import read_model
+from securemodel_share.readers import read_here
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples/digits"
 
@@ -26,7 +26,7 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 @functools.cache
 def model() -> Model:
-    return read_model((DIGITS / "digits.h5").read_bytes())
+    return read_here((DIGITS / "digits.h5").read_bytes())
 
 
 def logits(images: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The same model three ways: our program, Keras, and TF Encrypted's own SecureNN."""
+"""The same model three ways: our program, Keras (2 and 3), and TF Encrypted's own SecureNN."""
 
 from __future__ import annotations
 
@@ -10,52 +10,37 @@ from typing import Any
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"  # read when TensorFlow is imported
 
+import keras
 import numpy as np
 import pytest
 import tf_keras
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 import networks
 import reference
-from securemodel_share.compile import Wanted, compile_model
-from securemodel_share.errors import ShareError
 from securemodel_share.execute import execute, execute_fixed
-from securemodel_share.readers import read_model
 
 ORACLE = Path(__file__).parents[2] / "support" / "oracle.py"
 # rows that SecureNN gets: it is slow
 ORACLE_ROWS = 4
-
-
-def keras_model(name: str) -> Any:
-    """The network as Keras builds it, with the weights of the file."""
-    shape, layers, *_ = networks.ARCHITECTURES[name]
-    built = [getattr(tf_keras.layers, kind).from_config(config) for kind, config in layers]
-    model = tf_keras.Sequential([tf_keras.layers.InputLayer(shape), *built])
-    stored = read_model(networks.make(name).file)
-    model.set_weights(
-        [
-            layer.weights[k]
-            for layer in stored.layers
-            for k in ("kernel", "bias")
-            if k in layer.weights
-        ]
-    )
-    return model
+VERSIONS = {"Keras 2": tf_keras, "Keras 3": keras}
 
 
 @pytest.mark.parametrize("name", networks.NAMES)
 def test_the_program_in_the_clear_agrees_with_keras(name: str) -> None:
     network = networks.make(name)
-    expected = keras_model(name)(network.inputs.astype(np.float32)).numpy()
+    expected = reference.predict(network.file, network.inputs)
     assert expected.std() > 0.01
-    found = execute(compile_model(read_model(network.file), Wanted()).program, network.inputs)
+    found = execute(networks.program(network.file), network.inputs)
+    assert found.shape == expected.shape
     assert np.abs(found - expected).max() <= 1e-5 * max(1.0, np.abs(expected).max())
 
 
 @pytest.mark.parametrize("name", networks.NAMES)
 def test_fixed_point_costs_little(name: str) -> None:
     network = networks.make(name)
-    program = compile_model(read_model(network.file), Wanted()).program
+    program = networks.program(network.file)
     error = np.abs(
         execute_fixed(program, network.inputs, np.random.default_rng(0))
         - execute(program, network.inputs)
@@ -65,10 +50,8 @@ def test_fixed_point_costs_little(name: str) -> None:
 
 def test_the_example_in_fixed_point_is_close_on_all_held_out_digits() -> None:
     images, labels = reference.digits()
-    program = compile_model(reference.model(), Wanted()).program
-    expected = tf_keras.models.load_model(reference.DIGITS / "digits.h5", compile=False)(
-        images.astype(np.float32)
-    ).numpy()
+    program = networks.program((reference.DIGITS / "digits.h5").read_bytes())
+    expected = reference.logits(images)
     clear, fixed = (
         execute(program, images),
         execute_fixed(program, images, np.random.default_rng(0)),
@@ -79,164 +62,235 @@ def test_the_example_in_fixed_point_is_close_on_all_held_out_digits() -> None:
     assert (fixed.argmax(1) == expected.argmax(1)).all()
 
 
-@pytest.mark.parametrize(
-    ("window", "strides"),
-    [((1, 1), (2, 1)), ((2, 3), (1, 2)), ((3, 1), (4, 1)), ((5, 4), (2, 3)), ((2, 2), None)],
-)
-def test_any_window_and_strides_of_a_max_pooling_agree_with_keras(
-    window: tuple[int, int], strides: tuple[int, int] | None
-) -> None:
-    """Beyond what TF Encrypted computes: its max pooling has one stride for both axes."""
-    k = tf_keras.layers
-    built = tf_keras.Sequential(
-        [
-            k.InputLayer((11, 9, 2)),
-            k.MaxPooling2D(window, strides),
-            k.ReLU(),
-            k.MaxPooling2D(2, 1),
-            k.Flatten(),
-            k.Dense(3),
-        ]
+def check(model: Any, suffix: str = "h5") -> None:
+    """Our program of a Keras model computes what the model does, exact and in fixed point."""
+    random = np.random.default_rng(5)
+    x = random.uniform(-1, 1, (3, *model.inputs[0].shape[1:])).astype(np.float32)
+    expected = np.asarray(model(x))
+    program = networks.program(networks.saved(model, suffix))
+    largest = max(1.0, np.abs(expected).max())
+    found, fixed = execute(program, x), execute_fixed(program, x, random)
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= 2e-5 * largest
+    assert np.abs(fixed - expected).max() <= 5e-4 * largest
+
+
+def chain(version: str, shape: tuple[int, ...], *layers: Any, seed: int = 1) -> Any:
+    """Layers in a row, with random weights, and a matrix at the end: something to keep secret."""
+    k = VERSIONS[version]
+    model = k.Sequential([k.Input(shape), *layers, k.layers.Dense(2)])
+    networks.draw(model, 0.5, seed)
+    return model
+
+
+def few(least: int, most: int) -> st.SearchStrategy[int]:
+    return st.integers(least, most)
+
+
+def pairs(axes: int, least: int, most: int) -> st.SearchStrategy[tuple[int, ...]]:
+    return st.tuples(*[few(least, most)] * axes)
+
+
+@st.composite
+def convolutions(draw: Any, version: str) -> tuple[str, dict[str, Any], tuple[int, ...]]:
+    """A layer of the family, its arguments, and the shape of its input."""
+    axes = draw(st.sampled_from([1, 2]))
+    kind = draw(st.sampled_from(["Conv", "DepthwiseConv", "SeparableConv", "Transpose"]))
+    size, kernel = draw(pairs(axes, 1, 9)), draw(pairs(axes, 1, 4))
+    given: dict[str, Any] = {"kernel_size": kernel, "use_bias": draw(st.booleans())}
+    given["padding"] = draw(st.sampled_from(["valid", "same"]))
+    if kind == "Conv" and axes == 1 and draw(st.booleans()):
+        given["padding"] = "causal"
+    strides = draw(pairs(axes, 1, 4))
+    # TensorFlow has one stride for both axes there, and strides or dilation
+    given["strides"] = strides if kind in ("Conv", "Transpose") else strides[0]
+    if draw(st.booleans()):
+        given |= {"strides": 1, "dilation_rate": draw(few(2, 3))}
+    groups = draw(few(1, 2))
+    channels = groups * draw(few(1, 2))
+    if kind == "Conv":
+        given["groups"] = groups
+    if kind in ("DepthwiseConv", "SeparableConv"):
+        given["depth_multiplier"] = draw(few(1, 2))
+    if kind != "DepthwiseConv":
+        given["filters"] = groups * draw(few(1, 2))
+    if kind == "Transpose" and max(strides) > 1 and draw(st.booleans()):
+        given["output_padding"] = tuple(draw(few(0, s - 1)) for s in strides)
+    given["activation"] = draw(st.sampled_from(["linear", "relu", "relu6", "leaky_relu"]))
+    shape = (*size, channels)
+    if version == "Keras 3" and draw(st.booleans()):
+        given["data_format"], shape = "channels_first", (channels, *size)
+    return _named(kind, axes), given, shape
+
+
+def _named(kind: str, axes: int) -> str:
+    return f"Conv{axes}DTranspose" if kind == "Transpose" else f"{kind}{axes}D"
+
+
+@st.composite
+def poolings(draw: Any, version: str) -> tuple[str, dict[str, Any], tuple[int, ...]]:
+    axes = draw(st.sampled_from([1, 2]))
+    kind = draw(st.sampled_from(["Max", "Average", "GlobalMax", "GlobalAverage"]))
+    shape: tuple[int, ...] = (*draw(pairs(axes, 1, 8)), draw(few(1, 3)))
+    given: dict[str, Any] = {"keepdims": draw(st.booleans())}
+    if not kind.startswith("Global"):
+        size = draw(pairs(axes, 1, 4))
+        given = {"pool_size": size if axes == 2 else size[0]}
+        given["strides"] = draw(st.none() | few(1, 4))
+        given["padding"] = draw(st.sampled_from(["valid", "same"]))
+    if version == "Keras 3" and draw(st.booleans()):
+        given["data_format"], shape = "channels_first", (shape[-1], *shape[:-1])
+    return f"{kind}Pooling{axes}D", given, shape
+
+
+@st.composite
+def movers(draw: Any, _version: str) -> tuple[str, dict[str, Any], tuple[int, ...]]:
+    shape = draw(pairs(3, 1, 5))
+    margins = draw(pairs(2, 0, 3)), draw(pairs(2, 0, 3))
+    return draw(
+        st.sampled_from(
+            [
+                ("Flatten", {}, shape),
+                ("Reshape", {"target_shape": (shape[0], -1)}, shape),
+                ("Permute", {"dims": tuple(draw(st.permutations([1, 2, 3])))}, shape),
+                ("RepeatVector", {"n": draw(few(1, 4))}, shape[:1]),
+                ("ZeroPadding1D", {"padding": margins[0]}, shape[:2]),
+                ("ZeroPadding2D", {"padding": margins}, shape),
+                ("Cropping1D", {"cropping": margins[0]}, (shape[0] + 6, shape[1])),
+                ("Cropping2D", {"cropping": margins}, (shape[0] + 6, shape[1] + 6, shape[2])),
+                ("UpSampling1D", {"size": draw(few(1, 3))}, shape[:2]),
+                ("UpSampling2D", {"size": draw(pairs(2, 1, 3))}, shape),
+                (
+                    "UpSampling2D",
+                    {"size": draw(pairs(2, 1, 3)), "interpolation": "bilinear"},
+                    shape,
+                ),
+            ]
+        )
     )
-    shape, layers, random = (
-        (11, 9, 2),
-        [networks.max_pool(window, strides), networks.RELU, networks.max_pool(2, 1)],
-        np.random.default_rng(5),
-    )
-    file = networks.keras_file(
-        shape, [*layers, networks.FLATTEN, networks.dense(3)], lambda s: random.normal(0, 0.3, s)
-    )
-    model = read_model(file)
-    built.set_weights(
-        [
-            layer.weights[key]
-            for layer in model.layers
-            for key in ("kernel", "bias")
-            if key in layer.weights
-        ]
-    )
-    x = random.uniform(-1, 1, (6, *shape)).astype(np.float32)
-    program = compile_model(model, Wanted()).program
-    assert np.abs(execute(program, x) - built(x).numpy()).max() <= 1e-5
-    assert np.abs(execute_fixed(program, x, random) - built(x).numpy()).max() <= 2e-4
 
 
-def functional() -> Any:
-    """Pools and rectifies before any weight; sizes, windows and strides that are not square;
-    dropout; ends in a pooling that is no power of two.
-    """
-    k = tf_keras.layers
-    x = first = tf_keras.Input((23, 20, 2))
-    chain = (
-        k.AveragePooling2D((2, 1)), k.ReLU(), k.Conv2D(6, 1), k.Activation("relu"),
-        k.Conv2D(8, (3, 2), strides=(1, 2)), k.AveragePooling2D((3, 2), strides=(1, 2)),
-        k.Dropout(0.5), k.Activation("linear"), k.Flatten(),
-        k.Dense(4, activation="relu"), k.Dense(3),
-    )  # fmt: skip
-    for layer in chain:
-        x = layer(x)
-    return tf_keras.Model(first, x)
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, np.ndarray, np.ndarray]:
-    """A file that Keras wrote itself, inputs, and Keras's logits."""
-    model = functional()
-    random = np.random.default_rng(8)
-    model.set_weights([random.normal(0, 0.3, w.shape) for w in model.get_weights()])
-    path = tmp_path_factory.mktemp("keras") / "model.h5"
-    with pytest.warns(UserWarning, match="legacy"):
-        model.save(path, include_optimizer=False)
-    x = random.uniform(-1, 1, (5, 23, 20, 2)).astype(np.float32)
-    return path.read_bytes(), x, model(x).numpy()
-
-
-def test_a_functional_model_that_keras_saved_agrees(
-    saved: tuple[bytes, np.ndarray, np.ndarray],
-) -> None:
-    file, x, expected = saved
-    assert (
-        np.abs(execute(compile_model(read_model(file), Wanted()).program, x) - expected).max()
-        <= 1e-5
+@st.composite
+def numbers(draw: Any, version: str) -> tuple[str, dict[str, Any], tuple[int, ...]]:
+    """Layers that take each value by itself."""
+    shape = draw(pairs(draw(few(1, 3)), 1, 5))
+    parameters = st.floats(0.0625, 2, width=16)
+    shared = draw(st.lists(few(1, len(shape)), max_size=2, unique=True))
+    relu = {"max_value": draw(st.none() | parameters), "threshold": draw(st.just(0) | parameters)}
+    slope = "alpha" if version == "Keras 2" else "negative_slope"
+    return draw(
+        st.sampled_from(
+            [
+                ("ReLU", relu | {"negative_slope": draw(st.just(0) | parameters)}, shape),
+                ("LeakyReLU", {slope: draw(st.just(0) | st.just(1) | parameters)}, shape),
+                ("PReLU", {"shared_axes": shared or None}, shape),
+                ("BatchNormalization", {"axis": draw(few(1, len(shape)))}, shape),
+                ("BatchNormalization", {"center": draw(st.booleans()), "scale": False}, shape),
+                ("Rescaling", {"scale": draw(parameters), "offset": draw(parameters)}, shape),
+                ("Rescaling", {"scale": [0.5] * shape[-1], "offset": [-0.25] * shape[-1]}, shape),
+                (
+                    "Normalization",
+                    {"mean": draw(parameters), "variance": draw(parameters), "axis": shared},
+                    shape,
+                ),
+                ("Dense", {"units": draw(few(1, 4)), "use_bias": draw(st.booleans())}, shape),
+            ]
+        )
     )
 
 
-@pytest.fixture(scope="module")
-def secure_nn(
-    tmp_path_factory: pytest.TempPathFactory, saved: tuple[bytes, np.ndarray, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """SecureNN's logits by network. In a process of its own: it replaces parts of TensorFlow."""
-    folder = tmp_path_factory.mktemp("oracle")
-    cases = {
-        name: (networks.make(name).file, networks.make(name).inputs) for name in networks.NAMES
-    } | {"functional": saved[:2]}
-    for name, (file, inputs) in cases.items():
-        (folder / f"{name}.h5").write_bytes(file)
-        np.save(folder / f"{name}.npy", inputs[:ORACLE_ROWS])
-    subprocess.run(
-        [sys.executable, str(ORACLE), str(folder)], check=True, timeout=300, capture_output=True
+FAMILIES = {
+    "convolutions": convolutions,
+    "poolings": poolings,
+    "movers": movers,
+    "numbers": numbers,
+}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_layers_of_any_shape_and_options_agree_with_keras(family: str, version: str) -> None:
+    @settings(
+        max_examples=int(os.environ.get("SECUREMODEL_EXAMPLES", "25")),
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+        database=None,
     )
-    return {name: np.load(folder / f"{name}.logits.npy") for name in cases}
+    @given(FAMILIES[family](version))
+    def run(layer: tuple[str, dict[str, Any], tuple[int, ...]]) -> None:
+        kind, arguments, shape = layer
+        try:
+            built = getattr(VERSIONS[version].layers, kind)(**arguments)
+            model = chain(version, shape, built)
+            model(np.zeros((1, *shape), np.float32))
+        except Exception:  # noqa: BLE001 - what Keras itself refuses
+            assume(False)
+        assume(0 not in model.layers[0].output.shape)
+        check(model)
+
+    run()
 
 
-@pytest.mark.parametrize("name", networks.NAMES)
-def test_the_lowering_agrees_with_tf_encrypteds_secure_nn(
-    name: str, secure_nn: dict[str, np.ndarray]
-) -> None:
-    network = networks.make(name)
-    ours = execute(
-        compile_model(read_model(network.file), Wanted()).program, network.inputs[:ORACLE_ROWS]
-    )
-    assert np.abs(secure_nn[name] - ours).max() <= 2e-2
+MERGING = ("Add", "Subtract", "Average", "Maximum", "Minimum", "Concatenate")
 
 
-def test_the_functional_model_agrees_with_secure_nn(
-    secure_nn: dict[str, np.ndarray], saved: tuple[bytes, np.ndarray, np.ndarray]
-) -> None:
-    assert np.abs(secure_nn["functional"] - saved[2][:ORACLE_ROWS]).max() <= 2e-2
-
-
-@pytest.mark.parametrize("says", [{}, {"alpha": 0.01}, {"negative_slope": 0.5}, {"alpha": 1.0}])
-def test_a_leaky_relu_agrees_with_keras(says: dict[str, float]) -> None:
-    k = tf_keras.layers
-    slope = next(iter(says.values()), 0.3)
-    built = tf_keras.Sequential(
-        [
-            k.InputLayer((8, 7, 2)),
-            k.Conv2D(5, 3),
-            k.LeakyReLU(slope),
-            k.MaxPooling2D(2),
-            k.LeakyReLU(slope),
-            k.Flatten(),
-            k.Dense(3),
-        ]
-    )
-    leaky, random = ("LeakyReLU", dict(says)), np.random.default_rng(8)
-    layers = [networks.conv(5), leaky, networks.max_pool(), leaky, networks.FLATTEN]
-    file = networks.keras_file(
-        (8, 7, 2), [*layers, networks.dense(3)], lambda s: random.normal(0, 0.3, s)
-    )
-    model = read_model(file)
-    kernels = [
-        layer.weights[k] for layer in model.layers for k in ("kernel", "bias") if layer.weights
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("kind", MERGING)
+def test_merging_layers_agree_with_keras(kind: str, count: int, version: str) -> None:
+    k = VERSIONS[version]
+    x = k.Input((3, 4))
+    operands = [
+        k.layers.Dense(3 if i else 1 + 2 * (kind == "Concatenate"))(x) for i in range(count)
     ]
-    built.set_weights(kernels)
-
-    x = random.uniform(-1, 1, (6, 8, 7, 2)).astype(np.float32)
-    expected = built(x).numpy()
-    program = compile_model(model, Wanted()).program
-    assert np.abs(execute(program, x) - expected).max() <= 1e-5
-    assert np.abs(execute_fixed(program, x, random) - expected).max() <= 2e-4
+    merged = getattr(k.layers, kind)()(operands[: 2 if kind == "Subtract" else count])
+    model = k.Model(x, merged)
+    networks.draw(model, 0.5)
+    check(model)
 
 
-@pytest.mark.parametrize("slope", [-0.1, 1.5, "steep", [0.3]])
-def test_another_slope_of_a_leaky_relu_is_refused_by_name(slope: object) -> None:
-    layers = [networks.dense(4), ("LeakyReLU", {"alpha": slope}), networks.dense(3)]
-    file = networks.keras_file((6,), layers, np.zeros)
-    with pytest.raises(ShareError, match=r"'leakyrelu_1' \(LeakyReLU\) has alpha .*from 0 to 1"):
-        compile_model(read_model(file), Wanted())
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("axis", [1, 2, -1, -2])
+def test_any_axis_of_a_concatenation_agrees_with_keras(axis: int, version: str) -> None:
+    k = VERSIONS[version]
+    x = k.Input((3, 4))
+    y = k.layers.Permute((2, 1))(k.layers.Dense(3)(x))
+    other = k.layers.Permute((2, 1))(k.layers.Dense(3)(k.layers.Cropping1D(1)(x)))
+    other = other if axis in (2, -1) else k.layers.Permute((2, 1))(k.layers.Dense(3)(x))
+    other = other if axis in (2, -1) else k.layers.UpSampling1D(2)(other)
+    model = k.Model(x, k.layers.Concatenate(axis=axis)([y, other]))
+    networks.draw(model, 0.5)
+    check(model)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("axis", [-1, 1, None, (1, 2)])
+@pytest.mark.parametrize("invert", [False, True])
+def test_a_normalisation_by_its_own_statistics_agrees_with_keras(
+    axis: Any, invert: bool, version: str
+) -> None:
+    layer = VERSIONS[version].layers.Normalization(axis=axis, invert=invert)
+    layer.adapt(np.random.default_rng(1).uniform(-3, 5, (50, 3, 4)))
+    check(chain(version, (3, 4), layer))
+
+
+def test_a_normalisation_of_two_axes_agrees_with_keras() -> None:
+    check(chain("Keras 2", (3, 4, 2), tf_keras.layers.BatchNormalization(axis=[1, 3])))
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4)])
+def test_numbers_at_the_threshold_of_a_relu_are_as_in_keras(shape: tuple[int, ...]) -> None:
+    """Keras gives 0 at the threshold itself."""
+    k = tf_keras.layers
+    relu = k.ReLU(max_value=0.75, threshold=0.25, negative_slope=0.5)
+    model = chain("Keras 2", shape, relu)
+    x = np.random.default_rng(2).choice([-1, 0, 0.25, 0.5, 0.75, 1], (8, *shape))
+    found = execute_fixed(networks.program(networks.saved(model)), x, np.random.default_rng(0))
+    assert np.abs(found - model(x.astype(np.float32)).numpy()).max() <= 1e-4
+
+
+# a product each, but where a normalisation joins its neighbour
 k = tf_keras.layers
 NORMALISED = {
     "after a convolution": [k.Conv2D(4, 3), k.BatchNormalization(), k.ReLU(), k.Flatten()],
@@ -272,22 +326,62 @@ ALONE = {
 
 
 @pytest.mark.parametrize("case", [*NORMALISED, *ALONE])
-def test_batch_normalisation_agrees_with_keras(case: str, tmp_path: Path) -> None:
-    layers = {**NORMALISED, **ALONE}[case]
-    model = tf_keras.Sequential([k.InputLayer((8, 7, 2)), *layers, k.Dense(3)])
-    random = np.random.default_rng(4)
-    for layer in model.layers:
-        weights = [random.normal(0, 0.4, w.shape) for w in layer.get_weights()]
-        if isinstance(layer, k.BatchNormalization):
-            weights[-1] = random.uniform(0.3, 2, weights[-1].shape)
-        layer.set_weights(weights)
-    with pytest.warns(UserWarning, match="legacy"):
-        model.save(tmp_path / "model.h5", include_optimizer=False)
-    x = random.uniform(-1, 1, (5, 8, 7, 2)).astype(np.float32)
-
-    program = compile_model(read_model((tmp_path / "model.h5").read_bytes()), Wanted()).program
-    assert np.abs(execute(program, x) - model(x).numpy()).max() <= 1e-5
-    assert np.abs(execute_fixed(program, x, random) - model(x).numpy()).max() <= 5e-4
-    products = sum(line.op.name in ("conv2d", "matmul") for line in program.instructions)
+def test_batch_normalisation_agrees_with_keras(case: str) -> None:
+    model = chain("Keras 2", (8, 7, 2), *{**NORMALISED, **ALONE}[case])
+    check(model)
+    products = sum(
+        line.op.name in ("conv2d", "matmul", "multiply")
+        for line in networks.program(networks.saved(model)).instructions
+    )
     own = sum(isinstance(layer, (k.Conv2D, k.Dense)) for layer in model.layers)
     assert products == own + (case in ALONE)
+
+
+def functional() -> Any:
+    """Pools and rectifies before any weight; sizes, windows and strides that are not square;
+    dropout; ends in a pooling that is no power of two.
+    """
+    x = first = tf_keras.Input((23, 20, 2))
+    layers = (
+        k.AveragePooling2D((2, 1)), k.ReLU(), k.Conv2D(6, 1), k.Activation("relu"),
+        k.Conv2D(8, (3, 2), strides=(1, 2)), k.AveragePooling2D((3, 2), strides=(1, 2)),
+        k.Dropout(0.5), k.Activation("linear"), k.Flatten(),
+        k.Dense(4, activation="relu"), k.Dense(3),
+    )  # fmt: skip
+    for layer in layers:
+        x = layer(x)
+    model = tf_keras.Model(first, x)
+    networks.draw(model, 0.3)
+    return model
+
+
+@pytest.mark.parametrize("suffix", ["h5", "keras"])
+def test_a_functional_model_that_keras_saved_agrees(suffix: str) -> None:
+    check(functional(), suffix)
+
+
+# graphs that TF Encrypted computes too
+IN_TF_ENCRYPTED = [*networks.CHAINS, "residual", "normalised", "shared"]
+
+
+@pytest.fixture(scope="module")
+def secure_nn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """SecureNN's logits by network. In a process of its own: it replaces parts of TensorFlow."""
+    folder = tmp_path_factory.mktemp("oracle")
+    for name in IN_TF_ENCRYPTED:
+        network = networks.make(name)
+        (folder / f"{name}.h5").write_bytes(network.file)
+        np.save(folder / f"{name}.npy", network.inputs[:ORACLE_ROWS])
+    subprocess.run(
+        [sys.executable, str(ORACLE), str(folder)], check=True, timeout=300, capture_output=True
+    )
+    return {name: np.load(folder / f"{name}.logits.npy") for name in IN_TF_ENCRYPTED}
+
+
+@pytest.mark.parametrize("name", IN_TF_ENCRYPTED)
+def test_the_lowering_agrees_with_tf_encrypteds_secure_nn(
+    name: str, secure_nn: dict[str, np.ndarray]
+) -> None:
+    network = networks.make(name)
+    ours = execute(networks.program(network.file), network.inputs[:ORACLE_ROWS])
+    assert np.abs(secure_nn[name] - ours).max() <= 2e-2

@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+import graphs
 import networks
 import reference
 from securemodel_share.compile import Wanted, compile_model, record
+from securemodel_share.execute import execute
+from securemodel_share.ir import ops
+from securemodel_share.ir.graph import Graph
 from securemodel_share.ir.ops import reciprocal
 from securemodel_share.passes import optimize
 from securemodel_share.program import Program, fix
+from securemodel_share.ranges import bounds
 from securemodel_share.readers import read_model
 
 if TYPE_CHECKING:
@@ -62,7 +67,7 @@ WEIGHTS: dict[str, Callable[[tuple[int, ...]], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("values", WEIGHTS)
-@pytest.mark.parametrize("name", networks.NAMES)
+@pytest.mark.parametrize("name", networks.CHAINS)
 def test_weights_leave_no_trace_in_the_program(name: str, values: str) -> None:
     """Before the ranges are proved: a model that fails there is not shared at all."""
     shape, layers, *_ = networks.ARCHITECTURES[name]
@@ -71,6 +76,12 @@ def test_weights_leave_no_trace_in_the_program(name: str, values: str) -> None:
         fix(optimize(record(read_model(other))), -1.0, 1.0).encode()
         == program(networks.make(name).file).encode()
     )
+
+
+@pytest.mark.parametrize("name", networks.GRAPHS)
+def test_weights_of_graphs_leave_no_trace(name: str) -> None:
+    one, other = (program(networks.make(name, seed).file).encode() for seed in (1, 2))
+    assert one == other
 
 
 def test_another_architecture_leaves_a_trace() -> None:
@@ -102,6 +113,77 @@ def test_the_input_bound_is_in_the_program(digits: Program) -> None:
     assert digits.instructions[0].keys["bound"] == 2**16
     assert program(data, 0.5).instructions[0].keys["bound"] == 2**15
     assert program(data, 0.5).digest != digits.digest
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "keys"),
+    [
+        (-1.0, 1.0, {"bound": 2**16}),
+        (0.0, 255.0, {"bound": 255 * 2**16, "low": 0, "high": 255 * 2**16}),
+        (-2.0, 0.5, {"bound": 2**17, "low": -(2**17), "high": 2**15}),
+        (1.0, 2.0, {"bound": 2**17, "low": 2**16, "high": 2**17}),
+    ],
+)
+def test_the_input_has_two_ends_where_they_differ(
+    low: float, high: float, keys: dict[str, int]
+) -> None:
+    made = fix(recorded(), low, high)
+    assert made.instructions[0].keys == {"op": "input", "shape": [3], **keys}
+    assert made.input_range == (low, high)
+    least, most = next(iter(bounds(made, {})))
+    assert (least[0] / 2**16).tolist() == [low] * 3
+    assert (most[0] / 2**16).tolist() == [high] * 3
+
+
+def recorded(*steps: ops.Op) -> Graph:
+    """Operations in a row on an input of three; those of two values read the input again."""
+    graph = Graph()
+    x = last = graph.append(ops.Input((3,)))
+    for op in steps:
+        takes_two = isinstance(op, (ops.Sum, ops.Concat))
+        last = graph.append(op, (x, last) if takes_two else (last,))
+    graph.append(ops.Output(), (last,))
+    return graph
+
+
+def test_nothing_times_a_value_is_nothing() -> None:
+    """Players refuse a factor of 0, which a small one becomes."""
+    for factor in (0.0, 1e-12):
+        made = fix(recorded(ops.MultiplyConstant(factor)), -1.0, 1.0)
+        assert [line.op.name for line in made.instructions] == ["input", "gather", *SCALED]
+        assert (execute(made, RANDOM.uniform(-1, 1, (4, 3))) == 0).all()
+
+
+SCALED = ["scale", "truncate_output"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "ends"),
+    [
+        ([], SCALED),
+        ([ops.Relu()], SCALED),
+        ([ops.MultiplyConstant(0.3), ops.Sum()], SCALED),
+        ([ops.MultiplyConstant(0.3), ops.Relu(), ops.Concat(0)], SCALED),
+        ([ops.MultiplyConstant(0.3), ops.Sum(), ops.MultiplyConstant(0.3)], SCALED),
+        ([ops.MultiplyConstant(0.3), ops.Relu(), ops.Relu()], ["relu", "output"]),
+    ],
+)
+def test_an_output_is_truncated_on_every_path(steps: list[ops.Op], ends: list[str]) -> None:
+    """Players refuse a program whose output is not."""
+    made = fix(recorded(*steps), -1.0, 1.0)
+    assert [line.op.name for line in made.instructions[-2:]] == ends
+    x = RANDOM.uniform(-1, 1, (4, 3))
+    wanted = graphs.evaluate(recorded(*steps), x)
+    np.testing.assert_allclose(execute(made, x), wanted, atol=1e-6)
+
+
+def test_what_is_public_is_in_the_program_and_in_its_digest() -> None:
+    made = fix(recorded(), -1.0, 1.0)
+    before = made.encode()
+    assert "public" not in json.loads(before)
+    made.public = {"labels": ["cat", "dög"]}
+    assert json.loads(made.encode()) == json.loads(before) | {"public": made.public}
+    assert b"d\\u00f6g" in made.encode()
 
 
 @pytest.mark.parametrize("divisor", [2, 3, 6, 9, 25, 64])

@@ -9,11 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import networks
+from securemodel_share import rows
+from securemodel_share.ascent import ascend, slope
+from securemodel_share.compile import Wanted, compile_model, record
 from securemodel_share.errors import refusal
 from securemodel_share.execute import execute_fixed_values
 from securemodel_share.ir import ops
-from securemodel_share.program import Program
-from securemodel_share.ranges import bounds, findings, proof
+from securemodel_share.passes import optimize
+from securemodel_share.program import Program, fix
+from securemodel_share.ranges import MARGIN, bounds, calibration, findings, met, proof
+from securemodel_share.readers import read_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,3 +181,115 @@ def test_no_value_leaves_its_bounds(seed: int) -> None:
     ):
         assert (low <= value).all()
         assert (value <= high).all()
+
+
+def deep(gain: float, layers: int = 12) -> bytes:
+    """Dense layers that keep the size of values, while the sum of absolute weights grows by
+    `gain` each layer.
+    """
+    random = np.random.default_rng(6)
+    parts = [networks.dense(64, activation="relu") for _ in range(layers)]
+
+    def draw(shape: tuple[int, ...]) -> np.ndarray:
+        return random.normal(0, gain * np.sqrt(2 / shape[0]), shape) * (len(shape) > 1)
+
+    return networks.keras_file((64,), [*parts, networks.dense(2)], draw)
+
+
+def test_what_is_not_proved_is_calibrated_on_drawn_rows_or_refused(
+    refused: Callable[..., None],
+) -> None:
+    model = read_here(deep(1.0))
+    found = compile_model(model, Wanted()).ranges
+    assert str(found) == "Calibrated (drawn)"
+    assert found.margin >= MARGIN
+    assert found.layer == min(found.by_layer.values(), key=lambda limit: limit.margin).layer
+    refused(
+        lambda: compile_model(model, Wanted(ranges="Proved")),
+        "RangeOverflow",
+        "it is not proved",
+        "set spec.model.ranges to Calibrated",
+    )
+
+
+def test_rows_of_the_owner_decide() -> None:
+    own = np.random.default_rng(0).uniform(-1, 1, (5, 64))
+    found = compile_model(read_here(deep(1.0)), Wanted(calibration=own)).ranges
+    assert (str(found), found.rows) == ("Calibrated (rows)", 5)
+
+
+def test_a_margin_of_sixteen_is_wanted_on_rows() -> None:
+    """One weight: what the ReLU reads is the weight, when the input is 1."""
+    for times, short in ((16 * (1 - 1e-4), True), (16 * (1 + 1e-4), False)):
+        program = dense(2.0**15 / times)
+        found = calibration("rows", met(program, np.ones((1, 1))))
+        assert found.margin == pytest.approx(times)
+        assert bool(found.short) == short
+
+
+@pytest.mark.parametrize(
+    ("source", "weight", "says"),
+    [
+        ("rows", 2.0**13, ("comes within 4 times", "on your 1 rows", "scale the inputs down")),
+        ("drawn", 2.0**13, ("comes within 4 times", "on 1 rows drawn", "spec.model.calibration")),
+        ("drawn", 2.0**17, ("is up to 8 times larger", "on 1 rows drawn")),
+    ],
+)
+def test_what_comes_too_close_names_the_layer_and_the_margin(
+    source: str, weight: float, says: tuple[str, ...]
+) -> None:
+    (found,) = findings(calibration(source, met(dense(weight), np.ones((1, 1)))), "from -1 to 1")
+    assert found.layer == "dense_7"
+    for text in ("'dense_7': the input of a ReLU", *says):
+        assert text in found.message
+
+
+def test_values_beyond_the_ring_are_met_as_they_are() -> None:
+    """Fixed point would wrap to something small."""
+    program = dense(2.0**30, bound=2.0**14)
+    product, relu, _ = met(program, np.full((1, 1), 2.0**14)).limits
+    assert product.largest == 2.0**76
+    assert relu.largest == 2.0**60
+
+
+def test_an_ascent_finds_what_noise_does_not() -> None:
+    """The value is large for one corner of 2^40 alone."""
+    random = np.random.default_rng(8)
+    signs = random.choice([-1.0, 1.0], 40)
+    p = Program()
+    x = p.append(ops.Input((40,), -(2**16), 2**16))
+    w = p.append_weight(signs.reshape(40, 1), 16, "dense_7")
+    z = p.append(ops.MatMul(), (x, w), "dense_7")
+    y = p.append(ops.TruncateRelu(16), (z,), "dense_7")
+    p.append(ops.Output(), (y,), "dense_7")
+    drawn = rows.drawn((40,), -1.0, 1.0).all
+    before = met(p, drawn)
+    after = met(p, ascend(p, drawn, before))
+    assert before.by_row.max() < 2.0**32 * 30
+    assert after.by_row.max() == 2.0**32 * 40
+
+
+@pytest.mark.parametrize("name", networks.NAMES)
+def test_an_ascent_stays_within_the_bound_and_does_not_fall_behind(name: str) -> None:
+    network = networks.make(name)
+    program = fix(optimize(record(read_here(network.file))), 0.0, 1.0)
+    drawn = rows.drawn(network.inputs.shape[1:], 0.0, 1.0).all
+    before = met(program, drawn)
+    found = ascend(program, drawn, before)
+    assert found.min() >= 0
+    assert found.max() <= 1
+    margins = [calibration("drawn", part).margin for part in (before, met(program, found))]
+    assert margins[1] <= margins[0] * (1 + 1e-12)
+
+
+def test_the_slope_is_how_the_target_changes() -> None:
+    network = networks.make("residual")
+    program = fix(optimize(record(read_here(network.file))), 0.0, 1.0)
+    x = network.inputs[:1]
+    for limit in met(program, x).limits:
+        target = np.array([limit.at])
+        value, up = slope(program, x, target)
+        moved = 1e-7 * np.random.default_rng(1).normal(size=x.shape)
+        near, _ = slope(program, x + moved, target)
+        change = 2.0**16 * float((up * moved).sum())
+        assert near - value == pytest.approx(change, rel=1e-3, abs=1e-3), limit

@@ -11,6 +11,7 @@ import pytest
 import networks
 from securemodel_share.compile import Wanted, compile_model, record
 from securemodel_share.execute import execute, execute_fixed
+from securemodel_share.ir.graph import Graph
 from securemodel_share.model import Layer
 from securemodel_share.passes import optimize
 from securemodel_share.program import fix
@@ -121,6 +122,18 @@ def private(value: Any) -> Any:
 
 
 W = {shape: RANDOM.normal(0, 1, shape) for shape in [(5,), (4, 1), (3, 1, 1), (1, 4, 5), (5, 2)]}
+KERNEL = RANDOM.normal(0, 0.3, (2, 3, 1, 6))
+
+
+def depthwise(x: np.ndarray) -> np.ndarray:
+    """KERNEL on images channels first, two of each channel, with strides (2, 1) and dilations (1,
+    2).
+    """
+    seen = np.lib.stride_tricks.sliding_window_view(x, (2, 5), axis=(2, 3))[:, :, ::2, :, :, ::2]
+    made = np.einsum("bcyxij,ijcm->bcmyx", seen, KERNEL.reshape(2, 3, 3, 2))
+    return made.reshape(len(x), 6, *made.shape[3:])
+
+
 # on an image channels first (B, 3, 4, 5): through `tfe.*`, and in numpy
 WORDS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "a bias along the last axis": (lambda x: x + private(W[5,]), lambda x: x + W[5,]),
@@ -131,7 +144,17 @@ WORDS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "public factors": (lambda x: W[1, 4, 5] * x, lambda x: x * W[1, 4, 5]),
     "numbers": (lambda x: 1 - (3 + x * 0.5 - 0.25) * 2, lambda x: 1 - (3 + x * 0.5 - 0.25) * 2),
     "nothing added": (lambda x: x + 0, lambda x: x),
-    "the negative": (lambda x: -x, lambda x: -x),
+    "the negative": (lambda x: -x + x * -1, lambda x: -2 * x),
+    "times one": (lambda x: 1.0 * x, lambda x: x),
+    "a weight of no axes": (lambda x: x * private(W[5,][0]), lambda x: x * W[5,][0]),
+    "weights with the batch in front": (
+        lambda x: x + private(W[1, 4, 5][np.newaxis]),
+        lambda x: x + W[1, 4, 5],
+    ),
+    "convolutions in groups": (
+        lambda x: tfe.conv2d(x, private(KERNEL), (2, 1), "VALID", (1, 2), 3),
+        depthwise,
+    ),
     "two values": (lambda x: x - tfe.relu(x) + x, lambda x: 2 * x - np.maximum(x, 0)),
     "another order of axes": (
         lambda x: tfe.transpose(x, [0, 2, 1, 3]) - tfe.reshape(x, [1, 4, 3, 5]),
@@ -212,6 +235,21 @@ def test_a_weight_that_does_not_fit_is_refused(shape: tuple[int, ...]) -> None:
                 word(x, private(np.ones(shape)))
 
 
+def test_a_weight_of_no_axes_is_a_weight() -> None:
+    """Not a number of the program, which all can see."""
+    recorder = Recorder()
+    with recorder.recording():
+        x = recorder.define_private_input((4, 3))
+        recorder.output(x * private(0.125) + np.float64(0.25))
+    data = [fix(optimize(g), -1.0, 1.0).encode() for g in (recorder.graph, zeroed(recorder.graph))]
+    assert data[0] == data[1]
+    assert [line.shape for line in fix(recorder.graph, -1.0, 1.0).instructions[1:4:2]] == [(1,)] * 2
+
+
+def zeroed(graph: Graph) -> Graph:
+    return Graph(graph.nodes, {at: 0 * w for at, w in graph.weights.items()})
+
+
 def test_rows_of_a_batch_cannot_be_mixed() -> None:
     recorder = Recorder()
     with recorder.recording(), pytest.raises(ValueError, match="rows of a batch never mix"):
@@ -232,7 +270,7 @@ MISFITS = {
         {},
         (
             "layer 'dense_0' (Dense) does not fit its input of shape (8, 7, 2)",
-            "put a Flatten before it",
+            "its kernel is (8, 3)",
         ),
     ),
     "larger kernel than image": (

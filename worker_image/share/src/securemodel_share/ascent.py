@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .cost import count
+from .cost import effort
 from .execute import Step, steps
 from .gradient import pull
 from .ir.ops import MaxPool, Op, Relu
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 TARGETS, STARTS = 4, 4
 TRIES = 24
 # multiplications in all, forward and back: some seconds
-EFFORT = 1.5e10
-# what an element costs beside its multiplications, in multiplications
-ELEMENT = 20
+EFFORT = 1e10
 # elements of all values of one batch, 128 MiB
 AT_ONCE = 2**24
 
@@ -36,19 +34,13 @@ def ascend(program: Program, rows: np.ndarray, found: Met) -> np.ndarray:
     limits = np.array([limit.limit for limit in found.limits])
     tightest = np.argsort(-found.by_row.max(axis=1) / limits)[:TARGETS]
     pairs = [(i, row) for i in tightest for row in np.argsort(found.by_row[i])[::-1][:STARTS]]
-    tries = int(EFFORT / (3 * _work(program)))
+    tries = int(EFFORT / (3 * effort(program.lines)))
     pairs = pairs[:: max(1, len(pairs) * 2 // max(tries, 1))]
     targets = np.array([found.limits[i].at for i, _ in pairs])
     climb = _Climb(program, rows[[row for _, row in pairs]], targets)
     for _ in range(min(TRIES, tries // len(pairs))):
         climb.step()
     return climb.best
-
-
-def _work(program: Program) -> float:
-    """Of one row, in multiplications."""
-    elements = sum(math.prod(line.shape) for line in program.instructions)
-    return count([line.keys for line in program.instructions]).macs + ELEMENT * elements
 
 
 class _Climb:

@@ -8,21 +8,20 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .compile import RANGES, Compiled, Wanted, compile_model
-from .errors import Finding, ShareError
+from .errors import ShareError
 from .execute import batches, execute_fixed
 from .lowering import findings
 from .readers import read_model
+from .report import Checked, document, text
 
 if TYPE_CHECKING:
-    from .model import Model
-
     # what the client does to a prediction (B, ...): functions as a program's public part has them
     Apply = Callable[[Sequence[dict[str, Any]], np.ndarray], np.ndarray]
 
@@ -41,15 +40,6 @@ Exit status: 0 it can be served; 2 it cannot, or the command line is wrong.
 SEED = 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class Checked:
-    """What is known of a file; `compiled` of one that can be served."""
-
-    model: Model | None = None
-    findings: tuple[Finding, ...] = ()
-    compiled: Compiled | None = None
-
-
 def command(arguments: Sequence[str], apply: Apply) -> int:
     """The command, as the client's command line calls it; the exit status."""
     p = parser()
@@ -58,23 +48,36 @@ def command(arguments: Sequence[str], apply: Apply) -> int:
         p.error("--output is what a client would get for --data: give --data as well")
     wanted = _wanted(p, args)
     architecture = _bytes(p, args.architecture) if args.architecture else None
-    checked = check(_bytes(p, args.file), wanted, architecture)
+    checked = check(_bytes(p, args.file), wanted, architecture, _say)
     if args.output and checked.compiled and wanted.calibration is not None:
         np.save(args.output, predicted(checked.compiled, wanted.calibration, apply))
-    sys.stdout.write(json.dumps(document(checked), indent=2) + "\n")
+    is_text = args.format == "text"
+    said = text(checked, args.file.name) if is_text else json.dumps(document(checked)) + "\n"
+    sys.stdout.write(said)
     return SERVABLE if checked.compiled else REFUSED
 
 
-def check(file: bytes, wanted: Wanted, architecture: bytes | None = None) -> Checked:
-    """All that is wrong with a file, or what becomes of it."""
-    model = None
+def _say(doing: str) -> None:
+    sys.stderr.write(f"check: {doing} ...\n")
+    sys.stderr.flush()
+
+
+def check(
+    file: bytes,
+    wanted: Wanted,
+    architecture: bytes | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Checked:
+    """All that is wrong with a file, or what becomes of it. `say` hears what is being done."""
+    known = Checked(data=wanted.calibration)
     try:
         model = read_model(file, architecture)
+        known = replace(known, model=model)
         if found := findings(model):
-            return Checked(model=model, findings=tuple(found))
-        return Checked(model=model, compiled=compile_model(model, wanted))
+            return replace(known, findings=tuple(found))
+        return replace(known, compiled=compile_model(model, wanted, say))
     except ShareError as error:
-        return Checked(model=model, findings=error.findings)
+        return replace(known, findings=error.findings)
 
 
 def predicted(compiled: Compiled, data: np.ndarray, apply: Apply) -> np.ndarray:
@@ -83,19 +86,6 @@ def predicted(compiled: Compiled, data: np.ndarray, apply: Apply) -> np.ndarray:
     program = compiled.program
     logits = [execute_fixed(program, x, random) for x in batches(program, data)]
     return apply(program.public.get("functions", []), np.concatenate(logits))
-
-
-def document(checked: Checked) -> dict[str, Any]:
-    """For machines."""
-    found = [
-        {"layer": f.layer or None, "reason": str(f.reason), "message": f.message}
-        for f in checked.findings
-    ]
-    said: dict[str, Any] = {"servable": checked.compiled is not None, "findings": found}
-    if compiled := checked.compiled:
-        said["ranges"] = str(compiled.ranges)
-        said["digest"] = compiled.program.digest
-    return said
 
 
 def parser() -> argparse.ArgumentParser:

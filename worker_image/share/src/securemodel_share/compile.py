@@ -12,6 +12,7 @@ import numpy as np
 
 from . import precision, ranges, rows
 from .ascent import ascend
+from .cost import effort
 from .errors import Reason, ShareError, refusal
 from .ir.ops import FRACTION_BITS
 from .lowering import check, lower, public_functions
@@ -20,7 +21,7 @@ from .program import Program, fix
 from .rescale import rescale
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .errors import Finding
     from .ir.graph import Graph
@@ -29,11 +30,16 @@ if TYPE_CHECKING:
     from .ranges import Ranges
     from .rows import Rows
 
+    Say = Callable[[str], None]
+
 # the first is the default
 RANGES = (ranges.CALIBRATED, ranges.PROVED)
 # of inputs; as players take them (docs/program.md): less than 2^31 in fixed point
 LARGEST = 32767.0
 SMALLEST = 2.0**-FRACTION_BITS
+# rows are tried as long as that is a matter of seconds (drawn) or minutes, in multiplications
+EFFORT = {rows.DRAWN: 1e10, rows.OWN: 2e11}
+FEWEST = 8
 MOST_LABELS, LONGEST_LABEL = 10_000, 256
 
 
@@ -103,8 +109,9 @@ def record(model: Model) -> Graph:
     return recorder.graph
 
 
-def compile_model(model: Model, wanted: Wanted) -> Compiled:
-    """The program of a model with its weights beside it, and how well it holds.
+def compile_model(model: Model, wanted: Wanted, say: Say = lambda _: None) -> Compiled:
+    """The program of a model with its weights beside it, and how well it holds. `say` hears what
+    is being done.
 
     Raises:
         ShareError: UnsupportedLayer, InvalidModel, WeightsOutOfRange, RangeOverflow or
@@ -112,9 +119,13 @@ def compile_model(model: Model, wanted: Wanted) -> Compiled:
     """
     check(model)
     tried = _rows(model, wanted)
+    say(f"compiling {len(model.layers)} layers; TensorFlow is loaded first, which takes seconds")
     program = fix(optimize(record(model)), wanted.low, wanted.high)
     program.public = _public(model, wanted, program)
-    program, held = _held(program, wanted, tried)
+    tried = tried.at_most(max(FEWEST, int(EFFORT[tried.source] / effort(program.lines))))
+    say(f"bounding values, and trying {len(tried.all)} rows")
+    program, held = _held(program, wanted, tried, say)
+    say("measuring what the fixed point changes")
     measured = precision.measure(program, tried.ordinary)
     span = f"from {wanted.low:g} to {wanted.high:g}"
     found = [*ranges.findings(held, span), *_lost(program, measured, wanted)]
@@ -142,7 +153,7 @@ def _rows(model: Model, wanted: Wanted) -> Rows:
     return rows.drawn(*of) if wanted.calibration is None else rows.given(wanted.calibration, *of)
 
 
-def _held(program: Program, wanted: Wanted, tried: Rows) -> tuple[Program, Ranges]:
+def _held(program: Program, wanted: Wanted, tried: Rows, say: Say) -> tuple[Program, Ranges]:
     """The program with weights that suit its values, and the proof that these stay in range; where
     there is none, and none is demanded, what is met on rows.
     """
@@ -154,6 +165,7 @@ def _held(program: Program, wanted: Wanted, tried: Rows) -> tuple[Program, Range
         return scaled, proof
     found = [met]
     if tried.source == rows.DRAWN:
+        say("looking for inputs that make values large")
         found.append(ranges.met(scaled, ascend(scaled, tried.all, met)))
     return scaled, ranges.calibration(tried.source, *found)
 

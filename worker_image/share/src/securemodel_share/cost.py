@@ -83,6 +83,7 @@ class Cost:
 def cost(instructions: Instructions, protocol: str, batch: int) -> Cost:
     """Of a batch of `batch` rows."""
     hops = CLIENT_HOPS + sum(_hops(line, protocol) for line in instructions)
+    hops += _waits_for_carol(instructions)
     sent = sum(_sent(line, protocol, batch) for line in instructions)
     elements = _size(instructions[0]) + _size(instructions[-1])
     return Cost(
@@ -96,6 +97,8 @@ def cost(instructions: Instructions, protocol: str, batch: int) -> Cost:
     )
 
 
+# in the clear, beside its multiplications
+ELEMENT = 20
 # a player without a batch; the largest that was measured beside it, of what a batch sends
 IDLE, MEMORY = 8_000_000, 2.5
 
@@ -123,6 +126,11 @@ def count(instructions: Instructions) -> Work:
     return Work(macs=macs, relus=relus)
 
 
+def effort(instructions: Instructions) -> float:
+    """Of one row in the clear, in multiplications: every element costs some."""
+    return count(instructions).macs + ELEMENT * sum(_size(line) for line in instructions)
+
+
 def _size(line: Mapping[str, Any]) -> int:
     return math.prod(line["shape"])
 
@@ -142,6 +150,14 @@ def _hops(line: Mapping[str, Any], protocol: str) -> int:
         "truncate_relu": 1 + relu,
         "max_pool": relu * len(_levels(math.prod(line.get("window", ())))),
     }.get(line["op"], 0)
+
+
+def _waits_for_carol(instructions: Instructions) -> bool:
+    """Whether the input itself is compared: carol hears of a batch with bob, so what she deals for
+    a comparison comes a hop after the input; an opening before it gives her that time.
+    """
+    sending = [line["op"] for line in instructions if _hops(line, PROTOCOLS[0])]
+    return sending[1:2] in (["relu"], ["max_pool"])
 
 
 def _levels(window: int) -> list[int]:

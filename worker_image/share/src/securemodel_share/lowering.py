@@ -5,7 +5,6 @@ protocols. What the output does not depend on is left out, as Keras leaves it ou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import Finding, Reason, ShareError, refusal
@@ -14,12 +13,16 @@ from .layers.base import SEE_DOCS
 from .layers.functions import LINEAR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from .layers.functions import Function
     from .model import Layer, Model
 
 ONE_AND_ONE = "make a model of one input and one output: keras.Model(input, output)"
+FUNCTIONS_INSIDE = (
+    "use the layer ReLU or LeakyReLU there and train again; as the last function of a model it is "
+    f"supported; {SEE_DOCS}"
+)
 NUMBERS = {0: "no", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 
 
@@ -35,9 +38,13 @@ def check(model: Model) -> None:
 
 def findings(model: Model) -> list[Finding]:
     """All reasons why the model cannot be lowered."""
-    found = [finding for layer in used(model) for finding in _of_layer(layer, model)]
-    found += _of_graph(model)
-    return found or [*_of_functions(model), *_of_secrets(model)]
+    of_layers = {layer.name: _of_layer(layer, model) for layer in used(model)}
+    of_graph = list(_of_graph(model))
+    found = [finding for of_layer in of_layers.values() for finding in of_layer] + of_graph
+    if not of_graph:
+        strange = {name for name, of_layer in of_layers.items() if of_layer}
+        found += _of_functions(model, strange)
+    return found or list(_of_secrets(model))
 
 
 def used(model: Model) -> list[Layer]:
@@ -104,57 +111,56 @@ def _of_secrets(model: Model) -> Iterator[Finding]:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Tail:
-    """What the client applies: the functions in order, and the layers that they belong to."""
-
-    functions: tuple[Function, ...]
-    layers: frozenset[str]
-
-
-def _tail(model: Model) -> _Tail:
-    """Back from the output, over functions that clients apply and layers that change nothing. A
-    layer that only puts values elsewhere may follow a function of single values: they commute.
+def _tail(model: Model, strange: Collection[str] = ()) -> dict[str, Function]:
+    """What the client applies, in order: the functions at the model's end, by the layers that they
+    belong to. Layers that change nothing may follow, and after a function of single values layers
+    that only put values elsewhere: the two commute. Functions of `strange` layers are not known.
     """
-    named = {layer.name: layer for layer in model.layers}
-    functions: list[Function] = []
-    layers: set[str] = set()
-    moved, at = False, named[model.outputs[0]]
-    while True:
-        kind = _kind(at, model)
-        function = kind.function
-        if function.public and not (moved and not function.of_single_values):
-            functions.insert(0, function)
-            layers.add(at.name)
+    found: dict[str, Function] = {}
+    moved = False
+    for name, kind in _from_the_end(model):
+        function = LINEAR if name in strange else kind.function
+        if function.public and (not moved or function.of_single_values):
+            found[name] = function
         elif function is not LINEAR:
             break
         moved |= kind.moves
-        if not (kind.passes or kind.moves) or not at.inputs:
+        if not (kind.passes or kind.moves):
             break
-        at = named[at.inputs[0]]
-    return _Tail(functions=tuple(functions), layers=frozenset(layers))
+    return dict(reversed(found.items()))
+
+
+def _from_the_end(model: Model) -> Iterator[tuple[str, LayerType]]:
+    """Back from the output, over first operands; what is not known is passed over."""
+    named = {layer.name: layer for layer in model.layers}
+    names = model.outputs
+    while names:
+        layer = named[names[0]]
+        if layer.kind in LAYERS:
+            yield layer.name, _kind(layer, model)
+        names = layer.inputs
 
 
 def public_functions(model: Model) -> list[dict[str, Any]]:
     """The functions at the model's end, which the client applies, in order: words of
     contract/functions.json. `lower` leaves them out.
     """
-    return [dict(function.public) for function in _tail(model).functions]
+    return [dict(function.public) for function in _tail(model).values()]
 
 
-def _of_functions(model: Model) -> Iterator[Finding]:
+def _of_functions(model: Model, strange: Collection[str]) -> Iterator[Finding]:
     """Functions that only clients compute, elsewhere than at the end."""
-    tail = _tail(model)
+    tail = _tail(model, strange)
     for layer in used(model):
+        if layer.name in tail or layer.name in strange:
+            continue
         function = _kind(layer, model).function
-        if function.on_shares is None and layer.name not in tail.layers:
-            yield _unsupported(
-                layer,
+        if function.on_shares is None:
+            problem = (
                 f"has the function {function.name!r} inside the network, where it would have to be "
-                "computed on shares",
-                "use 'relu', 'leaky_relu' or 'hard_tanh' there and train again; at the model's end "
-                f"it is supported; {SEE_DOCS}",
+                "computed on shares"
             )
+            yield _unsupported(layer, problem, FUNCTIONS_INSIDE)
 
 
 def lower(model: Model, x: Any, enter: Callable[[str], None] = lambda _: None) -> Any:
@@ -166,7 +172,7 @@ def lower(model: Model, x: Any, enter: Callable[[str], None] = lambda _: None) -
     """
     import tf_encrypted as tfe  # noqa: PLC0415 - takes seconds; bad artifacts are refused before
 
-    tail = _tail(model).layers
+    tail = _tail(model)
     values: dict[str, Any] = {}
     for layer in used(model):
         enter(layer.name)

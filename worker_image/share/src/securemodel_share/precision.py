@@ -20,42 +20,61 @@ SEED = 7
 
 @dataclass(frozen=True, kw_only=True)
 class Precision:
-    """The largest difference between the fixed-point result and the exact one, the largest exact
-    result, and on how many rows; of logits, before what the client applies to them.
+    """The largest difference between the fixed-point logits and the exact ones, the largest exact
+    one, and on how many rows. `after`: the same difference after the functions at the model's end,
+    relative as below; 0 if there are none.
     """
 
     error: float
     largest: float
     rows: int
+    after: float = 0.0
 
     @property
     def relative(self) -> float:
-        """The error, of the largest output where that is above 1."""
-        return self.error / max(1.0, self.largest)
+        """The error, of the largest value where that is above 1; of logits or after the functions,
+        whichever is larger.
+        """
+        return max(self.error / max(1.0, self.largest), self.after)
 
 
 def measure(program: Program, rows: np.ndarray) -> Precision:
     """Runs the program both ways on rows (B, ...row)."""
     random = np.random.default_rng(SEED)
-    error = largest = 0.0
-    for x in batches(program, rows):
-        exact = execute(program, x)
-        found = execute_fixed(program, x, random)
-        error = max(error, float(np.abs(found - exact).max(initial=0)))
-        largest = max(largest, float(np.abs(exact).max(initial=0)))
-    return Precision(error=error, largest=largest, rows=len(rows))
+    pairs = [
+        (execute_fixed(program, x, random), execute(program, x)) for x in batches(program, rows)
+    ]
+    found, exact = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    functions = program.public.get("functions", [])
+    after = 0.0
+    if functions:
+        from .answers import answer  # noqa: PLC0415 - loads TensorFlow
+
+        error, largest = _difference(answer(functions, found), answer(functions, exact))
+        after = error / max(1.0, largest)
+    error, largest = _difference(found, exact)
+    return Precision(error=error, largest=largest, rows=len(rows), after=after)
+
+
+def _difference(found: np.ndarray, exact: np.ndarray) -> tuple[float, float]:
+    """The largest difference, and the largest exact value, of those that are finite."""
+    known = np.isfinite(exact)
+    error, size = np.abs(found[known] - exact[known]), np.abs(exact[known])
+    return float(error.max(initial=0)), float(size.max(initial=0))
 
 
 def finding(found: Precision, accepted: float | None, layer: str) -> Finding | None:
     """What is wrong with it, if anything is."""
-    if found.relative <= (TOLERANCE if accepted is None else accepted):
+    most = TOLERANCE if accepted is None else accepted
+    if found.relative <= most:
         return None
-    of = f" where the largest is {found.largest:.3g}"
+    what = "outputs" if found.relative > found.after else "what the client gets"
     return Finding(
         reason=Reason.PRECISION_LOST,
         layer=layer,
-        problem=f"the fixed point, 16 bits behind the point, changes outputs by up to "
-        f"{found.error:.2g}{of}: {found.relative:.2g}, and {TOLERANCE:g} is accepted unasked",
+        problem=f"the fixed point, 16 bits behind the point, changes {what} by up to "
+        f"{found.relative:.2g} (absolute, or of the largest one), and {most:g} is accepted"
+        f"{' unasked' if accepted is None else ''}",
         advice="scale the inputs to about 1 and train again, so that no weight is tiny, or accept "
         f'it by name (spec.model.tolerance: "{_rounded_up(found.relative)}")',
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import Reason, ShareError
-from .ir.ops import FRACTION_BITS, Input, Op, Scale, Shape, Truncate, Weight
+from .ir.ops import FRACTION_BITS, Input, Op, Scale, Shape, Truncate, Truncation, Weight
 
 if TYPE_CHECKING:
     from .ir.graph import Graph
@@ -46,12 +46,17 @@ class Program:
     weights: dict[int, np.ndarray] = field(default_factory=dict)
     public: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The instructions, as docs/program.md has them."""
+        return [instruction.keys for instruction in self.instructions]
+
     def encode(self) -> bytes:
         """The canonical bytes."""
         document = {
             "version": 1,
             "fraction_bits": FRACTION_BITS,
-            "instructions": [i.keys for i in self.instructions],
+            "instructions": self.lines,
             **({"public": self.public} if self.public else {}),
         }
         return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
@@ -82,20 +87,23 @@ class Program:
         Raises:
             ShareError: WeightsOutOfRange, naming the layer.
         """
-        fixed = {}
-        for at, value in self.weights.items():
-            limit = WEIGHT_LIMIT if self.scale(at) == FRACTION_BITS else BIAS_LIMIT
-            scaled = np.rint(value * 2.0 ** self.scale(at))
-            if not (np.abs(scaled) < limit).all():
+        for at in self.weights:
+            if not self.fits(at):
                 message = (
                     f"layer {self.instructions[at].layer!r} has a weight that is too large for the "
-                    "fixed point; "
-                    "normalise the model (weight decay, or batch normalisation) and save it "
-                    "again"
+                    "fixed point; normalise the model (weight decay, or batch normalisation) and "
+                    "save it again"
                 )
                 raise ShareError(Reason.WEIGHTS_OUT_OF_RANGE, message)
-            fixed[at] = scaled.astype(np.int64)
-        return fixed
+        return {at: self._rounded(at).astype(np.int64) for at in self.weights}
+
+    def fits(self, at: int) -> bool:
+        """Whether a weight is not too large for the fixed point."""
+        limit = WEIGHT_LIMIT if self.scale(at) == FRACTION_BITS else BIAS_LIMIT
+        return bool((np.abs(self._rounded(at)) < limit).all())
+
+    def _rounded(self, at: int) -> np.ndarray:
+        return np.rint(self.weights[at] * 2.0 ** self.scale(at))
 
     def append(self, op: Op, operands: tuple[int, ...] = (), layer: str = "") -> int:
         """One more instruction; its index."""
@@ -142,6 +150,9 @@ class _Code:
                 node.op.emit(self, at)
         return self.program
 
+    def shape(self, at: int) -> Shape:
+        return self.graph.nodes[at].shape
+
     def operands(self, at: int) -> tuple[int, ...]:
         nodes = self.graph.nodes
         inputs = nodes[at].inputs
@@ -158,6 +169,14 @@ class _Code:
         source = self.graph.nodes[at].inputs[0]
         is_own = self.graph.only_reader(source) == at
         return self.products.get(source) if is_own else None
+
+    def is_truncated(self, value: int) -> bool:
+        found: list[bool] = []
+        for line in self.program.instructions[: value + 1]:
+            earlier = [found[i] for i in line.operands]
+            is_done = isinstance(line.op, (Truncation, Weight))
+            found.append(is_done or (bool(earlier) and all(earlier)))
+        return found[value]
 
     def weight(self, at: int, scale: int) -> int:
         source = self.graph.nodes[at].inputs[1]

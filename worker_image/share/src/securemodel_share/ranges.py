@@ -1,7 +1,7 @@
 """Whether every value stays in the range in which the protocol is right (docs/protocol.md,
 Ranges): proved by interval arithmetic over the weights, or met on rows with a margin.
 
-What is limited stands with each operation (`bounds` of ir/ops.py).
+What is limited stands with each operation (`bounds` in ir/ops/).
 """
 
 from __future__ import annotations

@@ -25,7 +25,6 @@ from .ir.ops import (
     Truncation,
     Weight,
 )
-from .program import WEIGHT_LIMIT
 
 if TYPE_CHECKING:
     from .program import Instruction, Program
@@ -44,27 +43,33 @@ def rescale(program: Program, found: Met, proof: Ranges) -> Program:
     """The program with weights that suit what was met on rows, and that keep what is proved; itself
     if nothing is worth a move.
     """
-    groups = _groups(program)
-    moves = _Moves(program=program, groups=groups, found=found, proof=proof)
-    exponents = moves.choose()
+    groups = grouped(program)
+    exponents = _Moves(program=program, groups=groups, found=found, proof=proof).choose()
     if not any(exponents.values()):
         return program
+    scaled = moved(program, groups, exponents)
+    return scaled if all(map(scaled.fits, scaled.weights)) else program
+
+
+def moved(program: Program, groups: list[int], exponents: dict[int, int]) -> Program:
+    """The program with weights that make the values of each group 2^exponent times larger."""
     weights = dict(program.weights)
     for at, line in enumerate(program.instructions):
-        after = exponents[groups[at]]
-        match line.op:
-            case Product():
-                before = exponents[groups[line.operands[0]]]
-            case Add():
-                before = 0
-            case _:
-                continue
-        weight = line.operands[1]
-        weights[weight] = weights[weight] * 2.0 ** (after - before)
+        if isinstance(line.op, (Product, Add)):
+            value, weight = line.operands
+            before = exponents[groups[value]] if isinstance(line.op, Product) else 0
+            weights[weight] = weights[weight] * 2.0 ** (exponents[groups[at]] - before)
     return replace(program, weights=weights)
 
 
-def _groups(program: Program) -> list[int]:
+def free(program: Program, groups: list[int]) -> list[int]:
+    """The groups whose power of two may be chosen, in order."""
+    lines = program.instructions
+    fixed = {group for group, line in zip(groups, lines, strict=True) if _is_fixed(line)}
+    return [g for g in sorted(set(groups) - fixed) if isinstance(lines[g].op, Product)]
+
+
+def grouped(program: Program) -> list[int]:
     """Of each instruction the first one whose power of two is its own: a product starts a new
     group, all else joins those that it reads.
     """
@@ -95,7 +100,7 @@ def _is_fixed(line: Instruction) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class _Moves:
-    """The choice of each group's power of two."""
+    """The choice of each group's power of two, one after the other; those to come count as 0."""
 
     program: Program
     groups: list[int]
@@ -103,23 +108,20 @@ class _Moves:
     proof: Ranges
 
     def choose(self) -> dict[int, int]:
-        lines = self.program.instructions
-        fixed = {group for group, line in zip(self.groups, lines, strict=True) if _is_fixed(line)}
-        exponents: dict[int, int] = {}
-        for group in sorted(set(self.groups)):
-            is_free = group not in fixed and isinstance(lines[group].op, Product)
-            exponents[group] = self._of(group, exponents) if is_free else 0
+        exponents = dict.fromkeys(self.groups, 0)
+        for group in free(self.program, self.groups):
+            exponents[group] = self._of(group, exponents)
         return exponents
 
     def _of(self, group: int, exponents: dict[int, int]) -> int:
         """What suits precision, as far as ranges allow; what ranges demand, in any case."""
-        most = self._most(group, exponents)
+        most = self._most(group)
         wanted = self._wanted(group, exponents)
         wanted = 0 if abs(wanted) < WORTH else wanted
         return max(-FURTHEST, min(FURTHEST, wanted, most))
 
-    def _most(self, group: int, exponents: dict[int, int]) -> int:
-        """The largest power that leaves margins on rows, proofs, and weights in their range."""
+    def _most(self, group: int) -> int:
+        """The largest power that leaves margins on rows, and proofs."""
         met = self.found.by_row.max(axis=1)
         most = math.inf
         for limit, value, proved in zip(self.found.limits, met, self.proof.limits, strict=True):
@@ -127,11 +129,6 @@ class _Moves:
                 most = min(most, _bits(limit.limit / (LEFT * value)))
                 if proved.margin > 1:
                     most = min(most, max(0, _bits(proved.margin / 2)))
-        for product in self._products_into(group):
-            x, w = self.program.instructions[product].operands
-            largest = float(np.abs(self.program.weights[w]).max()) * 2.0 ** self.program.scale(w)
-            if largest:
-                most = min(most, _bits(WEIGHT_LIMIT / 2 / largest) + exponents[self.groups[x]])
         return int(min(most, FURTHEST))
 
     def _wanted(self, group: int, exponents: dict[int, int]) -> int:

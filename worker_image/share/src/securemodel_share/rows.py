@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +36,16 @@ class Rows:
     @property
     def all(self) -> np.ndarray:
         return np.concatenate([self.ordinary, self.extreme])
+
+    def at_most(self, rows: int) -> Rows:
+        """So many of each, spread over all of them."""
+        return replace(
+            self, ordinary=_spread(self.ordinary, rows), extreme=_spread(self.extreme, rows)
+        )
+
+
+def _spread(rows: np.ndarray, most: int) -> np.ndarray:
+    return rows[np.linspace(0, len(rows) - 1, most).astype(int)] if len(rows) > most else rows
 
 
 def drawn(shape: Shape, low: float, high: float) -> Rows:

@@ -50,7 +50,7 @@ def _of_layer(kind: Any, config: dict[str, Any], keras: str) -> Function | None:
 
 ACTIVATION = Setting(
     understands=lambda value: function(value) is not None,
-    says=", ".join(repr(name) for name in NAMED) + ", or a layer that is one of these",
+    says="a [function](#functions)",
     default="linear",
     problem=lambda key, value: f"has {key} {shown(value)}",
     advice=lambda _: "use a function that docs/layers.md names, or a layer of its own for it",

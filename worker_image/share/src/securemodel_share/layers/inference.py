@@ -71,18 +71,6 @@ class ActivityRegularization(Nothing):
     ignored: ClassVar = dict.fromkeys(("l1", "l2"), LOSS)
 
 
-class RandomCrop(Nothing):
-    """Nothing at inference, if what it crops to is the size that images have."""
-
-    settings: ClassVar = {"height": count(), "width": count()}
-    ignored: ClassVar = dict.fromkeys(("seed", "rng_type", "data_format"), AUGMENTS)
-
-    def lower(self, _tfe: Any, x: Any, /) -> Any:
-        if tuple(int(d) for d in x.shape[1:3]) != (self["height"], self["width"]):
-            raise ValueError(f"it crops to {self['height']} x {self['width']}")
-        return x
-
-
 class Augmentation(Nothing, of_keras=False):
     """Nothing at inference."""
 
@@ -96,6 +84,17 @@ class Augmentation(Nothing, of_keras=False):
         ),
         AUGMENTS,
     )
+
+
+class RandomCrop(Augmentation):
+    """Nothing at inference, if what it crops to is the size that images have."""
+
+    settings: ClassVar = {"height": count(), "width": count()}
+
+    def lower(self, _tfe: Any, x: Any, /) -> Any:
+        if tuple(int(d) for d in x.shape[1:3]) != (self["height"], self["width"]):
+            raise ValueError(f"it crops to {self['height']} x {self['width']}")
+        return x
 
 
 AUGMENTATIONS = (

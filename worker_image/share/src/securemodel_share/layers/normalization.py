@@ -68,8 +68,9 @@ class BatchNormalization(LayerType):
 
 
 class Normalization(LayerType):
-    """(x - mean) / deviation of each channel, by the statistics of adapt() or those that are given;
-    or the inverse.
+    """(x - mean) / deviation, by the statistics of adapt() or those that are given; or its inverse.
+
+    Statistics are of channels, along `axis`, or of everything.
     """
 
     settings: ClassVar = {

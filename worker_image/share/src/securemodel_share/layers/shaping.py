@@ -143,7 +143,6 @@ class UpSampling1D(UpSampling):
 
     axes: ClassVar = 1
     settings: ClassVar = UpSampling.settings | {"size": sizes(1, 2)}
-    moves: ClassVar = True
 
 
 class UpSampling2D(UpSampling):

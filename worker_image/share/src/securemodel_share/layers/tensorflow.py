@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .activations import Relu, Relu6, Sigmoid, Softmax, Tanh
 from .arithmetic import FIRST, SECOND, Add, Multiply, Negative, Subtract, TrueDivide
 from .base import LayerType
 from .settings import Setting, shown
+
+if TYPE_CHECKING:
+    from securemodel_share.errors import Finding
 
 FUNCTIONS: dict[str, type[LayerType]] = {
     "__operators__.add": Add,
@@ -40,6 +43,10 @@ class TFOpLambda(LayerType):
         )
     }
     operands: ClassVar = None
+
+    def findings(self) -> list[Finding]:
+        """Of a function that is not known, whose arguments are not known either."""
+        return [*self._configuration()]
 
     def meant(self) -> LayerType:
         """The layer that computes the same."""

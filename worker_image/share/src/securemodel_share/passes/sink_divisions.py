@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from securemodel_share.ir.builder import Rewriter
 from securemodel_share.ir.graph import Graph, Node
-from securemodel_share.ir.ops import Divide, Gather, Product, Reshape, Transpose
+from securemodel_share.ir.ops import Divide, Gather, MaxPool, Op, Product, Relu, Reshape, Transpose
 
 from .products import division
 
@@ -41,8 +41,13 @@ def sink_divisions(graph: Graph) -> Graph:
 
 
 def _product(graph: Graph, at: int) -> int | None:
-    """What reads this node alone, behind what moves values."""
+    """What reads this node alone, behind what a division may pass."""
     reader = graph.only_reader(at)
-    while reader is not None and isinstance(graph.nodes[reader].op, (Gather, Reshape, Transpose)):
+    while reader is not None and _passes(graph.nodes[reader].op):
         reader = graph.only_reader(reader)
     return reader
+
+
+def _passes(op: Op) -> bool:
+    is_relu = isinstance(op, Relu) and not op.threshold
+    return is_relu or isinstance(op, (Gather, MaxPool, Reshape, Transpose))

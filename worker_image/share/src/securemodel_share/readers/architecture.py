@@ -10,7 +10,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from . import calls
+from . import calls, limits
 from .network import Call, Entry, Network, Reference
 from .refused import invalid, unsupported
 
@@ -42,8 +42,11 @@ MODEL_KEYS = {
 }
 # words of Keras 1 that Keras 2 has not
 KERAS_1 = {"nb_filter", "border_mode", "subsample", "nb_row"}
-MAX_TEXT = 16 << 20
 MAX_DEPTH = 32
+KEEP_SHAPE = (
+    "keras.Sequential(model.layers[:-1]) loses the shape: save the whole model, whose last softmax "
+    "may stay, or cut it with keras.Model(model.inputs, model.layers[-2].output)"
+)
 
 
 def parse(text: bytes | str) -> dict[str, Any]:
@@ -52,17 +55,34 @@ def parse(text: bytes | str) -> dict[str, Any]:
     Raises:
         ShareError: InvalidModel.
     """
-    if len(text) > MAX_TEXT:
-        raise invalid(f"the model's architecture is longer than {MAX_TEXT >> 20} MiB")
+    if len(text) > limits.TEXT:
+        raise invalid(f"the model's architecture is longer than {limits.TEXT >> 20} MiB")
     try:
         config = json.loads(text)
     except RecursionError:
-        raise invalid("the model's architecture is nested too deeply") from None
+        raise _too_deep() from None
     except ValueError:
         raise invalid("the model's architecture is not JSON") from None
+    if _is_deep(config):
+        raise _too_deep()
     if not isinstance(config, dict) or not {"class_name", "config"} <= config.keys():
         raise invalid("the JSON is not the architecture of a model: it has no class_name or config")
     return config
+
+
+def _too_deep() -> Exception:
+    return invalid("the model's architecture is nested too deeply")
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether JSON is nested deeper than whoever walks over it by recursion can bear."""
+    level = [value]
+    for _ in range(limits.NESTING):
+        parts = (part.values() if isinstance(part, dict) else part for part in level)
+        level = [one for part in parts for one in part if isinstance(one, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def version(config: dict[str, Any]) -> str:
@@ -139,7 +159,7 @@ def _check_entries(entries: list[dict[str, Any]]) -> None:
     for entry in entries:
         name = _name(entry)
         _check_entry(entry, name)
-        if name in names or entry.get("name", name) != name:
+        if name in names:
             raise invalid(
                 f"two layers of the model share the name {name!r}", "give each layer its own name"
             )
@@ -153,6 +173,8 @@ def _check_entry(entry: dict[str, Any], name: str) -> None:
     if _is_custom(entry):
         custom = entry.get("registered_name") or kind
         raise unsupported(f"layer {name!r} ({custom}) is a custom class, which is not loaded", name)
+    if entry.get("name", name) != name:
+        raise invalid(f"layer {name!r} is also called {entry['name']!r}")
     for key in sorted(entry.keys() - ENTRY_KEYS):
         raise unsupported(
             f"layer {name!r} ({kind}) comes with {key!r}, which is not understood", name
@@ -259,12 +281,7 @@ def input_shape(network: Network) -> tuple[int, ...]:
     """
     shapes = [_plain(shape) for shape in _said(network) if shape]
     if not shapes:
-        raise invalid(
-            "the file does not say the shape of the model's input (keras.Sequential(model.layers) "
-            "loses it)",
-            "make the model with keras.Model(model.inputs, model.layers[-1].output), which keeps "
-            "the input shape, and save that",
-        )
+        raise invalid("the file does not say the shape of the model's input", KEEP_SHAPE)
     shape = shapes[0]
     if not _is_fixed(shape):
         raise invalid(

@@ -54,20 +54,13 @@ def read(data: bytes, given: dict[str, Any] | None) -> Model:
         raise h5.two_architectures()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            config = architecture.parse(_file(archive, CONFIG, architecture.MAX_TEXT))
+            config = architecture.parse(_file(archive, CONFIG, limits.TEXT))
             metadata = json.loads(_file(archive, METADATA, MAX_METADATA))
             weights = _file(archive, WEIGHTS, limits.arrays(len(data)))
-            config["keras_version"] = _version(_file(archive, METADATA, architecture.MAX_TEXT))
     except DAMAGE:
         raise invalid("the .keras file is damaged") from None
     with hdf5.opened(weights) as file:
         return h5.weights(file, config, hdf5.Arrays(len(data)), str(metadata["keras_version"]))
-
-
-def _version(metadata: bytes) -> str:
-    """The version of Keras that wrote the file."""
-    said = json.loads(metadata)
-    return str(said.get("keras_version") or "") if isinstance(said, dict) else ""
 
 
 def _check(found: list[str]) -> None:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 # A network that is nested and called twice, and so on, is a small file.
 MAX_CALLS = 10_000
-# what the call of a nested network may say: that this is inference
-INFERENCE: dict[str, tuple[Any, ...]] = {"training": (None, False), "mask": (None,)}
+# what the call of a nested network may say: that this is inference, of one tensor or several
+INFERENCE = {"training": ("None", "False"), "mask": ("None",)}
 FLOATS = (None, "float16", "bfloat16", "float32", "float64")
 
 
@@ -118,7 +118,8 @@ def _entries(network: Network) -> dict[str, Entry]:
 def _check_nested(entry: Entry, call: Call) -> None:
     """What a nested network would pass on to all of its layers, and its inputs do to tensors."""
     for key, value in call.arguments.items():
-        if not any(value is allowed for allowed in INFERENCE.get(key, ())):
+        said = {repr(part) for part in (value if isinstance(value, list) else [value])}
+        if not said <= set(INFERENCE.get(key, ())):
             raise unsupported(
                 f"{entry} is called with {key}={value!r:.80}, which is not understood", entry.name
             )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BFLOAT16_BYTES = 2
+DOUBLE = 8
 FILTERS = {
     h5py.h5z.FILTER_DEFLATE,
     h5py.h5z.FILTER_LZF,
@@ -100,18 +101,19 @@ def inside(at: h5py.Group, path: str) -> Any:
 
 def datasets(at: h5py.Group, path: str = "") -> Iterator[str]:
     """The paths of all datasets below a group, each object once."""
-    seen = set()
+    seen: set[int] = set()
     waiting = [(path, at)]
     while waiting:
         here, found = waiting.pop()
         for name in found:
             below = f"{here}/{name}" if here else name
             one = inside(found, name)
-            if one.id in seen:
+            address = h5py.h5o.get_info(one.id).addr
+            if address in seen:
                 continue
-            seen.add(one.id)
-            if len(seen) > limits.OBJECTS:
-                raise invalid(f"the file has more than {limits.OBJECTS} objects")
+            seen.add(address)
+            if len(seen) > limits.OBJECTS or len(below) > limits.PATH:
+                raise invalid("the file has more groups, or deeper ones, than any model")
             if isinstance(one, h5py.Group):
                 waiting.append((below, one))
             else:
@@ -139,7 +141,9 @@ class Arrays:
             raise invalid(f"{where} is empty")
         self._take(dataset, where)
         value = np.asarray(dataset[()])
-        return _from_bfloat16(value) if bfloat16 else value
+        if bfloat16:
+            return _from_bfloat16(value)
+        return value.astype(np.float64) if value.dtype.itemsize > DOUBLE else value
 
     def _take(self, dataset: h5py.Dataset, where: str) -> None:
         size = dataset.dtype.itemsize

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 MIB = 1 << 20
 ATTRIBUTE = 64 * MIB
+# of JSON
+TEXT = 16 * MIB
+NESTING = 200
+# in a file of weights, and the length of their names
 OBJECTS = 100_000
+PATH = 4096
 # Python, numpy and h5py take some 300 MiB of addresses before they read anything
 _PROGRAM = 512 * MIB
 _LARGEST_ARRAYS = 2 << 30

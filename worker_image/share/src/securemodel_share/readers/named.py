@@ -165,20 +165,16 @@ def _alike(at: Path, prefix: str) -> int:
 def _in_order(
     entry: Entry, leaves: dict[Path, Entry], stored: list[tuple[str, np.ndarray]]
 ) -> Weights:
-    """By Keras's order, if the weights' own names fit it in one way alone."""
-    fits = []
-    every = list(_slots(leaves))
-    for slots in (sorted(every, key=_is_frozen), every):
-        names = [name for _, name, _ in slots]
-        if names == [_word(path, set(names)) for path, _ in stored]:
-            fits.append(slots)
-    if not fits or any(other != fits[0] for other in fits):
+    """By Keras's order, if the weights' own names agree."""
+    slots = sorted(_slots(leaves), key=_is_frozen)
+    names = [name for _, name, _ in slots]
+    if names != [_word(path, set(names)) for path, _ in stored]:
         raise invalid(
             f"the weights of the nested {entry} cannot be told apart by their names",
-            "load the model in Keras, give each layer its own name, and save it again",
+            "load the model in Keras and save it with model.save('model.keras'), with numbers",
         )
     found: Weights = {}
-    for (at, name, _), (_, array) in zip(fits[0], stored, strict=True):
+    for (at, name, _), (_, array) in zip(slots, stored, strict=True):
         found.setdefault(at, {})[name] = array
     return found
 

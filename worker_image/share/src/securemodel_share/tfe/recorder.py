@@ -96,8 +96,9 @@ class Weight:
         return tf.TensorShape(self.value.shape)
 
 
-# a number is public; so is an array of them, but it is computed with as a weight
+# a number of Python's is public; whatever is numpy's may come from a weight, and is one
 Factor = Weight | np.ndarray | float
+SECRETS = (Weight, np.ndarray, np.generic)
 Operand = Secret | Factor
 
 
@@ -217,7 +218,7 @@ class Recorder(Protocol):  # type: ignore[misc]
         """
         if isinstance(other, Secret):
             return self._emit(ops.Sum(), [x.at, self._ordered(other, x.perm).at], x.perm)
-        if isinstance(other, (Weight, np.ndarray)):
+        if isinstance(other, SECRETS):
             return self._emit(ops.Add(), [x.at, self._broadcast(x, other)], x.perm)
         return self._emit(ops.AddConstant(float(other)), [x.at], x.perm)
 
@@ -228,14 +229,15 @@ class Recorder(Protocol):  # type: ignore[misc]
         return self.add(x, Weight(-other.value) if isinstance(other, Weight) else -other)
 
     def negative(self, x: Secret) -> Secret:
-        nothing = (ops.Gather.NOWHERE,) * x.node_shape[0]
-        zeros = self._emit(ops.Gather((0,), (nothing,)), [x.at], x.perm)
-        return self.sub(zeros, x)
+        """Zeros less x, which is local, where a factor takes a truncation."""
+        return self.sub(self._emit(ops.Gather.nothing(x.node_shape), [x.at], x.perm), x)
 
     def mul(self, x: Secret, other: Factor) -> Secret:
         """Multiplies by a weight, which is broadcast over the axes of x, or by a number."""
-        if isinstance(other, (Weight, np.ndarray)):
+        if isinstance(other, SECRETS):
             return self._emit(ops.Multiply(), [x.at, self._broadcast(x, other)], x.perm)
+        if abs(other) == 1:
+            return x if other > 0 else self.negative(x)
         return self._emit(ops.MultiplyConstant(float(other)), [x.at], x.perm)
 
     def pad(self, x: Secret, paddings: Sequence[Sequence[int]]) -> Secret:

@@ -35,6 +35,9 @@ class Code(Protocol):
     low: int
     high: int
 
+    def shape(self, at: int) -> Shape:
+        """Of the node's value."""
+
     def operands(self, at: int) -> tuple[int, ...]:
         """The values that the node reads, truncated, weights left out."""
 
@@ -43,6 +46,9 @@ class Code(Protocol):
 
     def own_product(self, at: int) -> tuple[int, int] | None:
         """The same, if it is one that is not truncated yet and that nothing else reads."""
+
+    def is_truncated(self, value: int) -> bool:
+        """Whether there is a truncation on every path from the input to this value."""
 
     def weight(self, at: int, scale: int) -> int:
         """The node's weight, in fixed point of that scale."""

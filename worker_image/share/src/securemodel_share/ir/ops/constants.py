@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from .base import CONSTANT_BITS, FRACTION_BITS, LARGEST_SHIFT, Code, Interval, Op, Shape, Within
+from .shaping import Gather
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,11 @@ class MultiplyConstant(Op):
 
     def emit(self, code: Code, at: int) -> None:
         bits = CONSTANT_BITS if abs(self.factor) >= SMALL else LARGEST_SHIFT
-        product = code.append(at, Scale(round(self.factor * 2**bits)), code.operands(at))
-        code.define_product(at, product, bits)
+        factor, operands = round(self.factor * 2**bits), code.operands(at)
+        if factor:
+            code.define_product(at, code.append(at, Scale(factor), operands), bits)
+        else:
+            code.define(at, code.append(at, Gather.nothing(code.shape(at)), operands))
 
 
 # a factor below has fewer than 17 of CONSTANT_BITS

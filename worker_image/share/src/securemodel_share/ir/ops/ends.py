@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .base import Code, Interval, Op, Shape, Within
+from .constants import Scale
 from .truncation import Truncation
 
 
@@ -69,12 +70,17 @@ class Output(Op):
         return x
 
     def emit(self, code: Code, at: int) -> None:
-        own = code.own_product(at)
+        """Players give out nothing that has not been truncated since the input."""
+        own = code.own_product(at) or self._made_product(code, at)
         if own is None:
             code.define(at, code.append(at, self, code.operands(at)))
         else:
             product, shift = own
             code.define(at, code.append(at, TruncateOutput(shift), (product,)))
+
+    def _made_product(self, code: Code, at: int) -> tuple[int, int] | None:
+        operands = code.operands(at)
+        return None if code.is_truncated(*operands) else (code.append(at, Scale(2), operands), 1)
 
 
 @dataclass(frozen=True)

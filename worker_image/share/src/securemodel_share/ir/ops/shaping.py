@@ -54,6 +54,11 @@ class Gather(Op):
     axis: tuple[int, ...]
     index: tuple[tuple[int, ...], ...]
 
+    @classmethod
+    def nothing(cls, of: Shape) -> Gather:
+        """Zeros in place of a value of this shape."""
+        return cls((0,), ((cls.NOWHERE,) * of[0],))
+
     def shape(self, x: Shape) -> Shape:
         shape = list(x)
         for axis, index in zip(self.axis, self.index, strict=True):
