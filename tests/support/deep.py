@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,11 +27,13 @@ class Deep:
     draw: Callable[[int], np.ndarray]
     low: float
     high: float
+    labels: tuple[str, ...] = tuple("0123456789")
 
     @property
     def options(self) -> tuple[str, ...]:
         """What the share step has to be told."""
-        return ("--input-low", f"{self.low:g}", "--input-high", f"{self.high:g}")
+        bounds = ("--input-low", f"{self.low:g}", "--input-high", f"{self.high:g}")
+        return (*bounds, "--labels", json.dumps(self.labels))
 
 
 def example(path: str) -> ModuleType:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,6 @@ import pytest
 
 import deep
 from trio import Trio
-
-EXPRESSIONS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 
 
 def rows(name: str) -> np.ndarray:
@@ -32,19 +29,8 @@ def test_a_deep_network_answers_as_keras_does(name: str, protocol: str, tmp_path
         trio.wait_ready()
         with trio.client() as model:
             raw, private = model.predict(inputs, raw=True), model.predict(inputs)
+            named = [model.labels[best] for best in private.argmax(-1)]
     assert np.abs(raw - logits).max() <= 1e-3 * max(1.0, np.abs(logits).max())
     assert np.abs(private - deep.probabilities(network.file(), inputs)).max() <= 1e-3
-    assert (private.argmax(-1) == logits.argmax(-1)).all()
-
-
-def test_the_photographed_face_is_happy(tmp_path: Path) -> None:
-    network = deep.NETWORKS["expressions"]
-    with Trio(tmp_path, max_rows=1) as trio:
-        labels = json.dumps(EXPRESSIONS)
-        shared = trio.share(network.file(), *network.options, "--labels", labels, protocol="ASTRA")
-        assert shared.returncode == 0, shared.stderr
-        trio.wait_ready()
-        with trio.client() as model:
-            private = model.predict(deep.photograph())[0]
-            assert model.labels[private.argmax()] == "happy"
-    assert private.max() > 0.99
+    assert named == [network.labels[best] for best in logits.argmax(-1)]
+    assert name != "expressions" or named[0] == "happy"
