@@ -68,7 +68,13 @@ def _digits(size: int, high: float) -> Callable[[int], np.ndarray]:
 
 
 NETWORKS = {
-    "expressions": Deep(lambda: example("expressions/fetch.py").model(), _pictures, low=-1, high=1),
+    "expressions": Deep(
+        lambda: example("expressions/fetch.py").model(),
+        _pictures,
+        low=-1,
+        high=1,
+        labels=("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"),
+    ),
     "resnet20": Deep(lambda: EXAMPLES / "networks/resnet20.keras", _digits(32, 1), low=0, high=1),
     "mobilenet": Deep(
         lambda: EXAMPLES / "networks/mobilenet.keras", _digits(64, 255), low=0, high=255
