@@ -11,8 +11,9 @@ use securemodel_mpc::work::held;
 
 use crate::patience::{is_bearable, Patience};
 
-/// Bytes that the values and messages of a batch may have at once (`held`). With the buffers that are kept for reuse a player
-/// takes about three times that (docs/performance.md): half of the memory that the chart gives it.
+/// Bytes that the values and messages of a batch may have at once (`held`). With the buffers that
+/// are kept for reuse a player takes about three times that (docs/performance.md): half of the
+/// memory that the chart gives it.
 const MAX_HELD: usize = 170 << 20;
 
 /// What a player holds of a model, and the limits that follow from its program.

@@ -186,8 +186,8 @@ impl Requests {
         locked(&self.state).idle = (!runs).then(Instant::now);
     }
 
-    /// Whether a batch may still take a request that has waited for COUNTERPART. alice knows that if
-    /// she has both shares; bob does not, but sees whether batches run that it may wait for.
+    /// Whether a batch may still take a request that has waited for COUNTERPART. alice knows that
+    /// if she has both shares; bob does not, but sees whether batches run that it may wait for.
     pub fn has_hope(&self, id: &RequestId) -> bool {
         let state = locked(&self.state);
         match self.role {

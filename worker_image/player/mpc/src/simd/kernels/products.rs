@@ -1,9 +1,9 @@
 //! Products of a matrix with many windows of a value.
 //!
-//! A matrix is packed into panels of eight columns, padded with zeros. An output row is the product
-//! of a matrix with a window of the input: a few runs of ring elements (of a convolution's window in
-//! (H, W, C) order as many as lie side by side; for a matrix product one run). With groups, a window
-//! meets each group of the matrix's columns at other channels of its pixels.
+//! A matrix is packed into panels of eight columns, padded with zeros. An output row is the
+//! product of a matrix with a window of the input: a few runs of ring elements (of a convolution's
+//! window in (H, W, C) order as many as lie side by side; for a matrix product one run). With
+//! groups, a window meets each group of the matrix's columns at other channels of its pixels.
 
 #[cfg(target_arch = "x86_64")]
 use super::super::level::x86;
