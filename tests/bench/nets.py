@@ -15,7 +15,6 @@ import networks
 import reference
 from networks import FLATTEN, RELU, conv, dense, pool
 from securemodel_share.cost import Work, count
-from securemodel_share.readers import read_model
 
 Layers = list[tuple[str, dict[str, Any]]]
 GAIN = 1.5
@@ -89,7 +88,7 @@ def make(name: str, folder: Path) -> Net:
 
     path = folder / f"{name}.h5"
     path.write_bytes(file)
-    expected = reference.evaluate(read_model(file), inputs)
+    expected = reference.predict(file, inputs)
     net = Net(name, path, inputs, expected, 2e-3)
     for what, array in {"inputs": inputs, "expected": expected}.items():
         net.floats(what).write_bytes(np.ascontiguousarray(array, dtype="<f8").tobytes())

@@ -271,7 +271,8 @@ def sequence(k: Any, x: Tensor) -> Tensor:
     x = k.MaxPooling1D(3, 2, "same")(k.Conv1D(4, 3, strides=2, padding="same")(x))
     x = k.Conv1DTranspose(3, 4, strides=2, padding="same", activation="relu")(x)
     x = k.Cropping1D((1, 2))(k.UpSampling1D(2)(k.ZeroPadding1D((2, 0))(x)))
-    return k.Dense(2)(k.GlobalMaxPooling1D()(k.AveragePooling1D(2)(x)))
+    y = k.GlobalMaxPooling1D()(x)
+    return k.Dense(2)(k.Concatenate()([y, k.Flatten()(k.AveragePooling1D(2)(x))]))
 
 
 def branches(k: Any, x: Tensor) -> Tensor:
@@ -315,7 +316,7 @@ def shared(k: Any, x: Tensor) -> Tensor:
 GRAPHS: dict[str, tuple[Callable[[Any, Tensor], Tensor], tuple[int, ...], float, int]] = {
     "residual": (residual, (9, 8, 2), 0.3, 5),
     "separable": (separable, (11, 9, 3), 0.4, 3),
-    "sequence": (sequence, (14, 2), 0.4, 6),
+    "sequence": (sequence, (14, 2), 0.6, 6),
     "branches": (branches, (6, 7, 2), 0.4, 4),
     "decoder": (decoder, (6,), 0.3, 2),
     "normalised": (normalised, (4, 6, 2), 0.3, 7),
@@ -339,19 +340,23 @@ def program(file: bytes) -> Program:
     return fix(optimize(record(read_here(file))), -1.0, 1.0)
 
 
+POSITIVE = ("gamma", "variance")
+
+
 def draw(model: Any, deviation: float, seed: int = 1) -> None:
-    """Gives a model of Keras 2 or 3 random weights; variances are positive."""
+    """Gives a model of Keras 2 or 3 random weights; variances and scales are positive. What a layer
+    has adapted itself to it keeps.
+    """
     rng = np.random.default_rng(seed)
     for layer in model.layers:
-        if "adapt" in dir(layer):  # statistics, which it computes from
-            continue
-        weights = [
-            rng.uniform(0.5, 2, w.shape)
-            if "variance" in w.name
-            else rng.normal(0, deviation, w.shape)
-            for w in layer.weights
-        ]
-        layer.set_weights(weights)
+        if not hasattr(layer, "adapt"):
+            layer.set_weights([_drawn(rng, weight, deviation) for weight in layer.weights])
+
+
+def _drawn(rng: np.random.Generator, weight: Any, deviation: float) -> np.ndarray:
+    if any(word in weight.name for word in POSITIVE):
+        return rng.uniform(0.5, 2, weight.shape)
+    return rng.normal(0, deviation, weight.shape)
 
 
 def saved(model: Any, suffix: str = "h5") -> bytes:

@@ -31,7 +31,8 @@ VERSIONS = {"Keras 2": tf_keras, "Keras 3": keras}
 def test_the_program_in_the_clear_agrees_with_keras(name: str) -> None:
     network = networks.make(name)
     expected = reference.predict(network.file, network.inputs)
-    assert expected.std() > 0.01
+    alike = expected.mean(axis=0 if len(expected) > 1 else None)
+    assert np.abs(expected - alike).max() > 0.05
     found = execute(networks.program(network.file), network.inputs)
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() <= 1e-5 * max(1.0, np.abs(expected).max())
@@ -65,7 +66,7 @@ def test_the_example_in_fixed_point_is_close_on_all_held_out_digits() -> None:
 def check(model: Any, suffix: str = "h5") -> None:
     """Our program of a Keras model computes what the model does, exact and in fixed point."""
     random = np.random.default_rng(5)
-    x = random.uniform(-1, 1, (3, *model.inputs[0].shape[1:])).astype(np.float32)
+    x = random.uniform(-1, 0.5, (3, *model.inputs[0].shape[1:])).astype(np.float32)
     expected = np.asarray(model(x))
     program = networks.program(networks.saved(model, suffix))
     largest = max(1.0, np.abs(expected).max())
@@ -92,10 +93,9 @@ def pairs(axes: int, least: int, most: int) -> st.SearchStrategy[tuple[int, ...]
 
 
 @st.composite
-def convolutions(draw: Any, version: str) -> tuple[str, dict[str, Any], tuple[int, ...]]:
+def convolutions(draw: Any, version: str, kind: str) -> tuple[str, dict[str, Any], tuple[int, ...]]:
     """A layer of the family, its arguments, and the shape of its input."""
     axes = draw(st.sampled_from([1, 2]))
-    kind = draw(st.sampled_from(["Conv", "DepthwiseConv", "SeparableConv", "Transpose"]))
     size, kernel = draw(pairs(axes, 1, 9)), draw(pairs(axes, 1, 4))
     given: dict[str, Any] = {"kernel_size": kernel, "use_bias": draw(st.booleans())}
     given["padding"] = draw(st.sampled_from(["valid", "same"]))
@@ -119,7 +119,9 @@ def convolutions(draw: Any, version: str) -> tuple[str, dict[str, Any], tuple[in
     given["activation"] = draw(st.sampled_from(["linear", "relu", "relu6", "leaky_relu"]))
     shape = (*size, channels)
     if version == "Keras 3" and draw(st.booleans()):
-        given["data_format"], shape = "channels_first", (channels, *size)
+        # Keras 3.15 adds a bias along the last axis where that is as long as there are channels
+        given |= {"data_format": "channels_first", "use_bias": False}
+        shape = (channels, *size)
     return _named(kind, axes), given, shape
 
 
@@ -128,9 +130,9 @@ def _named(kind: str, axes: int) -> str:
 
 
 @st.composite
-def poolings(draw: Any, version: str) -> tuple[str, dict[str, Any], tuple[int, ...]]:
+def poolings(draw: Any, version: str, kind: str) -> tuple[str, dict[str, Any], tuple[int, ...]]:
     axes = draw(st.sampled_from([1, 2]))
-    kind = draw(st.sampled_from(["Max", "Average", "GlobalMax", "GlobalAverage"]))
+    kind = draw(st.sampled_from(["GlobalMax", "GlobalAverage"])) if kind == "Global" else kind
     shape: tuple[int, ...] = (*draw(pairs(axes, 1, 8)), draw(few(1, 3)))
     given: dict[str, Any] = {"keepdims": draw(st.booleans())}
     if not kind.startswith("Global"):
@@ -144,7 +146,7 @@ def poolings(draw: Any, version: str) -> tuple[str, dict[str, Any], tuple[int, .
 
 
 @st.composite
-def movers(draw: Any, _version: str) -> tuple[str, dict[str, Any], tuple[int, ...]]:
+def movers(draw: Any, _version: str, _kind: str) -> tuple[str, dict[str, Any], tuple[int, ...]]:
     shape = draw(pairs(3, 1, 5))
     margins = draw(pairs(2, 0, 3)), draw(pairs(2, 0, 3))
     return draw(
@@ -171,7 +173,7 @@ def movers(draw: Any, _version: str) -> tuple[str, dict[str, Any], tuple[int, ..
 
 
 @st.composite
-def numbers(draw: Any, version: str) -> tuple[str, dict[str, Any], tuple[int, ...]]:
+def numbers(draw: Any, version: str, _kind: str) -> tuple[str, dict[str, Any], tuple[int, ...]]:
     """Layers that take each value by itself."""
     shape = draw(pairs(draw(few(1, 3)), 1, 5))
     parameters = st.floats(0.0625, 2, width=16)
@@ -200,8 +202,13 @@ def numbers(draw: Any, version: str) -> tuple[str, dict[str, Any], tuple[int, ..
 
 
 FAMILIES = {
-    "convolutions": convolutions,
-    "poolings": poolings,
+    "Conv": convolutions,
+    "DepthwiseConv": convolutions,
+    "SeparableConv": convolutions,
+    "Transpose": convolutions,
+    "Max": poolings,
+    "Average": poolings,
+    "Global": poolings,
     "movers": movers,
     "numbers": numbers,
 }
@@ -217,7 +224,7 @@ def test_layers_of_any_shape_and_options_agree_with_keras(family: str, version: 
         suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
         database=None,
     )
-    @given(FAMILIES[family](version))
+    @given(FAMILIES[family](version, family))
     def run(layer: tuple[str, dict[str, Any], tuple[int, ...]]) -> None:
         kind, arguments, shape = layer
         try:
@@ -230,6 +237,31 @@ def test_layers_of_any_shape_and_options_agree_with_keras(family: str, version: 
         check(model)
 
     run()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("slope", [0.0, 1e-9, 0.01, 0.3, 1.0, 1.5, 4.0, -0.5])
+def test_any_slope_of_a_leaky_relu_agrees_with_keras(slope: float, version: str) -> None:
+    if version == "Keras 3" and slope < 0:
+        with pytest.raises(ValueError, match="negative"):
+            keras.layers.LeakyReLU(slope)
+        return
+    check(chain(version, (40,), VERSIONS[version].layers.LeakyReLU(slope)))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("threshold", [0.0, 0.25, 0.375])
+@pytest.mark.parametrize("slope", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("most", [None, 0.125, 0.25, 6.0])
+def test_any_relu_agrees_with_keras(
+    most: float | None, slope: float, threshold: float, version: str
+) -> None:
+    check(chain(version, (40,), VERSIONS[version].layers.ReLU(most, slope, threshold)))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.25])
+def test_a_thresholded_relu_agrees_with_keras(threshold: float) -> None:
+    check(chain("Keras 2", (40,), tf_keras.layers.ThresholdedReLU(threshold)))
 
 
 MERGING = ("Add", "Subtract", "Average", "Maximum", "Minimum", "Concatenate")
@@ -273,6 +305,14 @@ def test_a_normalisation_by_its_own_statistics_agrees_with_keras(
     layer = VERSIONS[version].layers.Normalization(axis=axis, invert=invert)
     layer.adapt(np.random.default_rng(1).uniform(-3, 5, (50, 3, 4)))
     check(chain(version, (3, 4), layer))
+
+
+@pytest.mark.parametrize("kind", ["Conv", "SeparableConv", "Transposed"])
+@pytest.mark.parametrize("axes", [1, 2])
+def test_channels_first_with_a_bias_agree_with_keras(kind: str, axes: int) -> None:
+    name = f"Conv{axes}DTranspose" if kind == "Transposed" else f"{kind}{axes}D"
+    layer = getattr(keras.layers, name)(3, 2, data_format="channels_first", activation="relu")
+    check(chain("Keras 3", (2, 6, 7)[: axes + 1], layer))
 
 
 def test_a_normalisation_of_two_axes_agrees_with_keras() -> None:

@@ -352,6 +352,38 @@ def test_a_graph_that_is_none_is_refused_by_name(model: Model, says: tuple[str, 
         assert text in found
 
 
+def nested(depth: int) -> Any:
+    """An activation that is an Activation layer with an activation, and so on."""
+    value: Any = "relu"
+    for _ in range(depth):
+        value = {"class_name": "Activation", "config": {"name": "a", "activation": value}}
+    return value
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_an_activation_of_activations_is_understood(depth: int) -> None:
+    layer = Layer(kind="Activation", name="y", config={"activation": nested(depth)}, inputs=("z",))
+    model = model_of(INPUT, dense("z", "x"), layer)
+    assert not findings(model)
+    assert [line.op.name for line in record(model).nodes][-2:] == ["relu", "output"]
+
+
+def test_what_is_nested_too_deeply_is_refused_by_name() -> None:
+    layer = Layer(kind="Activation", name="y", config={"activation": nested(450)}, inputs=("z",))
+    (finding,) = findings(model_of(INPUT, dense("z", "x"), layer))
+    assert "'y' (Activation) has a configuration that is nested too deeply" in finding.message
+
+
+@pytest.mark.parametrize(
+    "value", [{"class_name": "__numpy__"}, {"config": 3}, [[1], [1, 2]], {"value": "x"}, True, []]
+)
+def test_numbers_that_are_none_are_refused_by_name(value: Any) -> None:
+    layer = Layer(kind="Rescaling", name="y", config={"scale": value}, inputs=("z",))
+    (finding,) = findings(model_of(INPUT, dense("z", "x"), layer))
+    assert "'y' (Rescaling) cannot have scale" in finding.message
+    assert "is not a number or an array of numbers" in finding.message
+
+
 def test_what_the_output_does_not_depend_on_is_left_out() -> None:
     aside = dense("aside", "x", kind="LSTM")
     model = model_of(INPUT, aside, dense("y", "x"), dense("more", "aside"))

@@ -74,7 +74,10 @@ def _of_layer(layer: Layer, model: Model) -> list[Finding]:
         return [_unsupported(layer, "runs code from the file and is refused")]
     if layer.kind not in LAYERS:
         return [_unsupported(layer, "is not supported")]
-    return _kind(layer, model).findings()
+    try:
+        return _kind(layer, model).findings()
+    except RecursionError:
+        return [_unsupported(layer, "has a configuration that is nested too deeply")]
 
 
 def _of_graph(model: Model) -> Iterator[Finding]:

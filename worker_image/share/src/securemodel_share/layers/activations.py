@@ -64,7 +64,7 @@ class Activated(LayerType, of_keras=False):
 
     def findings(self) -> list[Finding]:
         found = super().findings()
-        if not found and not self.keras and self["activation"] in OF_KERAS_2:
+        if not found and not self.keras and self.function.name in OF_KERAS_2:
             problem = (
                 f"has activation {shown(self['activation'])}, which Keras 2 and Keras 3 compute "
                 "differently, and the file does not say which of them wrote it"

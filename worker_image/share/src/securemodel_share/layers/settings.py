@@ -168,8 +168,8 @@ def constants(default: Any = REQUIRED) -> Setting:
 def constant(value: Any) -> np.ndarray | None:
     """Numbers as Keras writes them: plain, in lists, or as an array of numpy."""
     if isinstance(value, dict):
-        of_numpy = value.get("class_name") == "__numpy__" and isinstance(value["config"], dict)
-        value = value["config"].get("value") if of_numpy else value.get("value")
+        config = value.get("config")
+        value = config.get("value") if isinstance(config, dict) else value.get("value")
     try:
         found = np.array(value)
     except ValueError:  # lists of several lengths
