@@ -485,6 +485,14 @@ def test_moves_in_a_row_are_one_and_moves_of_nothing_none() -> None:
     assert of(program, "gather")[0].keys["index"] == [[0, -1, 2, 3], [-1, 0, 1]]
 
 
+def test_of_gathers_in_a_row_nothing_stays_nothing() -> None:
+    chain = (
+        Chain(4).relu().then(ir.Gather((0,), ((3, -1, 0),))).then(ir.Gather((0,), ((2, -1, 1),)))
+    )
+    program = same(chain.output(), passes.join_moves)
+    assert of(program, "gather")[0].keys["index"] == [[0, -1, -1]]
+
+
 @pytest.mark.parametrize(
     ("window", "stride", "split"),
     [
