@@ -108,6 +108,12 @@ def test_the_gradient_of_an_operation_is_how_its_value_changes(
         assert change == pytest.approx((gradients[place] * moved).sum(), rel=1e-4, abs=1e-12)
 
 
+def test_the_largest_of_a_window_has_all_of_the_gradient_be_it_there_twice() -> None:
+    x, pool = np.ones((1, 2, 2, 1)), ops.MaxPool(window=(2, 2), stride=(1, 1))
+    (gradient,) = pull(pool, (x,), pool.evaluate(x), np.full((1, 1, 1, 1), 3.0))
+    assert gradient.ravel().tolist() == [3.0, 0, 0, 0]
+
+
 PRODUCTS = [(op, shapes) for op, shapes in SAMPLES if isinstance(op, ops.Product)]
 
 

@@ -203,6 +203,7 @@ def test_what_is_not_proved_is_calibrated_on_drawn_rows_or_refused(
     found = compile_model(model, Wanted()).ranges
     assert str(found) == "Calibrated (drawn)"
     assert found.margin >= MARGIN
+    assert found.rows > len(rows.drawn((64,), -1, 1).all), "an ascent is among them"
     assert found.layer == min(found.by_layer.values(), key=lambda limit: limit.margin).layer
     refused(
         lambda: compile_model(model, Wanted(ranges="Proved")),
@@ -260,13 +261,15 @@ def test_an_ascent_finds_what_noise_does_not() -> None:
     x = p.append(ops.Input((40,), -(2**16), 2**16))
     w = p.append_weight(signs.reshape(40, 1), 16, "dense_7")
     z = p.append(ops.MatMul(), (x, w), "dense_7")
+    b = p.append_weight(np.full(1, 5.0), 32, "dense_7")
+    z = p.append(ops.Add(), (z, b), "dense_7")
     y = p.append(ops.TruncateRelu(16), (z,), "dense_7")
     p.append(ops.Output(), (y,), "dense_7")
     drawn = rows.drawn((40,), -1.0, 1.0).all
     before = met(p, drawn)
     after = met(p, ascend(p, drawn, before))
-    assert before.by_row.max() < 2.0**32 * 30
-    assert after.by_row.max() == 2.0**32 * 40
+    assert before.by_row.max() < 2.0**32 * 35
+    assert after.by_row.max() == 2.0**32 * 45
 
 
 @pytest.mark.parametrize("name", networks.NAMES)
@@ -282,8 +285,9 @@ def test_an_ascent_stays_within_the_bound_and_does_not_fall_behind(name: str) ->
     assert margins[1] <= margins[0] * (1 + 1e-12)
 
 
-def test_the_slope_is_how_the_target_changes() -> None:
-    network = networks.make("residual")
+@pytest.mark.parametrize("name", ["residual", "separable", "decoder"])
+def test_the_slope_is_how_the_target_changes(name: str) -> None:
+    network = networks.make(name)
     program = fix(optimize(record(read_here(network.file))), 0.0, 1.0)
     x = network.inputs[:1]
     for limit in met(program, x).limits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,8 +81,30 @@ def test_values_beyond_the_window_come_back_into_it() -> None:
     assert compiled.precision.relative < precision.TOLERANCE
 
 
+def test_what_comes_close_on_rows_gets_room() -> None:
+    """Large weights behind: precision alone would have left it there."""
+    file = two(2.0**13, 2.0**5)
+    program = fixed(file)
+    x = tried(program, file)
+    scaled = rescale(program, met(program, x), proof(program))
+    margins = [ranges.calibration("rows", met(p, x)).margin for p in (program, scaled)]
+    assert margins[0] < ranges.MARGIN
+    assert margins[1] >= 4 * ranges.MARGIN
+
+
+@pytest.mark.parametrize(("margin", "bits"), [(1.5, 0), (3.0, 0), (17.0, 3)])
+def test_a_proof_keeps_a_bit_of_room(margin: float, bits: int) -> None:
+    file = two(TINY, 1 / TINY)
+    program = fixed(file)
+    limits = [replace(limit, largest=limit.limit / margin) for limit in proof(program).limits]
+    bounded = replace(proof(program), limits=tuple(limits))
+    scaled = rescale(program, met(program, tried(program, file)), bounded)
+    at = program.lines.index({"op": "weight", "scale": 16, "shape": [8, 16]})
+    assert (scaled.weights[at] == program.weights[at] * 2**bits).all()
+
+
 def test_nothing_moves_where_nothing_is_gained() -> None:
-    file = two(1.0, 0.1)
+    file = two(1.0, 0.3)
     program = fixed(file)
     assert rescale(program, met(program, tried(program, file)), proof(program)) is program
 
