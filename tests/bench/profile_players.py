@@ -17,7 +17,7 @@ RATE_HZ = 1999  # not a divisor of anything periodic
 GROUPS = (
     ("PRG", r"aes::|ctr::|\bprg\b"),
     ("TLS", r"ring_core|rustls|aes_gcm|chacha"),
-    ("compute", r"securemodel_player::mpc|core::(array|core_arch)|spec_from_iter"),
+    ("compute", r"securemodel_mpc|core::(array|core_arch)|spec_from_iter"),
     (
         "memory",
         (

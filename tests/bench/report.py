@@ -146,7 +146,7 @@ def markdown(lines: Lines) -> str:
     if delayed := [line for line in cases if line["delay_ms"]]:
         parts += ["### Delay", delays(delayed)]
     if deep := [line for line in cases if "answers" in line]:
-        parts += ["### Deep networks", answers(deep)]
+        parts += ["### The deep networks", answers(deep)]
     other = [line for line in cases if line.get("macs") and "answers" not in line]
     if other := [line for line in other if line["delay_ms"] == 0]:
         parts += ["### Other networks", networks(other)]

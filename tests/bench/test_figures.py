@@ -48,7 +48,7 @@ def test_the_fit_finds_the_coefficients_that_made_the_times() -> None:
 def test_samples_are_grouped_by_what_the_function_is_for() -> None:
     table = """
     20.00%  [k] finish_task_switch.isra.0
-    15.50%  [.] securemodel_player::mpc::kernels::sum_pool
+    15.50%  [.] securemodel_mpc::simd::level::avx512
     10.00%  [.] <aes::autodetect::Aes128 as cipher::block::BlockEncrypt>::encrypt_with_backend
      5.00%  [.] ring_core_0_17_14__aes_gcm_enc_update_vaes_avx2
      4.00%  [.] __memmove_avx512_unaligned_erms
