@@ -6,7 +6,6 @@ use crate::weights::Weight;
 use crate::workspace::Workspace;
 
 /// A masked value as one role holds it, for all rows of the batch.
-#[derive(Clone)]
 pub(crate) struct Masked {
     /// alice, bob: x + λ; carol: empty.
     pub(crate) m: Vec<u64>,
@@ -23,7 +22,6 @@ impl Masked {
 }
 
 /// This role's part of a product: alice z_a, bob z_b, carol κ.
-#[derive(Clone)]
 pub(crate) struct Product(pub(crate) Vec<u64>);
 
 /// The result of an instruction, kept until its last use.
@@ -87,22 +85,23 @@ impl<'a> Running<'a> {
     }
 
     /// The value itself if this is its last use, or else a copy.
-    pub(crate) fn take_masked(&mut self, operand: usize) -> Masked {
+    pub(crate) fn take_masked(&mut self, operand: usize, workspace: &mut Workspace) -> Masked {
         if self.last_use[operand] == self.at {
             if let Value::Masked(x) = std::mem::replace(&mut self.values[operand], Value::None) {
                 return x;
             }
         }
-        self.masked(operand).clone()
+        let Masked { m, l } = self.masked(operand);
+        Masked { m: workspace.copy(m), l: workspace.copy(l) }
     }
 
     /// The value itself if this is its last use, or else a copy.
-    pub(crate) fn take_product(&mut self, operand: usize) -> Product {
+    pub(crate) fn take_product(&mut self, operand: usize, workspace: &mut Workspace) -> Product {
         match &mut self.values[operand] {
             Value::Product(Product(z)) if self.last_use[operand] == self.at => {
                 Product(std::mem::take(z))
             }
-            Value::Product(z) => z.clone(),
+            Value::Product(Product(z)) => Product(workspace.copy(z)),
             _ => unreachable!("the program was checked: the operand is a product"),
         }
     }

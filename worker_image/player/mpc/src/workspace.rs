@@ -32,6 +32,13 @@ impl Workspace {
         buffer
     }
 
+    /// A buffer of these words.
+    pub(crate) fn copy(&mut self, words: &[u64]) -> Vec<u64> {
+        let mut buffer = self.take(words.len());
+        buffer.copy_from_slice(words);
+        buffer
+    }
+
     /// Takes a buffer back.
     pub(crate) fn give(&mut self, buffer: Vec<u64>) {
         if self.free.len() >= MOST {

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::form::{broadcasts, Earlier, Form, Shape};
 use super::op::{facts, Op};
+use crate::party::base::Party;
 use crate::simd::kernels::broadcast::Broadcast;
 use crate::values::{Product, Running};
 use crate::weights::Weight;
@@ -29,10 +30,10 @@ impl Op for Add {
 }
 
 impl Add {
-    pub(crate) fn run(&self, running: &mut Running<'_>) -> Product {
+    pub(crate) fn run(&self, party: &mut dyn Party, running: &mut Running<'_>) -> Product {
         let [z, w] = self.r#in;
         let broadcast = Broadcast::new(running.shape(z), running.shape(w));
-        let Product(mut z) = running.take_product(z);
+        let Product(mut z) = running.take_product(z, party.workspace());
         if let Weight::Bias(bias) = running.weight(w) {
             broadcast.add(bias, &mut z);
         }

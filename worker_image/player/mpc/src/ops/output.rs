@@ -37,7 +37,8 @@ impl Output {
         party: &mut dyn PutsOut,
         running: &mut Running<'_>,
     ) -> Option<Vec<u64>> {
-        party.output(running.take_masked(self.r#in[0]))
+        let x = running.take_masked(self.r#in[0], party.workspace());
+        party.output(x)
     }
 }
 
@@ -68,7 +69,8 @@ impl TruncateOutput {
         party: &mut dyn PutsOut,
         running: &mut Running<'_>,
     ) -> Result<Option<Vec<u64>>, ChannelError> {
-        party.truncate_output(running.take_product(self.r#in[0]), self.shift)
+        let z = running.take_product(self.r#in[0], party.workspace());
+        party.truncate_output(z, self.shift)
     }
 }
 

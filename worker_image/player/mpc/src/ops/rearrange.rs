@@ -30,8 +30,8 @@ impl Op for Reshape {
 }
 
 impl Reshape {
-    pub(crate) fn run(&self, running: &mut Running<'_>) -> Masked {
-        running.take_masked(self.r#in[0])
+    pub(crate) fn run(&self, party: &mut dyn Party, running: &mut Running<'_>) -> Masked {
+        running.take_masked(self.r#in[0], party.workspace())
     }
 }
 

@@ -53,7 +53,8 @@ impl Relu {
         party: &mut dyn Rectifies,
         running: &mut Running<'_>,
     ) -> Result<Masked, ChannelError> {
-        party.relu(running.take_masked(self.r#in[0]), self.threshold.unwrap_or(0))
+        let x = running.take_masked(self.r#in[0], party.workspace());
+        party.relu(x, self.threshold.unwrap_or(0))
     }
 }
 
@@ -90,7 +91,8 @@ impl TruncateRelu {
         party: &mut dyn Rectifies,
         running: &mut Running<'_>,
     ) -> Result<Masked, ChannelError> {
-        party.truncate_relu(running.take_product(self.r#in[0]), self.shift)
+        let z = running.take_product(self.r#in[0], party.workspace());
+        party.truncate_relu(z, self.shift)
     }
 }
 

@@ -75,8 +75,8 @@ impl Op for AddConstant {
 
 impl AddConstant {
     /// The masks stay: carol, who holds these alone, has nothing to do.
-    pub(crate) fn run(&self, running: &mut Running<'_>) -> Masked {
-        let mut x = running.take_masked(self.r#in[0]);
+    pub(crate) fn run(&self, party: &mut dyn Party, running: &mut Running<'_>) -> Masked {
+        let mut x = running.take_masked(self.r#in[0], party.workspace());
         x.m.iter_mut().for_each(|m| *m = m.wrapping_add(self.value as u64));
         x
     }

@@ -47,7 +47,8 @@ impl Truncate {
         party: &mut dyn Truncates,
         running: &mut Running<'_>,
     ) -> Result<Masked, ChannelError> {
-        party.truncate(running.take_product(self.r#in[0]), self.shift)
+        let z = running.take_product(self.r#in[0], party.workspace());
+        party.truncate(z, self.shift)
     }
 }
 

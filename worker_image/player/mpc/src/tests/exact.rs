@@ -310,11 +310,8 @@ impl<R: Ring + Sync, C: Comparison + Sync> Exact<R, C> {
             |pair| Enumerated { enumeration: e, pair, first, bits: R::BITS, digits: R::ENTRIES };
         let work = |role: Role, party: &mut dyn Protocol| -> Result<Masked, ChannelError> {
             party.begin(0, 0);
-            let nothing = Masked { m: vec![], l: vec![] };
-            let output = |share: Option<Vec<u64>>| Masked {
-                m: share.unwrap_or_default(),
-                ..nothing.clone()
-            };
+            let output =
+                |share: Option<Vec<u64>>| Masked { m: share.unwrap_or_default(), l: vec![] };
             match self.op {
                 Op::Input => {
                     let mask = lambda(Role::Bob, 0);

@@ -90,7 +90,7 @@ impl Windows<'_> {
             if low == high {
                 return Reach::One(low);
             }
-            if (self.groups, self.run, columns.len()) == (n, 1, LANES) {
+            if (self.groups, self.run) == (n, 1) {
                 return Reach::Neighbours(low);
             }
             let mut firsts = [low; LANES];
@@ -147,14 +147,13 @@ fn all_rows<L: Lanes>(
     reaches: &[Reach],
     n: usize,
 ) {
-    let whole = windows.starts.len() / ROWS * ROWS;
-    let (starts, rest) = windows.starts.split_at(whole);
-    let (out, last) = out.split_at_mut(whole * n);
-    for (out, starts) in out.chunks_exact_mut(ROWS * n).zip(starts.chunks_exact(ROWS)) {
+    let (starts, rest) = windows.starts.as_chunks::<ROWS>();
+    let (out, last) = out.split_at_mut(starts.len() * ROWS * n);
+    for (out, starts) in out.chunks_exact_mut(ROWS * n).zip(starts) {
         rows::<L, ROWS>(out, terms, windows, reaches, starts);
     }
-    for (out, starts) in last.chunks_exact_mut(n).zip(rest.chunks_exact(1)) {
-        rows::<L, 1>(out, terms, windows, reaches, starts);
+    for (out, start) in last.chunks_exact_mut(n).zip(rest) {
+        rows::<L, 1>(out, terms, windows, reaches, &[*start]);
     }
 }
 
@@ -165,22 +164,19 @@ fn rows<L: Lanes, const R: usize>(
     terms: &[(&[u64], &Matrix)],
     windows: &Windows,
     reaches: &[Reach],
-    starts: &[usize],
+    starts: &[usize; R],
 ) {
     let n = out.len() / R;
     for (panel, reach) in reaches.iter().enumerate() {
         let mut sums = [L::load(&L::ZERO); R];
         for (x, matrix) in terms {
             let weights = &matrix.panels[panel * matrix.k..][..matrix.k];
-            let segments = windows.offsets.iter().zip(weights.chunks_exact(windows.run));
-            for (offset, weights) in segments {
-                match reach {
-                    Reach::One(first) => one(&mut sums, x, starts, offset + first, weights),
-                    Reach::Neighbours(first) => {
-                        neighbours(&mut sums, x, starts, offset + first, weights)
-                    }
-                    Reach::Each(firsts) => each(&mut sums, x, starts, *offset, firsts, weights),
+            match reach {
+                Reach::One(first) => one(&mut sums, x, starts, windows, *first, weights),
+                Reach::Neighbours(first) => {
+                    neighbours(&mut sums, x, starts, windows.offsets, *first, weights)
                 }
+                Reach::Each(firsts) => each(&mut sums, x, starts, windows, firsts, weights),
             }
         }
         let first = panel * LANES;
@@ -191,23 +187,26 @@ fn rows<L: Lanes, const R: usize>(
     }
 }
 
-/// Adds a run's products where all columns take the same inputs.
+/// Adds the products of a panel where all columns take the same inputs.
 #[inline(always)]
 fn one<L: Lanes, const R: usize>(
     sums: &mut [L; R],
     x: &[u64],
-    starts: &[usize],
-    offset: usize,
+    starts: &[usize; R],
+    windows: &Windows,
+    first: usize,
     weights: &[[u64; LANES]],
 ) {
-    let mut inputs: [&[u64]; R] = [&[]; R];
-    for (input, start) in inputs.iter_mut().zip(starts) {
-        *input = &x[start + offset..][..weights.len()];
-    }
-    for (i, w) in weights.iter().enumerate() {
-        let w = L::load(w);
-        for (sum, input) in sums.iter_mut().zip(&inputs) {
-            *sum = sum.add_product(L::splat(input[i]), w);
+    for (offset, weights) in windows.offsets.iter().zip(weights.chunks_exact(windows.run)) {
+        let mut inputs: [&[u64]; R] = [&[]; R];
+        for (input, start) in inputs.iter_mut().zip(starts) {
+            *input = &x[start + offset + first..][..windows.run];
+        }
+        for (i, w) in weights.iter().enumerate() {
+            let w = L::load(w);
+            for (sum, input) in sums.iter_mut().zip(&inputs) {
+                *sum = sum.add_product(L::splat(input[i]), w);
+            }
         }
     }
 }
@@ -217,17 +216,30 @@ fn one<L: Lanes, const R: usize>(
 fn neighbours<L: Lanes, const R: usize>(
     sums: &mut [L; R],
     x: &[u64],
-    starts: &[usize],
-    offset: usize,
+    starts: &[usize; R],
+    offsets: &[usize],
+    first: usize,
     weights: &[[u64; LANES]],
 ) {
-    for w in weights {
+    for (offset, w) in offsets.iter().zip(weights) {
         let w = L::load(w);
         for (sum, start) in sums.iter_mut().zip(starts) {
-            let input = x[start + offset..].first_chunk().unwrap_or(&L::ZERO);
-            *sum = sum.add_product(L::load(input), w);
+            let input = &x[start + offset + first..];
+            let input = match input.first_chunk() {
+                Some(lanes) => L::load(lanes),
+                None => L::load(&padded(input)),
+            };
+            *sum = sum.add_product(input, w);
         }
     }
+}
+
+/// The end of a tensor, with zeros for what a panel of fewer columns does not take.
+#[cold]
+fn padded(input: &[u64]) -> [u64; LANES] {
+    let mut lanes = [0; LANES];
+    lanes[..input.len()].copy_from_slice(input);
+    lanes
 }
 
 /// The same where each column has inputs of its own.
@@ -235,19 +247,21 @@ fn neighbours<L: Lanes, const R: usize>(
 fn each<L: Lanes, const R: usize>(
     sums: &mut [L; R],
     x: &[u64],
-    starts: &[usize],
-    offset: usize,
+    starts: &[usize; R],
+    windows: &Windows,
     firsts: &[usize; LANES],
     weights: &[[u64; LANES]],
 ) {
-    for (i, w) in weights.iter().enumerate() {
-        let w = L::load(w);
-        for (sum, start) in sums.iter_mut().zip(starts) {
-            let mut input = L::ZERO;
-            for (lane, first) in input.iter_mut().zip(firsts) {
-                *lane = x[start + offset + i + first];
+    for (offset, weights) in windows.offsets.iter().zip(weights.chunks_exact(windows.run)) {
+        for (i, w) in weights.iter().enumerate() {
+            let w = L::load(w);
+            for (sum, start) in sums.iter_mut().zip(starts) {
+                let mut input = L::ZERO;
+                for (lane, first) in input.iter_mut().zip(firsts) {
+                    *lane = x[start + offset + i + first];
+                }
+                *sum = sum.add_product(L::load(&input), w);
             }
-            *sum = sum.add_product(L::load(&input), w);
         }
     }
 }
