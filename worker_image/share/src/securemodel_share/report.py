@@ -206,7 +206,7 @@ def _ranges(compiled: Compiled) -> Iterator[str]:
     yield f"Ranges: {ranges} ({why})"
     yield "How many times larger values may become"
     yield from _table(
-        [(f"{limit.margin:.3g}", limit.layer, limit.what) for limit in ranges.by_layer.values()]
+        [(_number(limit.margin), limit.layer, limit.what) for limit in ranges.by_layer.values()]
     )
 
 
@@ -227,18 +227,24 @@ def _costs(compiled: Compiled) -> Iterator[str]:
         (
             found.protocol,
             str(found.batch),
-            f"{(found.sent + found.client) / 1e6:.3g}",
+            _number((found.sent + found.client) / 1e6),
             str(found.hops),
-            f"{found.memory / 1e6:.0f}",
-            f"{found.ms:.3g}",
-            f"{found.ms_at(DELAY_MS):.0f}",
+            _number(found.memory / 1e6),
+            _number(found.ms),
+            _number(found.ms_at(DELAY_MS)),
         )
         for found in costs(compiled)
     ]
     yield from _table([head, *rows])
     volume = stored(compiled.program.lines) / 1e6
     yield f"MB of memory: about what a player takes, at most. ms at {DELAY_MS} ms: one way."
-    yield f"A player's volume holds {volume:.3g} MB of shares, twice that while new ones arrive."
+    held = f"{_number(volume)} MB of shares, twice that while new ones arrive"
+    yield f"A player's volume holds {held}."
+
+
+def _number(value: float) -> str:
+    """To three digits, all digits of large ones."""
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"  # noqa: PLR2004
 
 
 def _data(data: np.ndarray, suggested: dict[str, Any]) -> Iterator[str]:
