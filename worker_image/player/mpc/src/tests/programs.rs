@@ -192,3 +192,19 @@ fn an_instruction_has_the_keys_of_the_contract_needs_each_and_takes_no_other() {
     }
     assert!(left_out.is_empty(), "no accepted program has {left_out:?}");
 }
+
+/// Old programs have none of these keys.
+#[test]
+fn what_a_program_says_to_clients_is_carried_as_it_is() {
+    for program in accepted() {
+        let parsed = parse(&program).expect("accepted");
+        let public = serde_json::to_value(parsed.public()).expect("JSON");
+        assert_eq!(&public, program.get("public").unwrap_or(&json!({})));
+
+        let input = &program["instructions"][0];
+        let bound = parsed.input_bound() as i64;
+        let end = |key: &str, without: i64| input.get(key).map_or(Some(without), Value::as_i64);
+        assert_eq!(Some(parsed.input_low()), end("low", -bound));
+        assert_eq!(Some(parsed.input_high()), end("high", bound));
+    }
+}
