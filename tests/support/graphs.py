@@ -127,7 +127,7 @@ class Builder:
         self.put(ops.Add(), self.made[-1], self.weight(channels))
 
     def constant(self) -> None:
-        number = self.draw(st.sampled_from([1 / 255, 0.3, -0.5, 1.0, 0.0, 1.7]))
+        number = self.draw(st.sampled_from([1 / 255, 0.3, -0.5, 1.0, 1.7]))
         op = self.draw(st.sampled_from([ops.AddConstant, ops.MultiplyConstant]))
         self.put(op(number), self.some())
 

@@ -96,7 +96,9 @@ def plain(op: ops.Product, x: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("op", "shapes"), PRODUCTS, ids=[repr(op) for op, _ in PRODUCTS])
-@pytest.mark.parametrize("bits", [(10, 10), (31, 24), (40, 47), (63, 63), (0, 63), (1, 0)])
+@pytest.mark.parametrize(
+    "bits", [(10, 10), (27, 26), (31, 24), (40, 47), (63, 63), (0, 63), (1, 0)]
+)
 def test_products_of_ring_elements_are_exact(
     op: ops.Product, shapes: list[tuple[int, ...]], bits: tuple[int, int]
 ) -> None:
@@ -113,6 +115,33 @@ def test_a_relu_keeps_what_reaches_its_threshold() -> None:
     assert ops.Relu().evaluate(x).tolist() == [[0, 0, 0, 0, 0.5, 1, 2]]
     assert ops.Relu(1.0).evaluate(x).tolist() == [[0, 0, 0, 0, 0, 1, 2]]
     assert ops.Relu(-1.0).evaluate(x).tolist() == [[0, -1, -0.5, 0, 0.5, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "low", "high", "expected"),
+    [
+        (0.0, -2.0, 1.0, (0.0, 1.0)),
+        (0.0, -2.0, -1.0, (0.0, 0.0)),
+        (-0.5, -2.0, 1.0, (-0.5, 1.0)),
+        (-0.5, -2.0, -0.25, (-0.5, 0.0)),
+        (-0.5, -0.25, 1.0, (-0.25, 1.0)),
+        (0.5, -2.0, 1.0, (0.0, 1.0)),
+        (0.5, -2.0, 0.25, (0.0, 0.0)),
+        (0.5, 0.75, 1.0, (0.75, 1.0)),
+    ],
+)
+def test_the_bounds_of_a_relu_are_met(
+    threshold: float, low: float, high: float, expected: tuple[float, float]
+) -> None:
+    ends = ops.Relu(threshold).bounds(anything, (np.array([[low]]), np.array([[high]])))
+    assert tuple(float(end[0, 0]) for end in ends) == expected
+
+
+def test_a_gather_of_nowhere_is_nothing() -> None:
+    x = np.arange(1.0, 7.0).reshape(1, 2, 3)
+    gather = ops.Gather((0, 1), ((-1, 1), (2, -1, 0, 0)))
+    assert gather.evaluate(x).tolist() == [[[0, 0, 0, 0], [6, 0, 4, 4]]]
+    assert ops.Gather.nothing((2, 3)).evaluate(x).tolist() == [[[0] * 3] * 2]
 
 
 MISFITS: list[tuple[ops.Op, list[tuple[int, ...]]]] = [

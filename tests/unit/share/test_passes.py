@@ -221,6 +221,17 @@ def test_a_permutation_before_a_matrix_moves_into_its_rows(perm: tuple[int, ...]
     assert "transpose" not in ops(same(chain.flatten().dense(5).output(), passes.fold_transposes))
 
 
+def test_a_permutation_before_the_matrix_of_every_row_stays() -> None:
+    chain = Chain(2, 3, 4).then(ir.Transpose((1, 2, 0))).then(ir.Reshape((6, 4)))
+    chain.then(ir.MatMul(), RANDOM.normal(size=(4, 2)))
+    assert "transpose" in ops(same(chain.output(), passes.fold_transposes))
+
+
+def test_a_division_passes_relus_max_poolings_and_moves() -> None:
+    chain = Chain(20, 20, 2).pool((3, 3)).relu().max_pool().pad().conv(2)
+    assert "scale" not in ops(fixed(chain.output()))
+
+
 def test_a_relu_moves_behind_the_max_pooling_after_it() -> None:
     program = same(Chain(9, 8, 2).conv(3).relu().max_pool().output(), passes.place_relus)
     assert ops(program) == ["input", "conv2d", "add", "truncate", "max_pool", "relu", "output"]
@@ -329,6 +340,23 @@ def test_a_batch_normalisation_joins_a_product_behind_a_reshape_and_a_permutatio
     chain = Chain(8, 8, 2).conv(4).then(ir.Transpose((1, 0, 2))).then(ir.Reshape((36, 4)))
     program = same(chain.normalize().output(), *[passes.fold_back] * 6)
     assert ops(program) == ["input", "conv2d", "add", "truncate", "transpose", "reshape", "output"]
+
+
+def test_a_factor_along_another_axis_joins_the_product_before_its_permutation() -> None:
+    chain = Chain(8, 8, 2).conv(4).then(ir.Transpose((2, 0, 1)))
+    chain.then(ir.Multiply(), RANDOM.random((4, 1, 1))).then(ir.Add(), RANDOM.random((4, 1, 1)))
+    program = same(chain.output(), *[passes.fold_back] * 4)
+    assert ops(program) == ["input", "conv2d", "add", "truncate", "transpose", "output"]
+
+
+def test_a_product_that_a_relu_and_something_else_read_is_truncated_once() -> None:
+    chain = Chain(6).dense(4)
+    product = chain.at
+    chain.relu()
+    chain.at = chain.graph.append(ir.Subtract(), (chain.at, product))
+    assert ops(fixed(chain.output())) == [
+        "input", "matmul", "add", "truncate", "relu", "subtract", "output",
+    ]  # fmt: skip
 
 
 def test_a_batch_normalisation_joins_the_product_before_its_average_pooling() -> None:
@@ -449,12 +477,20 @@ def test_factors_and_addends_join_convolutions_in_groups(groups: int) -> None:
 
 
 def test_moves_in_a_row_are_one_and_moves_of_nothing_none() -> None:
-    chain = Chain(4, 4, 2).relu().pad().gather(h=[1, 2, 3, 4], w=[0, 1, 2])
+    chain = Chain(4, 4, 2).relu().pad().gather(h=[1, -1, 3, 4], w=[0, 1, 2])
     chain.then(ir.Transpose((2, 0, 1))).then(ir.Transpose((1, 2, 0)))
     chain.then(ir.Reshape((12, 2))).flatten().then(ir.Gather((0,), (tuple(range(24)),)))
     program = same(chain.output(), *[passes.join_moves] * 3)
     assert ops(program) == ["input", "relu", "gather", "reshape", *UNTOUCHED]
-    assert of(program, "gather")[0].keys["index"] == [[0, 1, 2, 3], [-1, 0, 1]]
+    assert of(program, "gather")[0].keys["index"] == [[0, -1, 2, 3], [-1, 0, 1]]
+
+
+def test_of_gathers_in_a_row_nothing_stays_nothing() -> None:
+    chain = (
+        Chain(4).relu().then(ir.Gather((0,), ((3, -1, 0),))).then(ir.Gather((0,), ((2, -1, 1),)))
+    )
+    program = same(chain.output(), passes.join_moves)
+    assert of(program, "gather")[0].keys["index"] == [[0, -1, -1]]
 
 
 @pytest.mark.parametrize(

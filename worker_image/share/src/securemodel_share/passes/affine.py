@@ -68,11 +68,6 @@ def is_along_last(value: np.ndarray) -> bool:
     return all(size == 1 for size in value.shape[:-1])
 
 
-def is_along_channels(value: np.ndarray, rank: int) -> bool:
-    """It is the same for all pixels of an image."""
-    return all(size == 1 for size in aligned(value, rank).shape[:2])
-
-
 def aligned(value: np.ndarray, rank: int) -> np.ndarray:
     """With axes of 1 in front."""
     return value.reshape((1,) * (rank - value.ndim) + value.shape)

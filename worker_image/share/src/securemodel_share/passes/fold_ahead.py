@@ -29,7 +29,6 @@ from .affine import (
     addend,
     aligned,
     factor,
-    is_along_channels,
     is_along_last,
     put_addend,
     put_product,
@@ -127,9 +126,7 @@ def _through(op: Op, shape: Shape, value: Affine) -> Affine | None:
             # zeros may be multiplied by anything
             inside = replace(op, index=tuple(tuple(max(i, 0) for i in at) for at in op.index))
             return Affine(by=_moved(inside, shape, value.by), added=_moved(op, shape, value.added))
-        case AveragePool() | SumPool() if value.by is None or is_along_channels(
-            value.by, len(shape)
-        ):
+        case AveragePool() | SumPool() if value.by is None or is_along_last(value.by):
             return Affine(by=value.by, added=_pooled(op, shape, value.added))
         case Relu(threshold=0) | MaxPool() if _is_positive_number(value):
             return value
@@ -171,7 +168,7 @@ def _pooled(op: Op, shape: Shape, value: np.ndarray | None) -> np.ndarray | None
     if value is None:
         return None
     pooled = np.asarray(op.evaluate(spread(value, shape)[np.newaxis])[0])
-    return pooled[:1, :1] if is_along_channels(value, len(shape)) else pooled
+    return pooled[:1, :1] if is_along_last(value) else pooled
 
 
 def _product(out: Rewriter, node: Node, op: Product, value: Affine) -> int:
@@ -205,11 +202,9 @@ def _scaled(op: Product, weight: np.ndarray, by: np.ndarray) -> np.ndarray:
 
 
 def _bias(op: Product, shape: Shape, added: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """added * weight: of one pixel if it is the same for all of them."""
+    """added * weight: of one place if it is the same for all of them."""
     weight = weight / 2.0**op.shift
     if isinstance(op, Multiply):
         return np.asarray(added * weight)
     full = np.asarray(op.multiply(spread(added, shape)[np.newaxis], weight)[0])
-    is_image = isinstance(op, Conv2D)
-    is_alike = is_along_channels(added, len(shape)) if is_image else is_along_last(added)
-    return full.reshape(-1, full.shape[-1])[0] if is_alike else full
+    return full.reshape(-1, full.shape[-1])[0] if is_along_last(added) else full

@@ -11,7 +11,7 @@ from securemodel_share.ir.builder import Rewriter
 from securemodel_share.ir.graph import Graph, Node
 from securemodel_share.ir.ops import Add, AveragePool, Conv2D, Shape, SumPool
 
-from .affine import is_along_channels, spread
+from .affine import is_along_last, spread
 from .products import division
 
 
@@ -55,7 +55,7 @@ def merge_pooling(graph: Graph) -> Graph:
 
 def _pooled(pooling: AveragePool, shape: Shape, bias: np.ndarray) -> np.ndarray:
     """Of a bias, which may depend on the pixel."""
-    if is_along_channels(bias, len(shape)):
+    if is_along_last(bias):
         return bias
     return np.asarray(pooling.evaluate(spread(bias, shape)[np.newaxis])[0])
 
