@@ -396,6 +396,13 @@ def test_weights_are_numbered_by_class_whatever_the_layers_are_called() -> None:
     assert kernels(read(config, numbered(**stored))) == {"z": 0, "a": 1}
 
 
+@pytest.mark.parametrize("between", ["/", "\\"])
+def test_keras_2_called_the_layers_otherwise(between: str) -> None:
+    at = between.join(("_layer_checkpoint_dependencies", "dense", "vars"))
+    stored = numbered(**{f"{at}/0": KERNEL + 7})
+    assert kernels(read(chain(given(), layer("d")), stored)) == {"d": 7}
+
+
 def test_numbered_weights_of_another_model_are_refused(refused: Refused) -> None:
     config = chain(given(), layer("r", kind="ReLU"))
     refused(lambda: read(config, ONE), "InvalidModel", "'layers/dense/vars/0'", "one model")
@@ -476,6 +483,13 @@ def test_weights_of_a_nested_model_that_nothing_tells_apart_are_refused(refused:
             "InvalidModel",
             "nested layer 'm' (Sequential) cannot be told apart",
         )
+
+
+def test_weights_of_one_name_in_a_nested_model_are_told_apart_by_their_order() -> None:
+    parts = (chain(layer("d"), name=name) for name in ("left", "right"))
+    config = chain(given(), chain(*parts, name="m"))
+    stored = named({"m": ["q/d/kernel:0", "r/d/kernel:0"]})
+    assert set(kernels(read(config, stored))) == {"m/left/d", "m/right/d"}
 
 
 def test_the_backend_is_that_of_the_weights() -> None:

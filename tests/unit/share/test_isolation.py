@@ -326,7 +326,9 @@ def test_the_reading_process_has_no_environment_and_opens_nothing(
 
 ENDING = """
 import os, sys
-from securemodel_share.readers import __main__ as reader, formats
+from securemodel_share.readers import __main__ as reader, formats, limits
+
+limits.seconds = lambda size: 2
 
 def read(data, architecture):
     {does}
@@ -335,14 +337,18 @@ formats.read = read
 sys.exit(reader.main())
 """
 ENDS = {
-    "memory": ("bytearray(1 << 40)", "more than"),
+    "memory": ("bytearray(8 << 30)", "more than 640 MiB of memory"),
     "time": ("\nwhile True: pass", "more than 1 s"),
+    "processor time": ("\nwhile True: pass", "more than 30 s"),
     "a crash": ("os.kill(os.getpid(), 11)", "crashed (SIGSEGV)"),
     "a kill": ("os.kill(os.getpid(), 9)", "crashed (SIGKILL)"),
     "an exit": ("os._exit(7)", "failed with status 7"),
     "silence": ("os._exit(0)", "without an answer"),
     "noise": ("os.write(1, bytes(100)); os._exit(0)", "without an answer"),
-    "too long an answer": ("os.write(1, bytes(200 << 20)); os._exit(0)", "without an answer"),
+    "too long an answer": (
+        "os.write(1, bytes(200 << 20)); os._exit(0 if os.fstat(1).st_size < 200 << 20 else 9)",
+        "without an answer",
+    ),
 }
 
 
@@ -375,11 +381,32 @@ def test_an_answer_is_the_model_that_was_read() -> None:
     assert there.layers[1].weights["kernel"].dtype == np.float64
 
 
+WHOLE = b"".join(answer.of(lambda: read_here(SMALL)))
+
+
+@pytest.mark.parametrize(
+    "changed_answer",
+    [
+        b"",
+        WHOLE[:-1],
+        WHOLE + b"\0",
+        WHOLE.replace(b'"<f8"', b'"|O8"'),
+        WHOLE.replace(b"[4, 2]", b"[8, 2]"),
+        WHOLE.replace(b"[4, 2]", b"[-4,2]"),
+    ],
+    ids=["nothing", "less", "more", "objects", "a larger array", "a negative array"],
+)
+def test_an_answer_that_is_not_as_it_says_is_none(changed_answer: bytes) -> None:
+    assert changed_answer != WHOLE
+    with pytest.raises(answer.MalformedError):
+        answer.read(changed_answer)
+
+
 @given(data=st.data())
 @settings(max_examples=200, deadline=None)
 def test_no_bytes_of_an_answer_do_more_than_raise(data: st.DataObject) -> None:
     """Whoever controls the reading process controls its answer."""
-    whole = bytearray(b"".join(answer.of(lambda: read_here(SMALL))))
+    whole = bytearray(WHOLE)
     for _ in range(data.draw(st.integers(1, 4))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(answer.MalformedError, ShareError):

@@ -38,10 +38,12 @@ def read(data: bytes, architecture: bytes | None) -> Model:
     Raises:
         ShareError: InvalidModel or UnsupportedLayer: what the reader found, or how it ended.
     """
-    with _unnamed_file() as given, _unnamed_file() as taken:
-        request.write(given, data, architecture)
-        given.seek(0)
-        _check(_run(given, taken, len(data)), len(data))
+    with _unnamed_file() as taken:
+        with _unnamed_file() as given:
+            request.write(given, data, architecture)
+            given.seek(0)
+            status = _run(given, taken, len(data))
+        _check(status, len(data))
         taken.seek(0)
         said = taken.read(limits.answer(len(data)))
     try:

@@ -171,7 +171,7 @@ def _in_order(
     if names != [_word(path, set(names)) for path, _ in stored]:
         raise invalid(
             f"the weights of the nested {entry} cannot be told apart by their names",
-            "load the model in Keras and save it with model.save('model.keras'), which numbers them",
+            "load the model in Keras and save it with model.save('model.keras'), with numbers",
         )
     found: Weights = {}
     for (at, name, _), (_, array) in zip(slots, stored, strict=True):

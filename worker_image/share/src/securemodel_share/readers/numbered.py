@@ -31,7 +31,7 @@ SEED = "seed_generator/"
 
 def is_this(file: h5py.Group) -> bool:
     """Whether a file has this form."""
-    return any(file.get(name, getlink=True) is not None for name in LAYERS)
+    return any(_plain(name).split("/")[0] == LAYERS[0] for name in file)
 
 
 def read(file: h5py.Group, network: Network, arrays: hdf5.Arrays) -> Weights:
@@ -44,14 +44,14 @@ def read(file: h5py.Group, network: Network, arrays: hdf5.Arrays) -> Weights:
     places = dict(_places(network, "", ()))
     found: Weights = {}
     for path in stored:
-        at = _place(path, places)
+        at = _place(_plain(path), places)
         if at is None:
             raise invalid(
                 f"the file has weights at {path!r}, where the model has no layer",
                 "check that the architecture and the weights are of one model",
             )
         layer, entry = places[at]
-        rest = path.removeprefix(at)
+        rest = _plain(path).removeprefix(at)
         if not rest.startswith(SEED):
             where = f"weight {rest!r} of layer {entry.name!r}"
             array = arrays.read(hdf5.inside(file, path), where)
@@ -79,9 +79,14 @@ def _snake(kind: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
 
 
+def _plain(path: str) -> str:
+    """A path as Keras 3 writes it; Keras 2 wrote another on Windows."""
+    return path.replace("\\", "/").replace(LAYERS[1], LAYERS[0])
+
+
 def _place(path: str, places: dict[str, tuple[Path, Entry]]) -> str | None:
     """The place that a dataset lies below; a layer's parts have names as deep as they like."""
-    parts = path.replace(LAYERS[1], LAYERS[0]).split("/")
+    parts = path.split("/")
     ends = ("/".join(parts[:n]) + "/" for n in range(len(parts), 0, -1))
     return next((end for end in ends if end in places), None)
 
