@@ -20,6 +20,7 @@ import networks
 from securemodel_share.compile import record
 from securemodel_share.errors import ShareError
 from securemodel_share.execute import execute
+from securemodel_share.layers import LAYERS
 from securemodel_share.lowering import check, findings, public_functions, used
 from securemodel_share.model import Layer, Model
 from securemodel_share.readers import read_here
@@ -374,6 +375,21 @@ def test_what_is_nested_too_deeply_is_refused_by_name() -> None:
     assert "'y' (Activation) has a configuration that is nested too deeply" in finding.message
 
 
+ODD: list[Any] = [
+    *(None, True, -1, 0, 1.5, 10**30, float("inf"), "x", [], [1], ["a"], [1, 2], [[1, 2], [3]]),
+    *({}, {"a": 1}, {"class_name": {}, "config": {}}, {"class_name": "ReLU", "config": []}),
+    *({"class_name": "function", "config": {}}, {"class_name": "__numpy__", "config": {}}),
+]
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_whatever_a_configuration_says_is_understood_or_refused(kind: str) -> None:
+    for key in LAYERS[kind].settings:
+        for value in ODD:
+            layer = Layer(kind=kind, name="y", config={key: value}, inputs=("x",))
+            findings(model_of(INPUT, layer))
+
+
 @pytest.mark.parametrize(
     "value", [{"class_name": "__numpy__"}, {"config": 3}, [[1], [1, 2]], {"value": "x"}, True, []]
 )
@@ -582,6 +598,31 @@ MISFITS: dict[str, tuple[list[tuple[str, dict[str, Any]]], tuple[int, ...], str]
         [("Rescaling", {"scale": [1.0, 2.0], "offset": 0}), networks.dense(1)],
         (3,),
         "(3,): its numbers are of shape (2,)",
+    ),
+    "a vector repeated without end": (
+        [networks.dense(3), ("RepeatVector", {"n": 10**30})],
+        (4,),
+        "'repeatvector_1' (RepeatVector) does not fit its input of shape (3,): an axis would be",
+    ),
+    "pixels repeated without end": (
+        [networks.conv(1, 1), ("UpSampling2D", {"size": 10**9})],
+        (4, 4, 1),
+        "an axis would be 4000000000 long",
+    ),
+    "pixels between pixels without end": (
+        [networks.conv(1, 1), ("UpSampling2D", {"size": 10**9, "interpolation": "bilinear"})],
+        (4, 4, 1),
+        "an axis would be 4000000000 long",
+    ),
+    "zeros without end": (
+        [networks.conv(1, 1), ("ZeroPadding2D", {"padding": 10**12})],
+        (4, 4, 1),
+        "an axis would be 2000000000004 long",
+    ),
+    "more values than any network": (
+        [networks.conv(1, 1), ("UpSampling2D", {"size": 4096})],
+        (4, 4, 1),
+        "(4, 4, 1): it gives 268,435,456 values",
     ),
     "a crop of another size": (
         [("RandomCrop", {"height": 2, "width": 3}), networks.FLATTEN, networks.dense(1)],

@@ -5,6 +5,7 @@ protocols. What the output does not depend on is left out, as Keras leaves it ou
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from .errors import Finding, Reason, ShareError, refusal
@@ -23,6 +24,8 @@ FUNCTIONS_INSIDE = (
     "use the layer ReLU or LeakyReLU there and train again; as the last function of a model it is "
     f"supported; {SEE_DOCS}"
 )
+# of one row, between two layers: 64 times the largest of a ResNet
+MOST_VALUES = 1 << 26
 NUMBERS = {0: "no", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 
 
@@ -183,10 +186,17 @@ def lower(model: Model, x: Any, enter: Callable[[str], None] = lambda _: None) -
         operands = [values[name] for name in layer.inputs] or [x]
         try:
             y = kind.lower(tfe, *operands)
+            _check_size(y)
             values[layer.name] = _left(kind, y) if layer.name in tail else _applied(kind, tfe, y)
         except ValueError as error:
             raise _misfit(layer, operands, error) from error
     return values[model.outputs[0]]
+
+
+def _check_size(y: Any) -> None:
+    size = math.prod(int(d) for d in y.shape[1:])
+    if not 0 < size <= MOST_VALUES:
+        raise ValueError(f"it gives {size:,} values, from 1 to {MOST_VALUES:,} are possible")
 
 
 def _left(kind: LayerType, y: Any) -> Any:

@@ -42,7 +42,7 @@ def _is_custom(value: dict[str, Any]) -> bool:
 
 def _of_layer(kind: Any, config: dict[str, Any], keras: str) -> Function | None:
     """A layer as an activation: one that is nothing but its function."""
-    if kind not in LAYERS:
+    if not isinstance(kind, str) or kind not in LAYERS:
         return None
     layer = LAYERS[kind](Layer(kind=kind, name=str(config.get("name")), config=config), keras=keras)
     return layer.function if layer.passes and not layer.findings() else None

@@ -9,7 +9,18 @@ import numpy as np
 
 from .activations import Activated
 from .base import BACKENDS, training
-from .images import HEIGHT, WIDTH, Pair, Spatial, check_window, image_size, same, select, zeros
+from .images import (
+    HEIGHT,
+    WIDTH,
+    Pair,
+    Spatial,
+    check_axis,
+    check_window,
+    image_size,
+    same,
+    select,
+    zeros,
+)
 from .linear import NOT_QUANTISED
 from .settings import Setting, count, flag, only, optional, sizes
 
@@ -265,6 +276,7 @@ def _spread(
         cut = max(last + window - result, 0) // 2
     else:
         result = last + (max(window, stride) if more is None else window + more)
+    check_axis(window + result)
     met = range(cut - window + 1, cut + result)
     return [at // stride if at % stride == 0 and 0 <= at <= last else -1 for at in met]
 

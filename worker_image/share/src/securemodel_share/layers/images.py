@@ -91,7 +91,19 @@ def zeros(tfe: Any, x: Any, before_and_after: tuple[Pair, Pair]) -> Any:
     """Zeros around images."""
     if before_and_after == ((0, 0), (0, 0)):
         return x
+    for size, around in zip(image_size(x), before_and_after, strict=True):
+        check_axis(size + sum(around))
     return tfe.pad(x, [[0, 0], [0, 0], *map(list, before_and_after)])
+
+
+# of an axis; a model that says more is no model
+LONGEST = 1 << 20
+
+
+def check_axis(size: int) -> None:
+    """Raises ValueError before an axis is made that is longer than any model needs."""
+    if size > LONGEST:
+        raise ValueError(f"an axis would be {size} long, {LONGEST} is the most")
 
 
 def select(tfe: Any, x: Any, axis: int, indices: list[int]) -> Any:

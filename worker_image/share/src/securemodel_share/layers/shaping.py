@@ -15,6 +15,8 @@ from .images import (
     WIDTH,
     Spatial,
     channels_last,
+    check_axis,
+    image_size,
     select,
     zeros,
 )
@@ -69,6 +71,7 @@ class RepeatVector(LayerType):
     def lower(self, tfe: Any, x: Any, /) -> Any:
         if len(x.shape) != 2:  # noqa: PLR2004 - batch, values
             raise ValueError("it takes vectors")
+        check_axis(self["n"])
         batch, values = (int(d) for d in x.shape)
         return select(tfe, tfe.reshape(x, [batch, 1, values]), 1, [0] * self["n"])
 
@@ -134,6 +137,7 @@ class UpSampling(Spatial, of_keras=False):
     def of_image(self, tfe: Any, x: Any) -> Any:
         for axis, times in zip((HEIGHT, WIDTH), self.pair("size"), strict=True):
             size = int(x.shape[axis])
+            check_axis(size * times)
             x = select(tfe, x, axis, [at // times for at in range(size * times)])
         return x
 
@@ -159,11 +163,12 @@ class UpSampling2D(UpSampling):
     def of_image(self, tfe: Any, x: Any) -> Any:
         if self["interpolation"] == "nearest":
             return super().of_image(tfe, x)
-        for times in self.pair("size"):
+        for size, times in zip(image_size(x), self.pair("size"), strict=True):
+            check_axis(size * times)
             # along the height; then turned, along what was the width, and turned back
             x = tfe.transpose(x, [0, 1, 3, 2])
             if times > 1:
-                between = _between(int(x.shape[WIDTH]), times)
+                between = _between(size, times)
                 x = tfe.matmul(x, tfe.define_private_variable(between))
         return x
 
