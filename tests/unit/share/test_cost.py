@@ -28,7 +28,7 @@ def table() -> list[tuple[str, str, int, int]]:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) < 6 or not re.search(r"\d", cells[5]):
             continue
-        op = cells[0] or op
+        op = cells[0].split(",")[0] or op
         if op in ("truncate", "relu", "truncate_relu", "truncate_output"):
             both, to_carol, from_carol = (_bits(cell) for cell in cells[2:5])
             bits = 2 * both + 2 * to_carol + from_carol
