@@ -238,8 +238,7 @@ def _costs(compiled: Compiled) -> Iterator[str]:
     yield from _table([head, *rows])
     volume = stored(compiled.program.lines) / 1e6
     yield f"MB of memory: about what a player takes, at most. ms at {DELAY_MS} ms: one way."
-    held = f"{_number(volume)} MB of shares, twice that while new ones arrive"
-    yield f"A player's volume holds {held}."
+    yield f"A player's volume holds {_number(volume)} MB of shares, twice that when new ones come."
 
 
 def _number(value: float) -> str:
