@@ -18,6 +18,10 @@ import securemodel
 from ports import held_port
 from securemodel.connect import endpoint
 from securemodel_operator import pki
+from securemodel_share.compiled import CompiledFolder
+from securemodel_share.deliver import Identity, load_cluster
+from securemodel_share.handover import Options, hand_over
+from securemodel_share.steps import Steps
 
 ROLES = ("alice", "bob", "carol")
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,6 +141,16 @@ class Trio:
             "--protocol", protocol, *extra,
         ]  # fmt: skip
         return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+
+    def share_compiled(self, model: CompiledFolder, protocol: str = "SecureNN") -> None:
+        """The half of the share step that delivers, in this process; returns when all serve it."""
+        players = load_cluster(self.cluster("share")), Identity(self.folder / "tls/share")
+        handed = hand_over(model, Options(protocol=protocol, destination=players), Steps())
+        self.wait(lambda: self._serve(handed["generation"]), READY_S, "all serve the new shares")
+
+    def _serve(self, generation: str) -> bool:
+        found = [self.status(role) for role in ROLES]
+        return all(s["ready"] and s["generation"] == generation for s in found)
 
     def client(self) -> securemodel.Model:
         cluster = self.clusters.get("client", self.addresses)

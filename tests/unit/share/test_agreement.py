@@ -14,17 +14,16 @@ import keras
 import numpy as np
 import pytest
 import tf_keras
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 
 import networks
 import reference
+from drawn_layers import FAMILIES, MERGING, VERSIONS, Merging, OneLayer, chain, drawn, layers
 from securemodel_share.execute import execute, execute_fixed
 
 ORACLE = Path(__file__).parents[2] / "support" / "oracle.py"
 # rows that SecureNN gets: it is slow
 ORACLE_ROWS = 4
-VERSIONS = {"Keras 2": tf_keras, "Keras 3": keras}
 
 
 @pytest.mark.parametrize("name", networks.NAMES)
@@ -76,165 +75,13 @@ def check(model: Any, suffix: str = "h5") -> None:
     assert np.abs(fixed - expected).max() <= 5e-4 * largest
 
 
-def chain(version: str, shape: tuple[int, ...], *layers: Any, seed: int = 1) -> Any:
-    """Layers in a row, with random weights, and a matrix at the end: something to keep secret."""
-    k = VERSIONS[version]
-    model = k.Sequential([k.Input(shape), *layers, k.layers.Dense(2)])
-    networks.draw(model, 0.5, seed)
-    return model
-
-
-def few(least: int, most: int) -> st.SearchStrategy[int]:
-    return st.integers(least, most)
-
-
-def pairs(axes: int, least: int, most: int) -> st.SearchStrategy[tuple[int, ...]]:
-    return st.tuples(*[few(least, most)] * axes)
-
-
-@st.composite
-def convolutions(draw: Any, version: str, kind: str) -> tuple[str, dict[str, Any], tuple[int, ...]]:
-    """A layer of the family, its arguments, and the shape of its input."""
-    axes = draw(st.sampled_from([1, 2]))
-    size, kernel = draw(pairs(axes, 1, 9)), draw(pairs(axes, 1, 4))
-    given: dict[str, Any] = {"kernel_size": kernel, "use_bias": draw(st.booleans())}
-    given["padding"] = draw(st.sampled_from(["valid", "same"]))
-    if kind == "Conv" and axes == 1 and draw(st.booleans()):
-        given["padding"] = "causal"
-    strides = draw(pairs(axes, 1, 4))
-    # TensorFlow has one stride for both axes there, and strides or dilation
-    given["strides"] = strides if kind in ("Conv", "Transpose") else strides[0]
-    if draw(st.booleans()):
-        given |= {"strides": 1, "dilation_rate": draw(few(2, 3))}
-    groups = draw(few(1, 2))
-    channels = groups * draw(few(1, 2))
-    if kind == "Conv":
-        given["groups"] = groups
-    if kind in ("DepthwiseConv", "SeparableConv"):
-        given["depth_multiplier"] = draw(few(1, 2))
-    if kind != "DepthwiseConv":
-        given["filters"] = groups * draw(few(1, 2))
-    if kind == "Transpose" and max(strides) > 1 and draw(st.booleans()):
-        given["output_padding"] = tuple(draw(few(0, s - 1)) for s in strides)
-    given["activation"] = draw(st.sampled_from(["linear", "relu", "relu6", "leaky_relu"]))
-    shape = (*size, channels)
-    if version == "Keras 3" and draw(st.booleans()):
-        # Keras 3.15 adds a bias along the last axis where that is as long as there are channels
-        given |= {"data_format": "channels_first", "use_bias": False}
-        shape = (channels, *size)
-    return _named(kind, axes), given, shape
-
-
-def _named(kind: str, axes: int) -> str:
-    return f"Conv{axes}DTranspose" if kind == "Transpose" else f"{kind}{axes}D"
-
-
-@st.composite
-def poolings(draw: Any, version: str, kind: str) -> tuple[str, dict[str, Any], tuple[int, ...]]:
-    axes = draw(st.sampled_from([1, 2]))
-    kind = draw(st.sampled_from(["GlobalMax", "GlobalAverage"])) if kind == "Global" else kind
-    shape: tuple[int, ...] = (*draw(pairs(axes, 1, 8)), draw(few(1, 3)))
-    given: dict[str, Any] = {"keepdims": draw(st.booleans())}
-    if not kind.startswith("Global"):
-        size = draw(pairs(axes, 1, 4))
-        given = {"pool_size": size if axes == 2 else size[0]}
-        given["strides"] = draw(st.none() | few(1, 4))
-        given["padding"] = draw(st.sampled_from(["valid", "same"]))
-    if version == "Keras 3" and draw(st.booleans()):
-        given["data_format"], shape = "channels_first", (shape[-1], *shape[:-1])
-    return f"{kind}Pooling{axes}D", given, shape
-
-
-@st.composite
-def movers(draw: Any, _version: str, _kind: str) -> tuple[str, dict[str, Any], tuple[int, ...]]:
-    shape = draw(pairs(3, 1, 5))
-    margins = draw(pairs(2, 0, 3)), draw(pairs(2, 0, 3))
-    return draw(
-        st.sampled_from(
-            [
-                ("Flatten", {}, shape),
-                ("Reshape", {"target_shape": (shape[0], -1)}, shape),
-                ("Permute", {"dims": tuple(draw(st.permutations([1, 2, 3])))}, shape),
-                ("RepeatVector", {"n": draw(few(1, 4))}, shape[:1]),
-                ("ZeroPadding1D", {"padding": margins[0]}, shape[:2]),
-                ("ZeroPadding2D", {"padding": margins}, shape),
-                ("Cropping1D", {"cropping": margins[0]}, (shape[0] + 6, shape[1])),
-                ("Cropping2D", {"cropping": margins}, (shape[0] + 6, shape[1] + 6, shape[2])),
-                ("UpSampling1D", {"size": draw(few(1, 3))}, shape[:2]),
-                ("UpSampling2D", {"size": draw(pairs(2, 1, 3))}, shape),
-                (
-                    "UpSampling2D",
-                    {"size": draw(pairs(2, 1, 3)), "interpolation": "bilinear"},
-                    shape,
-                ),
-            ]
-        )
-    )
-
-
-@st.composite
-def numbers(draw: Any, version: str, _kind: str) -> tuple[str, dict[str, Any], tuple[int, ...]]:
-    """Layers that take each value by itself."""
-    shape = draw(pairs(draw(few(1, 3)), 1, 5))
-    parameters = st.floats(0.0625, 2, width=16)
-    shared = draw(st.lists(few(1, len(shape)), max_size=2, unique=True))
-    relu = {"max_value": draw(st.none() | parameters), "threshold": draw(st.just(0) | parameters)}
-    slope = "alpha" if version == "Keras 2" else "negative_slope"
-    return draw(
-        st.sampled_from(
-            [
-                ("ReLU", relu | {"negative_slope": draw(st.just(0) | parameters)}, shape),
-                ("LeakyReLU", {slope: draw(st.just(0) | st.just(1) | parameters)}, shape),
-                ("PReLU", {"shared_axes": shared or None}, shape),
-                ("BatchNormalization", {"axis": draw(few(1, len(shape)))}, shape),
-                ("BatchNormalization", {"center": draw(st.booleans()), "scale": False}, shape),
-                ("Rescaling", {"scale": draw(parameters), "offset": draw(parameters)}, shape),
-                ("Rescaling", {"scale": [0.5] * shape[-1], "offset": [-0.25] * shape[-1]}, shape),
-                (
-                    "Normalization",
-                    {"mean": draw(parameters), "variance": draw(parameters), "axis": shared},
-                    shape,
-                ),
-                ("Dense", {"units": draw(few(1, 4)), "use_bias": draw(st.booleans())}, shape),
-            ]
-        )
-    )
-
-
-FAMILIES = {
-    "Conv": convolutions,
-    "DepthwiseConv": convolutions,
-    "SeparableConv": convolutions,
-    "Transpose": convolutions,
-    "Max": poolings,
-    "Average": poolings,
-    "Global": poolings,
-    "movers": movers,
-    "numbers": numbers,
-}
-
-
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_layers_of_any_shape_and_options_agree_with_keras(family: str, version: str) -> None:
-    @settings(
-        max_examples=int(os.environ.get("SECUREMODEL_EXAMPLES", "25")),
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
-        database=None,
-    )
-    @given(FAMILIES[family](version, family))
-    def run(layer: tuple[str, dict[str, Any], tuple[int, ...]]) -> None:
-        kind, arguments, shape = layer
-        try:
-            built = getattr(VERSIONS[version].layers, kind)(**arguments)
-            model = chain(version, shape, built)
-            model(np.zeros((1, *shape), np.float32))
-        except Exception:  # noqa: BLE001 - what Keras itself refuses
-            assume(False)
-        assume(0 not in model.layers[0].output.shape)
-        check(model)
+    @drawn(25)
+    @given(layers(version, family))
+    def run(layer: OneLayer | Merging) -> None:
+        check(layer.model())
 
     run()
 
@@ -264,22 +111,11 @@ def test_a_thresholded_relu_agrees_with_keras(threshold: float) -> None:
     check(chain("Keras 2", (40,), tf_keras.layers.ThresholdedReLU(threshold)))
 
 
-MERGING = ("Add", "Subtract", "Average", "Maximum", "Minimum", "Concatenate")
-
-
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("count", [2, 3, 5])
 @pytest.mark.parametrize("kind", MERGING)
 def test_merging_layers_agree_with_keras(kind: str, count: int, version: str) -> None:
-    k = VERSIONS[version]
-    x = k.Input((3, 4))
-    operands = [
-        k.layers.Dense(3 if i else 1 + 2 * (kind == "Concatenate"))(x) for i in range(count)
-    ]
-    merged = getattr(k.layers, kind)()(operands[: 2 if kind == "Subtract" else count])
-    model = k.Model(x, merged)
-    networks.draw(model, 0.5)
-    check(model)
+    check(Merging(version=version, kind=kind, count=count, shape=(3, 4)).model())
 
 
 @pytest.mark.parametrize("version", VERSIONS)
