@@ -43,7 +43,7 @@ def of_any_version(family: str) -> st.SearchStrategy[OneLayer | Merging]:
 def test_layers_of_any_shape_and_options_answer_as_keras_does(
     family: str, protocol: str, players: Trio
 ) -> None:
-    @drawn(6, phases=(Phase.generate,))
+    @drawn(12, phases=(Phase.generate,))
     @given(of_any_version(family), few(1, 16))
     def run(layer: OneLayer | Merging, rows: int) -> None:
         model = layer.model()
