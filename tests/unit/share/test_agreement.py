@@ -151,6 +151,25 @@ def test_channels_first_with_a_bias_agree_with_keras(kind: str, axes: int) -> No
     check(chain("Keras 3", (2, 6, 7)[: axes + 1], layer))
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        keras.layers.Flatten(data_format="channels_first"),
+        keras.layers.ZeroPadding2D(((1, 2), (0, 3)), data_format="channels_first"),
+        keras.layers.Cropping2D(((1, 2), (0, 3)), data_format="channels_first"),
+        keras.layers.UpSampling2D((2, 3), data_format="channels_first"),
+    ],
+)
+def test_channels_first_of_what_moves_agrees_with_keras(layer: Any) -> None:
+    check(chain("Keras 3", (2, 5, 6), layer))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("shared", [None, [1], [2], [1, 2], [3]])
+def test_shared_axes_of_a_prelu_agree_with_keras(shared: list[int] | None, version: str) -> None:
+    check(chain(version, (2, 5, 6), VERSIONS[version].layers.PReLU(shared_axes=shared)))
+
+
 def test_a_normalisation_of_two_axes_agrees_with_keras() -> None:
     check(chain("Keras 2", (3, 4, 2), tf_keras.layers.BatchNormalization(axis=[1, 3])))
 
