@@ -116,12 +116,13 @@ def _told(metadata: dict[str, Any]) -> dict[str, Any]:
 def _spelled(function: dict[str, Any]) -> str:
     """softmax(axis=-1)."""
     settings = ", ".join(f"{key}={value}" for key, value in function.items() if key != "function")
-    return f"{function['function']}({settings})" if settings else str(function["function"])
+    word = str(function["function"])
+    return _printable(f"{word}({settings})" if settings else word)
 
 
-def _printable(label: str) -> str:
-    """A label without what would steer the terminal."""
-    return "".join(char if char.isprintable() else "?" for char in label)
+def _printable(text: str) -> str:
+    """A player's text without what would steer the terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 @app.command(

@@ -35,7 +35,7 @@ def read(answer: dict[str, Any]) -> dict[str, Any]:
             "protocol": parameters["protocol"],
             "fraction_bits": parameters["fraction_bits"],
         }
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
         raise UntrustedAnswerError(
             f"a player's metadata cannot be read ({type(error).__name__}); "
             "is it of another release?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import re
 import subprocess
 import sys
@@ -22,6 +23,9 @@ from safetensors.numpy import load
 import networks
 import reference
 from securemodel_share import __main__ as command
+from securemodel_share import compile as compiler
+from securemodel_share.errors import ShareError
+from securemodel_share.steps import Steps
 from tls_server import Answer, TlsServer
 
 if TYPE_CHECKING:
@@ -323,6 +327,7 @@ def test_the_input_has_a_bound_or_a_range(share: Callable[..., Any], tmp_path: P
     cases = [
         (("--input-low", "0"), "RangeOverflow", "0 to nan"),
         (("--input-low", "5", "--input-high", "5"), "RangeOverflow", "5 to 5"),
+        (("--input-low", "0.999999", "--input-high", "1"), "RangeOverflow", "0.999999 to 1"),
         (("--input-low", "0", "--input-high", "40000"), "RangeOverflow", "up to 32767"),
         (("--input-low", "nan", "--input-high", "1"), "RangeOverflow", "inputRange"),
         (("--ranges", "Hoped"), "RangeOverflow", "'Hoped' is not known"),
@@ -374,6 +379,7 @@ def test_the_result_says_how_the_ranges_are_known(
     status, result = share(DIGITS, *out)
     assert (status, result["ranges"]["kind"], result["ranges"]["source"]) == (0, "Proved", None)
     assert result["ranges"]["margin"] > 1
+    assert math.log2(result["ranges"]["margin"]).is_integer(), "digits would tell of weights"
     assert result["ranges"]["layer"] in {layer.name for layer in reference.model().layers}
     assert 0 < result["precision"]["error"] <= 1e-3
 
@@ -475,3 +481,25 @@ def test_credentials_are_sent_to_the_server_of_the_model_alone(
     assert [(r.path, r.headers.get("Authorization")) for r in other.requests] == [
         ("/rows.npy", None)
     ]
+
+
+def test_a_model_that_no_player_takes_is_refused_before_it_is_shared(
+    share: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler, "MOST_INSTRUCTIONS", 3)
+    monkeypatch.setattr(compiler, "MOST_MEMORY_MB", 1)
+    status, result = share(DIGITS, "--out", str(tmp_path / "out"))
+    assert (status, result["reason"], result["retryable"]) == (2, "InvalidModel", False)
+    assert "instructions, and 3 are the most" in result["message"]
+    assert "1 more" in result["message"]
+
+
+def test_what_compiles_too_long_is_refused_for_good() -> None:
+    def compile_for_ever() -> None:
+        with Steps().within(1):
+            while True:
+                pass
+
+    with pytest.raises(ShareError, match="more than 1 s") as caught:
+        compile_for_ever()
+    assert not caught.value.retryable

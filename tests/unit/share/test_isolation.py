@@ -5,6 +5,7 @@ memory, and trying again is not suggested.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -470,3 +471,19 @@ def test_a_strange_configuration_is_a_model_or_refused(data: st.DataObject) -> N
                 break
             at = at[key]
     _a_model_or_refused(lambda: read_here(PLAIN, json.dumps(config).encode()))
+
+
+def test_no_file_can_be_opened_even_in_place_of_one_that_was_closed() -> None:
+    code = """
+import os, socket
+from securemodel_share.readers import __main__ as reader
+reader._confine(100)
+os.close(2)
+for opens in (lambda: open("/proc/self/environ"), socket.socket):
+    try:
+        opens()
+    except OSError as error:
+        print(error.errno)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(errno.EMFILE)] * 2

@@ -194,3 +194,9 @@ MISFITS: list[tuple[ops.Op, list[tuple[int, ...]]]] = [
 def test_operands_that_do_not_fit_are_refused(op: ops.Op, shapes: list[tuple[int, ...]]) -> None:
     with pytest.raises(ValueError, match=r"fit|shape|axis"):
         op.shape(*shapes)
+
+
+@pytest.mark.parametrize("divisor", [3, 9, 127, 129, 112 * 112, 226 * 226, 1000 * 1000])
+def test_a_division_by_any_window_is_precise(divisor: int) -> None:
+    factor, shift = ops.reciprocal(divisor)
+    assert abs(factor / 2**shift * divisor - 1) < max(2.0**-16, divisor * 2.0**-32)

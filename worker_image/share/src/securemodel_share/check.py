@@ -18,6 +18,7 @@ from .compile import RANGES, Compiled, Wanted, compile_model
 from .errors import ShareError
 from .execute import batches, execute_fixed
 from .lowering import findings
+from .npy import read_rows
 from .readers import read_model
 from .report import Checked, document, text
 
@@ -122,7 +123,7 @@ def _wanted(p: argparse.ArgumentParser, args: argparse.Namespace) -> Wanted:
             low=low,
             high=high,
             labels=_labels(args.labels),
-            calibration=None if args.data is None else np.load(args.data, allow_pickle=False),
+            calibration=None if args.data is None else read_rows(args.data.read_bytes()),
             ranges=args.ranges,
             tolerance=args.tolerance,
         )

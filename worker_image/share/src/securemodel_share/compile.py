@@ -12,8 +12,8 @@ import numpy as np
 
 from . import precision, ranges, rows
 from .ascent import ascend
-from .cost import effort
-from .errors import Reason, ShareError, refusal
+from .cost import PROTOCOLS, cost, effort
+from .errors import Finding, Reason, ShareError, refusal
 from .ir.ops import FRACTION_BITS
 from .lowering import check, lower, public_functions
 from .passes import optimize
@@ -23,7 +23,6 @@ from .rescale import rescale
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .errors import Finding
     from .ir.graph import Graph
     from .model import Model
     from .precision import Precision
@@ -41,6 +40,8 @@ SMALLEST = 2.0**-FRACTION_BITS
 EFFORT = {rows.DRAWN: 1e10, rows.OWN: 2e11}
 FEWEST = 8
 MOST_LABELS, LONGEST_LABEL = 10_000, 256
+# docs/program.md; what the chart gives a player
+MOST_INSTRUCTIONS, LARGEST_PROGRAM, MOST_MEMORY_MB = 4096, 16 << 20, 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ class Wanted:
 
     def __post_init__(self) -> None:
         """Raises ShareError, naming what is not usable."""
-        if not (self.low < self.high and SMALLEST <= max(-self.low, self.high) <= LARGEST):
+        if not (self._is_a_range() and SMALLEST <= max(-self.low, self.high) <= LARGEST):
             message = (
                 f"the input's range, {self.low:g} to {self.high:g}, is not one of numbers up to "
                 f"{LARGEST:g}; correct spec.model.inputBound or inputRange"
@@ -79,6 +80,11 @@ class Wanted:
         if self.ranges not in RANGES:
             message = f"{self.ranges!r} is not known; spec.model.ranges is {' or '.join(RANGES)}"
             raise ShareError(Reason.RANGE_OVERFLOW, message)
+
+    def _is_a_range(self) -> bool:
+        """As players see it too: in fixed point."""
+        ends = np.rint(np.array([self.low, self.high]) * 2.0**FRACTION_BITS)
+        return bool(ends[0] < ends[1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +128,8 @@ def compile_model(model: Model, wanted: Wanted, say: Say = lambda _: None) -> Co
     say(f"compiling {len(model.layers)} layers; TensorFlow is loaded first, which takes seconds")
     program = fix(optimize(record(model)), wanted.low, wanted.high)
     program.public = _public(model, wanted, program)
+    if beyond := list(_beyond_players(program)):
+        raise refusal(beyond)
     tried = tried.at_most(max(FEWEST, int(EFFORT[tried.source] / effort(program.lines))))
     say(f"bounding values, and trying {len(tried.all)} rows")
     program, held = _held(program, wanted, tried, say)
@@ -132,6 +140,23 @@ def compile_model(model: Model, wanted: Wanted, say: Say = lambda _: None) -> Co
     if found:
         raise refusal(found)
     return Compiled(program=program, ranges=held, precision=measured)
+
+
+def _beyond_players(program: Program) -> Iterator[Finding]:
+    """What no player would take, or could compute a single row of."""
+    lines = program.lines
+    memory = max(cost(lines, protocol, 1).memory for protocol in PROTOCOLS)
+    for what, found, most in (
+        ("instructions", len(lines), MOST_INSTRUCTIONS),
+        ("bytes of program", len(program.encode()), LARGEST_PROGRAM),
+        ("MB of a player's memory for one row", memory // 10**6, MOST_MEMORY_MB),
+    ):
+        if found > most:
+            yield Finding(
+                reason=Reason.INVALID_MODEL,
+                problem=f"the model takes {found:,} {what}, and {most:,} are the most",
+                advice="use a smaller model, or smaller inputs",
+            )
 
 
 def _public(model: Model, wanted: Wanted, program: Program) -> dict[str, Any]:

@@ -18,6 +18,10 @@ from .sources import check_sha256, fetch
 from .steps import Steps
 
 Result = dict[str, Any]
+# the share Job has 600 s for everything
+COMPILE_S = 480
+# of a layer: a termination message holds 4096 bytes in all
+LONGEST_NAME = 200
 
 
 def compile_artifact(given: Request, steps: Steps) -> tuple[CompiledFolder, Result]:
@@ -34,7 +38,10 @@ def compile_artifact(given: Request, steps: Steps) -> tuple[CompiledFolder, Resu
     with steps.step("read", "reading the model"):
         model = read_model(data, architecture)
         wanted = wanted if rows is None else replace(wanted, calibration=read_rows(rows))
-    with steps.step("compile", f"compiling {len(model.layers)} layers"):
+    with (
+        steps.step("compile", f"compiling {len(model.layers)} layers"),
+        steps.within(COMPILE_S),
+    ):
         compiled = compile_model(model, wanted, steps.say)
         program = compiled.program
         made = CompiledFolder(program=program.encode(), weights=program.fixed_weights())
@@ -60,19 +67,25 @@ def _result(compiled: Compiled, made: CompiledFolder) -> Result:
         "ranges": {
             "kind": ranges.kind,
             "source": ranges.source,
-            "margin": _rounded(ranges.margin),
-            "layer": ranges.layer,
+            "margin": _at_least(ranges.margin),
+            "layer": ranges.layer[:LONGEST_NAME],
         },
         "precision": {
-            "error": _rounded(precision.error),
-            "relative": _rounded(precision.relative),
+            "error": _at_most(precision.error),
+            "relative": _at_most(precision.relative),
         },
     }
 
 
-def _rounded(value: float) -> float | None:
-    """To three digits; JSON has no infinity."""
-    return float(f"{value:.3g}") if math.isfinite(value) else None
+def _at_least(value: float) -> float | None:
+    """The power of two below: digits would say something of the weights. JSON has no infinity."""
+    return 2.0 ** math.floor(math.log2(value)) if 0 < value < math.inf else None
+
+
+def _at_most(value: float) -> float:
+    """Up to one digit."""
+    digit = 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
+    return float(f"{math.ceil(value / digit) * digit:.1g}")
 
 
 def _fetch(artifact: Artifact, given: Request) -> bytes:

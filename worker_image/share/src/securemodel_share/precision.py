@@ -81,5 +81,6 @@ def finding(found: Precision, accepted: float | None, layer: str) -> Finding | N
 
 
 def _rounded_up(value: float) -> str:
+    """To one digit, as spec.model takes it: no exponent."""
     digit = 10.0 ** np.floor(np.log10(value))
-    return f"{np.ceil(value / digit) * digit:.1g}"
+    return np.format_float_positional(float(f"{np.ceil(value / digit) * digit:.1g}"), trim="-")

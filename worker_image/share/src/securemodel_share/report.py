@@ -120,8 +120,13 @@ def suggestion(data: np.ndarray) -> dict[str, Any]:
         return {}
     low, high = float(data.min()), float(data.max())
     if low >= 0:
-        return {"inputRange": {"low": "0", "high": f"{_rounded_up(high):g}"}}
-    return {"inputBound": f"{_rounded_up(max(-low, high)):g}"}
+        return {"inputRange": {"low": "0", "high": _decimal(_rounded_up(high))}}
+    return {"inputBound": _decimal(_rounded_up(max(-low, high)))}
+
+
+def _decimal(value: float) -> str:
+    """As spec.model takes it: no exponent."""
+    return np.format_float_positional(value, trim="-")
 
 
 def _rounded_up(value: float) -> float:

@@ -39,7 +39,7 @@ def _confine(size: int) -> None:
     _bound(resource.RLIMIT_CPU, limits.seconds(size), kill=limits.seconds(size) + 1)
     _bound(resource.RLIMIT_FSIZE, limits.answer(size))
     _bound(resource.RLIMIT_CORE, 0)
-    _bound(resource.RLIMIT_NOFILE, 3)
+    _bound(resource.RLIMIT_NOFILE, 0)  # what is open stays open; closing makes no room
     _bound(resource.RLIMIT_NPROC, 0)
 
 

@@ -18,6 +18,8 @@ import numpy as np
 from securemodel_share.errors import Finding, Reason, ShareError, refusal
 from securemodel_share.model import Layer, Model
 
+from . import limits
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     Numbers = dict[int, int]
 
 LENGTH = 8
+# more would take a multiple of it in memory here
+LONGEST_HEADER = 4 * limits.TEXT
 TYPES = ("<f2", "<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8")
 
 
@@ -94,6 +98,8 @@ def read(answer: bytes) -> Model:
 
 def _read(answer: bytes) -> Model:
     begin = LENGTH + int.from_bytes(answer[:LENGTH], "little")
+    if begin > LENGTH + LONGEST_HEADER:
+        raise ValueError(begin)
     header = json.loads(answer[LENGTH:begin])
     if "findings" in header:
         raise refusal([_finding(written) for written in header["findings"]])

@@ -62,7 +62,7 @@ class MultiplyConstant(Op):
         return np.asarray(x * self.factor)
 
     def emit(self, code: Code, at: int) -> None:
-        bits = CONSTANT_BITS if abs(self.factor) >= SMALL else LARGEST_SHIFT
+        bits = _bits(self.factor)
         factor, operands = round(self.factor * 2**bits), code.operands(at)
         if factor:
             code.define_product(at, code.append(at, Scale(factor), operands), bits)
@@ -72,6 +72,11 @@ class MultiplyConstant(Op):
 
 # a factor below has fewer than 17 of CONSTANT_BITS
 SMALL = 2.0**-7
+
+
+def _bits(factor: float) -> int:
+    """Behind the point of a public factor."""
+    return CONSTANT_BITS if abs(factor) >= SMALL else LARGEST_SHIFT
 
 
 @dataclass(frozen=True)
@@ -97,4 +102,5 @@ def reciprocal(divisor: int) -> tuple[int, int]:
     """1/divisor as an integer factor and a shift."""
     if divisor & (divisor - 1) == 0:
         return 1, divisor.bit_length() - 1
-    return round(2**CONSTANT_BITS / divisor), CONSTANT_BITS
+    bits = _bits(1 / divisor)
+    return round(2**bits / divisor), bits
