@@ -133,6 +133,18 @@ def test_a_function_at_the_end_is_the_clients(
     assert [f["function"] for f in functions(model, suffix)] == ([word] if word else [])
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    ("activation", "word"), [(tf.nn.softmax, "softmax"), (tf.nn.log_softmax, "log_softmax")]
+)
+def test_tensorflows_own_function_is_known_by_its_name_in_the_file(
+    version: str, activation: Any, word: str
+) -> None:
+    model = chain(version, VERSIONS[version].layers.Dense(4, activation=activation))
+    agrees(model)
+    assert functions(model) == [{"function": word, "axis": -1}]
+
+
 def layers(version: str) -> Any:
     return VERSIONS[version].layers
 

@@ -284,6 +284,18 @@ def test_a_model_that_was_trained_is_read(tmp_path: Path) -> None:
         assert np.abs(computed(read, ROWS) - expected).max() < 1e-5
 
 
+def test_a_network_inside_that_was_trained_by_itself_is_read(tmp_path: Path) -> None:
+    """Keras 2 leaves its metrics in the file, both leave its optimizer."""
+    for version in KERAS.values():
+        model = nested(version)
+        for trained in (model.layers[1], model):
+            trained.compile("sgd", "mse", metrics=["mae"])
+            trained.fit(ROWS, ROWS[:, : trained.output_shape[-1]], verbose=0)
+        expected = model.predict(ROWS, verbose=0)
+        for form in (whole_keras, numbered):
+            assert np.abs(computed(form(model, tmp_path), ROWS) - expected).max() < 1e-5
+
+
 def test_weights_saved_in_another_session_are_read(tmp_path: Path) -> None:
     """The same network in code, whose layers Keras has counted on: dense_5 is dense there."""
     for version in KERAS.values():

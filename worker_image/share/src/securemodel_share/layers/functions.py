@@ -143,8 +143,11 @@ NAMED = {
 }
 # what Keras 2 computes otherwise under the same name
 OF_KERAS_2 = {"hard_sigmoid": public("hard_sigmoid_2")}
+# what tf.nn.softmax and tf.nn.log_softmax call themselves in a file
+OF_TENSORFLOW = {"softmax_v2": "softmax", "log_softmax_v2": "log_softmax"}
 
 
 def named(name: str, keras: str) -> Function | None:
     """What Keras calls so, in the version that wrote the model; None for what is not known."""
+    name = OF_TENSORFLOW.get(name, name)
     return (OF_KERAS_2 if keras.startswith("2") else {}).get(name, NAMED.get(name))

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 # the second: Keras 2.12
 LAYERS = ("layers", "_layer_checkpoint_dependencies")
-# what training keeps: where the optimizer and a Dropout's random numbers are
-OF_TRAINING = ("optimizer/", "_optimizer/", "optimizer.")
+# what training keeps: a network's optimizer and metrics, and a Dropout's random numbers
+OF_TRAINING = ("optimizer/", "_optimizer/", "optimizer.", "metrics/", "_metrics/")
 SEED = "seed_generator/"
 
 
@@ -40,7 +40,8 @@ def read(file: h5py.Group, network: Network, arrays: hdf5.Arrays) -> Weights:
     Raises:
         ShareError: InvalidModel, naming the layer.
     """
-    stored = sorted(path for path in hdf5.datasets(file) if not path.startswith(OF_TRAINING))
+    training = tuple(_of_training(network, ""))
+    stored = sorted(path for path in hdf5.datasets(file) if not _plain(path).startswith(training))
     places = dict(_places(network, "", ()))
     found: Weights = {}
     for path in stored:
@@ -59,18 +60,32 @@ def read(file: h5py.Group, network: Network, arrays: hdf5.Arrays) -> Weights:
     return found
 
 
-def _places(network: Network, above: str, path: Path) -> Iterator[tuple[str, tuple[Path, Entry]]]:
-    """Where each layer's weights lie. Layers of one class are counted within their network."""
+def _named(network: Network, above: str) -> Iterator[tuple[str, Entry]]:
+    """The layers by where they lie. Those of one class are counted within their network."""
     used: Counter[str] = Counter()
     for entry in network.entries:
         kind = _snake(entry.kind)
         name = f"{kind}_{used[kind]}" if used[kind] else kind
         used[kind] += 1
+        yield f"{above}layers/{name}/", entry
+
+
+def _places(network: Network, above: str, path: Path) -> Iterator[tuple[str, tuple[Path, Entry]]]:
+    """Where each layer's weights lie, those of nested networks too."""
+    for below, entry in _named(network, above):
         at = (*path, entry.name)
         if entry.network is None:
-            yield f"{above}layers/{name}/", (at, entry)
+            yield below, (at, entry)
         else:
-            yield from _places(entry.network, f"{above}layers/{name}/", at)
+            yield from _places(entry.network, below, at)
+
+
+def _of_training(network: Network, above: str) -> Iterator[str]:
+    """Where training left what it keeps: a nested network may have been trained by itself."""
+    yield from (above + word for word in OF_TRAINING)
+    for below, entry in _named(network, above):
+        if entry.network is not None:
+            yield from _of_training(entry.network, below)
 
 
 def _snake(kind: str) -> str:
