@@ -692,3 +692,20 @@ def test_augmentation_changes_nothing_at_inference(version: str) -> None:
 def test_a_model_with_nothing_secret_is_refused() -> None:
     with pytest.raises(ShareError, match=r"no layer with weights .*Conv2D.*Dense.*PReLU"):
         check(model_of(INPUT, dense("y", "x", kind="ReLU")))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_lambda_as_activation_is_called_one(version: str) -> None:
+    k = VERSIONS[version]
+    layers = [k.Input((4,)), k.layers.Dense(3, activation=lambda x: x * 2)]
+    (found,) = findings(read_here(networks.saved(k.Sequential(layers))))
+    assert "has a lambda as activation, which is code and is not run" in found.message
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_input_of_integers_says_what_to_do(version: str) -> None:
+    k = VERSIONS[version]
+    layers = [k.Input((4,), dtype="uint8"), k.layers.Rescaling(1 / 255), k.layers.Dense(3)]
+    (found,) = findings(read_here(networks.saved(k.Sequential(layers))))
+    assert "Input of dtype float32" in found.message
+    assert "quantis" not in found.message

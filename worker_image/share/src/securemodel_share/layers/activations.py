@@ -48,11 +48,22 @@ def _of_layer(kind: Any, config: dict[str, Any], keras: str) -> Function | None:
     return layer.function if layer.passes and not layer.findings() else None
 
 
+def _is_lambda(value: Any) -> bool:
+    """Keras writes the code, in base64."""
+    return isinstance(value, dict) and (
+        value.get("class_name") == "__lambda__" or isinstance(value.get("value"), list)
+    )
+
+
 ACTIVATION = Setting(
     understands=lambda value: function(value) is not None,
     says="a [function](#functions)",
     default="linear",
-    problem=lambda key, value: f"has {key} {shown(value)}",
+    problem=lambda key, value: (
+        f"has a lambda as {key}, which is code and is not run"
+        if _is_lambda(value)
+        else f"has {key} {shown(value)}"
+    ),
     advice=lambda _: "use a function that docs/layers.md names, or a layer of its own for it",
 )
 

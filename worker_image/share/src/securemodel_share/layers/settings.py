@@ -232,6 +232,12 @@ def _policy(value: Any) -> Any:
     return value
 
 
+INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+OF_FLOATS = "make the model's Input of dtype float32; pixels stay the numbers that they are"
+UNQUANTISED = (
+    "build the model with dtype policy 'float32', without quantisation, take over the weights "
+    "(new.set_weights(old.get_weights())) and save that"
+)
 # fixed point is more precise than any of these computes; integers and quantised policies mean
 # other numbers
 DTYPE = Setting(
@@ -239,8 +245,5 @@ DTYPE = Setting(
     says=", ".join(FLOATS),
     default=None,
     problem=lambda _, value: f"has the dtype policy {shown(_policy(value))}",
-    advice=lambda _: (
-        "build the model with dtype policy 'float32', without quantisation, take over the weights "
-        "(new.set_weights(old.get_weights())) and save that"
-    ),
+    advice=lambda value: OF_FLOATS if _policy(value) in INTEGERS else UNQUANTISED,
 )
