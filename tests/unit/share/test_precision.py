@@ -13,6 +13,7 @@ import networks
 from securemodel.functions import apply
 from securemodel_share.answers import FUNCTIONS, answer
 from securemodel_share.compile import Wanted, compile_model
+from securemodel_share.precision import Precision, finding, rounded_up
 from securemodel_share.readers import read_here
 
 if TYPE_CHECKING:
@@ -88,3 +89,16 @@ def test_what_follows_is_what_the_client_does(row: dict[str, Any]) -> None:
 
 def test_all_functions_of_clients_are_known() -> None:
     assert set(FUNCTIONS) == {row["function"] for row in WORDS}
+
+
+def test_an_error_without_end_is_a_finding_that_offers_no_tolerance() -> None:
+    endless = Precision(error=1.0, largest=1.0, rows=1, after=float("inf"))
+    found = finding(endless, None, "dense")
+    assert found is not None
+    assert "inf" in found.problem
+    assert "tolerance" not in found.advice
+
+
+@pytest.mark.parametrize(("value", "up"), [(0.0123, 0.02), (0.95, 1.0), (3.0, 3.0), (0.0, 0.0)])
+def test_numbers_are_rounded_up_to_one_digit(value: float, up: float) -> None:
+    assert rounded_up(value) == up

@@ -12,6 +12,7 @@ import numpy as np
 
 from . import precision, ranges, rows
 from .ascent import ascend
+from .compiled import MAX_PROGRAM_BYTES
 from .cost import PROTOCOLS, cost, effort
 from .errors import Finding, Reason, ShareError, refusal
 from .ir.ops import FRACTION_BITS
@@ -41,7 +42,7 @@ EFFORT = {rows.DRAWN: 1e10, rows.OWN: 2e11}
 FEWEST = 8
 MOST_LABELS, LONGEST_LABEL = 10_000, 256
 # docs/program.md; what the chart gives a player
-MOST_INSTRUCTIONS, LARGEST_PROGRAM, MOST_MEMORY_MB = 4096, 16 << 20, 1000
+MOST_INSTRUCTIONS, MOST_MEMORY_MB = 4096, 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +149,7 @@ def _beyond_players(program: Program) -> Iterator[Finding]:
     memory = max(cost(lines, protocol, 1).memory for protocol in PROTOCOLS)
     for what, found, most in (
         ("instructions", len(lines), MOST_INSTRUCTIONS),
-        ("bytes of program", len(program.encode()), LARGEST_PROGRAM),
+        ("bytes of program", len(program.encode()), MAX_PROGRAM_BYTES),
         ("MB of a player's memory for one row", memory // 10**6, MOST_MEMORY_MB),
     ):
         if found > most:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from .compile import Compiled, Wanted, compile_model
 from .compiled import CompiledFolder
 from .npy import read_rows
+from .precision import rounded_up
 from .readers import read_model
 from .request import Artifact, Request
 from .sources import check_sha256, fetch
@@ -71,8 +72,8 @@ def _result(compiled: Compiled, made: CompiledFolder) -> Result:
             "layer": ranges.layer[:LONGEST_NAME],
         },
         "precision": {
-            "error": _at_most(precision.error),
-            "relative": _at_most(precision.relative),
+            "error": rounded_up(precision.error),
+            "relative": rounded_up(precision.relative),
         },
     }
 
@@ -80,12 +81,6 @@ def _result(compiled: Compiled, made: CompiledFolder) -> Result:
 def _at_least(value: float) -> float | None:
     """The power of two below: digits would say something of the weights. JSON has no infinity."""
     return 2.0 ** math.floor(math.log2(value)) if 0 < value < math.inf else None
-
-
-def _at_most(value: float) -> float:
-    """Up to one digit."""
-    digit = 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
-    return float(f"{math.ceil(value / digit) * digit:.1g}")
 
 
 def _fetch(artifact: Artifact, given: Request) -> bytes:

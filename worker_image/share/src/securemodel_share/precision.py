@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,10 @@ def finding(found: Precision, accepted: float | None, layer: str) -> Finding | N
     most = TOLERANCE if accepted is None else accepted
     if found.relative <= most:
         return None
+    by_name = ""
+    if math.isfinite(found.relative):
+        accepting = decimal(rounded_up(found.relative))
+        by_name = f', or accept it by name (spec.model.tolerance: "{accepting}")'
     what = "outputs" if found.relative > found.after else "what the client gets"
     return Finding(
         reason=Reason.PRECISION_LOST,
@@ -75,12 +80,16 @@ def finding(found: Precision, accepted: float | None, layer: str) -> Finding | N
         problem=f"the fixed point, 16 bits behind the point, changes {what} by up to "
         f"{found.relative:.2g} (absolute, or of the largest one), and {most:g} is accepted"
         f"{' unasked' if accepted is None else ''}",
-        advice="scale the inputs to about 1 and train again, so that no weight is tiny, or accept "
-        f'it by name (spec.model.tolerance: "{_rounded_up(found.relative)}")',
+        advice="scale the inputs to about 1 and train again, so that no weight is tiny" + by_name,
     )
 
 
-def _rounded_up(value: float) -> str:
-    """To one digit, as spec.model takes it: no exponent."""
-    digit = 10.0 ** np.floor(np.log10(value))
-    return np.format_float_positional(float(f"{np.ceil(value / digit) * digit:.1g}"), trim="-")
+def rounded_up(value: float) -> float:
+    """A finite number, to one digit."""
+    digit = 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
+    return float(f"{math.ceil(value / digit) * digit:.1g}")
+
+
+def decimal(value: float) -> str:
+    """As spec.model takes numbers: without an exponent."""
+    return np.format_float_positional(value, trim="-")

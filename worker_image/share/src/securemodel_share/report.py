@@ -11,6 +11,7 @@ import numpy as np
 
 from .cost import PROTOCOLS, Cost, cost, count, stored
 from .ir.ops import Weight
+from .precision import decimal
 
 if TYPE_CHECKING:
     from .compile import Compiled
@@ -120,13 +121,8 @@ def suggestion(data: np.ndarray) -> dict[str, Any]:
         return {}
     low, high = float(data.min()), float(data.max())
     if low >= 0:
-        return {"inputRange": {"low": "0", "high": _decimal(_rounded_up(high))}}
-    return {"inputBound": _decimal(_rounded_up(max(-low, high)))}
-
-
-def _decimal(value: float) -> str:
-    """As spec.model takes it: no exponent."""
-    return np.format_float_positional(value, trim="-")
+        return {"inputRange": {"low": "0", "high": decimal(_rounded_up(high))}}
+    return {"inputBound": decimal(_rounded_up(max(-low, high)))}
 
 
 def _rounded_up(value: float) -> float:
