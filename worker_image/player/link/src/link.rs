@@ -437,12 +437,11 @@ fn prepare(socket: &TcpStream) -> std::io::Result<()> {
     socket.set_nonblocking(true)?;
     socket.set_nodelay(true)?;
 
-    // a peer whose machine is gone sends nothing: notice that within the deadline, even between
-    // batches
+    // a peer whose machine is gone sends nothing: noticed within the user timeout, even between
+    // batches; once the link serves a program that is the silence of that program (`start`)
     let keepalive = socket2::TcpKeepalive::new()
         .with_time(Duration::from_secs(2))
-        .with_interval(Duration::from_secs(1))
-        .with_retries(3);
+        .with_interval(Duration::from_secs(1));
     socket2::SockRef::from(socket).set_tcp_keepalive(&keepalive)?;
     socket2::SockRef::from(socket).set_tcp_user_timeout(Some(DEADLINE))
 }

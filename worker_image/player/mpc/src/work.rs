@@ -2,6 +2,7 @@
 //! follows from the program alone, so the three players find the same.
 
 use crate::ops::form::elements;
+use crate::ops::op::Op as _;
 use crate::program::instruction::Instruction;
 use crate::program::Program;
 use crate::protocol::ProtocolName;
@@ -101,10 +102,8 @@ fn alive(program: &Program) -> usize {
 /// Elements of a row that a tournament has beside its operand and its result: both halves of its
 /// first level, and their differences.
 fn contest(instruction: &Instruction) -> usize {
-    let op = instruction.op();
-    if op.levels() > 1 {
-        3 * op.message_elements()
-    } else {
-        0
+    match instruction {
+        Instruction::MaxPool(pool) => 3 * pool.message_elements(),
+        _ => 0,
     }
 }

@@ -179,6 +179,11 @@ fn a_value_counts_until_its_last_use_and_a_tournament_for_all_its_contestants() 
         .replace(r#""stride":[2,2],"window":[2,2]"#, r#""stride":[1,1],"window":[1,1]"#)
         .replace(r#""op":"output","shape":[2,2,5]"#, r#""op":"output","shape":[4,4,5]"#);
     let without_pool = Program::parse(without_pool.as_bytes()).expect("valid");
+    let of_two = IMAGE
+        .replace(r#""max_pool","shape":[2,2,5]"#, r#""max_pool","shape":[2,4,5]"#)
+        .replace(r#""stride":[2,2],"window":[2,2]"#, r#""stride":[2,1],"window":[2,1]"#)
+        .replace(r#""op":"output","shape":[2,2,5]"#, r#""op":"output","shape":[2,4,5]"#);
+    let of_two = Program::parse(of_two.as_bytes()).expect("valid");
     let values = |program: &Program| {
         // what 1000 rows more need grows by their values and their messages
         let bytes = |rows| held(program, ProtocolName::Astra, rows);
@@ -190,4 +195,5 @@ fn a_value_counts_until_its_last_use_and_a_tournament_for_all_its_contestants() 
     };
     assert_eq!(values(&without_pool), 160, "a value and the next");
     assert_eq!(values(&program), 80 + 20 + 3 * 40);
+    assert_eq!(values(&of_two), 80 + 40 + 3 * 40, "one level is a tournament too");
 }
