@@ -98,7 +98,7 @@ def status(
     """Show what the players say of the model."""
     with _connect(name, namespace, context, endpoints, ca) as model:
         for key, value in _told(model.metadata(TIMEOUT_S if timeout is None else timeout)).items():
-            typer.echo(f"{key + ':':<15} {value}")
+            typer.echo(_printable(f"{key + ':':<15} {value}"))
 
 
 def _told(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _told(metadata: dict[str, Any]) -> dict[str, Any]:
         **{key: value for key, value in metadata.items() if key not in bounds},
         "input_range": f"{low:g} to {high:g}",
         "functions": ", ".join(map(_spelled, metadata["functions"])) or "none",
-        "labels": ", ".join(map(_printable, metadata["labels"])) or "none",
+        "labels": ", ".join(metadata["labels"]) or "none",
     }
 
 
@@ -117,7 +117,7 @@ def _spelled(function: dict[str, Any]) -> str:
     """softmax(axis=-1)."""
     settings = ", ".join(f"{key}={value}" for key, value in function.items() if key != "function")
     word = str(function["function"])
-    return _printable(f"{word}({settings})" if settings else word)
+    return f"{word}({settings})" if settings else word
 
 
 def _printable(text: str) -> str:

@@ -40,7 +40,7 @@ def read(answer: dict[str, Any]) -> dict[str, Any]:
             f"a player's metadata cannot be read ({type(error).__name__}); "
             "is it of another release?"
         ) from error
-    if found["labels"] and len(found["labels"]) != found["output_shape"][-1]:
+    if found["labels"] and found["output_shape"][-1:] != (len(found["labels"]),):
         raise UntrustedAnswerError(
             f"the players name {len(found['labels'])} labels for an output of shape "
             f"{found['output_shape']}; they are not of one release"

@@ -348,6 +348,8 @@ def test_what_the_operator_would_never_pass_is_refused_by_name(
     share: Callable[..., Any], tmp_path: Path
 ) -> None:
     cases = [
+        (("--labels", '"cat"'), "--labels is not a JSON list"),
+        (("--labels", '{"cat": 1}'), "--labels is not a JSON list"),
         (("--labels", "cat"), "--labels is not a JSON list"),
         (("--labels", "7"), "--labels is not a JSON list"),
         (("--labels", "[1]"), "--labels is not a JSON list"),

@@ -116,9 +116,9 @@ def main(argv: list[str] | None = None) -> int:
 def _failed(failure: ShareError, steps: Steps) -> tuple[Result, int]:
     """What the termination message says of a failure, and the exit status."""
     message = failure.message[:MESSAGE_CHARACTERS]
-    steps.say(f"{failure.reason}: {message}")
-    for finding in failure.findings[1:]:
-        steps.say(f"{finding.reason}: {finding.message}")
+    # all of them; the message is the first, and refers to this log
+    for said in failure.findings or [failure]:
+        steps.say(f"{said.reason}: {said.message}")
     result = {"reason": str(failure.reason), "message": message, "retryable": failure.retryable}
     return result, EXIT_RETRYABLE if failure.retryable else EXIT_FINAL
 
@@ -141,6 +141,8 @@ def unexpected(error: Exception) -> ShareError:
 def _next_step(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "the model needs more memory; raise share.resources.limits.memory of the chart"
+    if isinstance(error, OSError):
+        return "trying again may help"
     return "please report this model"
 
 

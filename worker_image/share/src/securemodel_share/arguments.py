@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from .deliver import Identity, load_cluster
 from .errors import Reason, ShareError
 from .handover import Options
-from .request import Artifact, Request
+from .request import Artifact, Request, labels
 from .shares import PROTOCOLS
 from .sources import Source
 from .sources.credentials import read_authorization
@@ -176,9 +175,6 @@ def _from_environment(name: str) -> list[str]:
 
 def _labels(lists: list[str]) -> tuple[str, ...]:
     try:
-        labels = [label for text in lists for label in json.loads(text)]
-    except (ValueError, TypeError, RecursionError):
+        return tuple(label for text in lists for label in labels(text))
+    except ValueError:
         raise _unusable("--labels is not a JSON list of strings") from None
-    if not all(isinstance(label, str) for label in labels):
-        raise _unusable("--labels is not a JSON list of strings")
-    return tuple(labels)

@@ -12,7 +12,7 @@ import numpy as np
 from .cost import effort
 from .execute import Step, steps
 from .gradient import pull
-from .ir.ops import MaxPool, Op, Relu
+from .ir.ops import MaxPool, Op, Relu, Weight
 
 if TYPE_CHECKING:
     from .program import Program
@@ -69,7 +69,8 @@ class _Climb:
         self.now = np.clip(moved, self.low, self.high)
 
     def _measured(self) -> tuple[np.ndarray, np.ndarray]:
-        elements = sum(math.prod(line.shape) for line in self.program.instructions)
+        lines = self.program.instructions
+        elements = sum(math.prod(i.shape) for i in lines if not isinstance(i.op, Weight))
         size = max(1, AT_ONCE // elements)
         parts = [
             slope(self.program, self.now[i : i + size], self.targets[i : i + size])

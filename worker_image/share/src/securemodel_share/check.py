@@ -17,10 +17,10 @@ import numpy as np
 from .compile import RANGES, Compiled, Wanted, compile_model
 from .errors import ShareError
 from .execute import batches, execute_fixed
-from .lowering import findings
 from .npy import read_rows
 from .readers import read_model
 from .report import Checked, document, text
+from .request import labels
 
 if TYPE_CHECKING:
     # what the client does to a prediction (B, ...): functions as a program's public part has them
@@ -74,8 +74,6 @@ def check(
     try:
         model = read_model(file, architecture)
         known = replace(known, model=model)
-        if found := findings(model):
-            return replace(known, findings=tuple(found))
         return replace(known, compiled=compile_model(model, wanted, say))
     except ShareError as error:
         return replace(known, findings=error.findings)
@@ -136,10 +134,7 @@ def _wanted(p: argparse.ArgumentParser, args: argparse.Namespace) -> Wanted:
 def _labels(text: str | None) -> tuple[str, ...]:
     if text is None:
         return ()
-    labels = json.loads(Path(text[1:]).read_text("utf-8") if text.startswith("@") else text)
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise ValueError("labels are a JSON list of strings")
-    return tuple(labels)
+    return labels(Path(text[1:]).read_text("utf-8") if text.startswith("@") else text)
 
 
 def _bytes(p: argparse.ArgumentParser, path: Path) -> bytes:

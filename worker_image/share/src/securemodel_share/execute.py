@@ -33,7 +33,8 @@ class Step:
 
 def batches(program: Program, x: np.ndarray) -> Iterator[np.ndarray]:
     """x (B, ...row) in parts that are small enough for memory."""
-    largest = max(math.prod(line.shape) for line in program.instructions)
+    lines = program.instructions
+    largest = max(math.prod(i.shape) for i in lines if not isinstance(i.op, Weight))
     rows = max(1, int(LARGEST_VALUE // largest))
     for first in range(0, len(x), rows):
         yield x[first : first + rows]

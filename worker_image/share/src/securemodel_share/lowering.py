@@ -26,6 +26,10 @@ FUNCTIONS_INSIDE = (
 )
 # of one row, between two layers: 64 times the largest of a ResNet
 MOST_VALUES = 1 << 26
+INSTEAD = (
+    "say the same with layers that are no code (Rescaling, ReLU, Reshape and others in "
+    "docs/layers.md), take over the weights, and save that"
+)
 NUMBERS = {0: "no", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 
 
@@ -74,7 +78,7 @@ def _unsupported(layer: Layer | None, problem: str, advice: str = SEE_DOCS) -> F
 
 def _of_layer(layer: Layer, model: Model) -> list[Finding]:
     if layer.kind == "Lambda":
-        return [_unsupported(layer, "runs code from the file and is refused")]
+        return [_unsupported(layer, "runs code from the file and is refused", INSTEAD)]
     if layer.kind not in LAYERS:
         return [_unsupported(layer, "is not supported")]
     try:

@@ -15,7 +15,7 @@ import numpy as np
 from . import rows
 from .errors import Finding, Reason
 from .execute import UNIT, batches, steps
-from .ir.ops import TRUNCATION_RANGE, Interval, Op, Output, Product, Weight
+from .ir.ops import TRUNCATION_RANGE, Interval, Op, Output, Product, Weight, Within
 
 if TYPE_CHECKING:
     from .program import Program
@@ -29,8 +29,6 @@ PROVED, CALIBRATED = "Proved", "Calibrated"
 
 SMALLER = "lower spec.model.inputBound or inputRange if your inputs are smaller"
 NORMALISE = "normalise the model (weight decay, or batch normalisation)"
-
-Within = Callable[[Interval, float, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)

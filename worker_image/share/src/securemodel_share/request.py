@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from .sources import Source
+
+
+def labels(text: str) -> tuple[str, ...]:
+    """Names of classes, as the command lines take them.
+
+    Raises:
+        ValueError: it is not a JSON list of strings.
+    """
+    try:
+        found = json.loads(text)
+    except RecursionError:
+        found = None
+    if not isinstance(found, list) or not all(isinstance(label, str) for label in found):
+        raise ValueError("labels are a JSON list of strings")
+    return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True)

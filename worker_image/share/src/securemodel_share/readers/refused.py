@@ -6,10 +6,7 @@ from securemodel_share.errors import Finding, Reason, ShareError, refusal
 
 from . import limits
 
-SAVE_AGAIN = (
-    "save the model with model.save('model.h5', include_optimizer=False) "
-    "and set spec.model.sha256 anew"
-)
+SAVE_AGAIN = "save the model again (model.save('model.keras')) and set spec.model.sha256 anew"
 SEE_DOCS = "supported layers: docs/layers.md"
 
 

@@ -22,7 +22,7 @@ COMPARISON_WINDOW = 2.0**31
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
 Interval = tuple[np.ndarray, np.ndarray]
-# (value, limit, what it is): raises if the value could leave the limit
+# hears of a value, its limit, and what it is
 Within = Callable[[Interval, float, str], None]
 
 
